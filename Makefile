@@ -1,0 +1,37 @@
+# The front door. Every target sets up what it needs in .venv and touches nothing else,
+# except that `make test` installs Debian packages when it runs as root and they are missing.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/ready
+
+.PHONY: demo test check golden bench clean
+
+demo: $(READY)
+	$(BIN)/clew demo
+
+test: $(READY)
+	./tests/setup-host
+	$(BIN)/pytest -n 2 --dist worksteal
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+golden: $(READY)
+	$(BIN)/pytest tests/golden --refresh-golden
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) src/clew/_pb dist
+
+$(READY): pyproject.toml constraints.txt hatch_build.py $(wildcard proto/*/*/*.proto proto/*/*/*/*.proto)
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "clew needs Python 3.11 or newer, and this is " + sys.version.split()[0] + ". Choose another with: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	touch $(READY)

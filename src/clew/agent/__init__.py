@@ -1,0 +1,1 @@
+"""Beside each workload: one Envoy, its certificates, traffic capture, DNS, and the application."""

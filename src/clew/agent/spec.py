@@ -1,0 +1,77 @@
+"""What the local runtime (or a user's file) tells an agent; JSON on disk."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from clew.model.base import OpenModel
+from clew.model.pod import Probe
+
+
+class Capture(StrEnum):
+    """How the workload's traffic reaches its proxy."""
+
+    NETNS = "netns"  # own network namespace, nftables redirect; nothing leaks past the proxy
+    ENV = "env"  # HTTP_PROXY and an inbound port in front of the app; no privilege needed
+    NONE = "none"  # a gateway: there is no application
+
+
+class AppSpec(OpenModel):
+    """The program beside the proxy. ``env`` is complete: nothing else is inherited."""
+
+    command: tuple[str, ...]
+    env: dict[str, str] = {}
+    working_dir: str = ""
+    ports: dict[str, int] = {}  # container port name (or number as text) -> number
+    readiness: Probe | None = None
+    liveness: Probe | None = None
+    startup: Probe | None = None
+    grace_seconds: int = 30  # terminationGracePeriodSeconds
+    restart: bool = True  # restart the program when it ends; False: end with its exit code
+
+
+class AgentSpec(OpenModel):
+    """One proxy, and the workload it stands beside.
+
+    Paths are absolute. ``xds`` is ``unix:/path`` or ``host:port``; ``ca`` likewise. Ports of 0 are
+    off. In a network namespace the well-known ports (15001, 15006, 15021 …) are free to use; elsewhere
+    the runtime chooses free ones.
+    """
+
+    mesh: str
+    type: str  # sidecar | router
+    name: str  # replica, e.g. reviews-v1-0
+    namespace: str
+    workload: str  # e.g. reviews-v1
+    ip: str
+    labels: dict[str, str] = {}
+    service_account: str = "default"
+    trust_domain: str = "cluster.local"
+    domain: str = "cluster.local"
+    locality: str = ""
+    network: str = ""
+    capture: Capture = Capture.NETNS
+    xds: str = ""
+    ca: str = ""
+    api: str = ""  # unix socket of the admin API, for health reports; "": none
+    directory: str = ""  # private to this workload: keys, bootstrap, admin socket, logs
+    readiness_port: int = 15021
+    prometheus_port: int = 15090
+    dns_port: int = 15053
+    dns_upstreams: tuple[str, ...] = ()  # resolvers for names outside the mesh
+    http_proxy_port: int = 0  # ENV capture
+    app_ports: dict[str, int] = {}  # ENV capture: container port -> port the app listens on
+    local_ports: dict[str, str] = {}  # ENV capture: "host:port" -> "127.0.0.1:31000"
+    bind_address: str = ""
+    concurrency: int = 1
+    app: AppSpec | None = None
+
+
+def encode(spec: AgentSpec) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(spec))
+
+
+def decode(text: bytes) -> AgentSpec:
+    return msgspec.json.decode(text, type=AgentSpec)

@@ -1,0 +1,1 @@
+"""The certificate authority: CSR in, certificate out, as pure functions, and keys on disk."""

@@ -1,0 +1,1 @@
+"""The command line, one file per command: parse arguments, call the layer below, print, exit."""

@@ -1,0 +1,52 @@
+"""The ``clew`` command: finds subcommands by name and imports only the one that runs."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+import clew
+
+# command: (module under clew.cli, one line of help); the order is that of `clew --help`.
+COMMANDS = {
+    "up": ("up", "Run a whole mesh on this machine from manifests."),
+    "run": ("run", "Run one program with its sidecar in a running mesh."),
+    "demo": ("demo", "Bookinfo with sidecars, and a guided canary."),
+    "ps": ("ps", "List the workloads of a mesh."),
+    "logs": ("logs", "Print what a workload or its proxy wrote."),
+    "down": ("down", "Stop a mesh."),
+    "apply": ("apply", "Create or change configuration."),
+    "get": ("get", "List objects."),
+    "describe": ("describe", "Show one object, its effect and its problems."),
+    "delete": ("delete", "Delete objects."),
+    "history": ("history", "Who changed an object, when, and what."),
+    "rollback": ("rollback", "Bring an earlier revision of an object back."),
+    "validate": ("validate", "Check files, without a mesh."),
+    "compile": ("compile", "Print what Envoy would get, without a mesh."),
+    "status": ("status", "Proxies: connected, in sync, rejected configuration."),
+    "server": ("server", "Run the control plane alone."),
+    "agent": ("agent", "Run one Envoy beside one workload."),
+}
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command = import_module(f"clew.cli.{COMMANDS[name][0]}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(clew.__version__, prog_name="clew")
+def main() -> None:
+    """A service mesh you pip install: Istio's API, real Envoy as the data plane."""

@@ -1,0 +1,1 @@
+"""The bundled Bookinfo and the guided tour of ``clew demo``."""

@@ -1,0 +1,68 @@
+"""Names that users, tools and other proxies depend on; all are Istio's, letter for letter.
+
+Source: Istio's cluster, listener and route naming (``BuildSubsetKey`` and friends) and SPIFFE.
+"""
+
+from __future__ import annotations
+
+PASSTHROUGH_CLUSTER = "PassthroughCluster"
+BLACK_HOLE_CLUSTER = "BlackHoleCluster"
+INBOUND_PASSTHROUGH_CLUSTER = "InboundPassthroughCluster"
+VIRTUAL_OUTBOUND = "virtualOutbound"
+VIRTUAL_INBOUND = "virtualInbound"
+
+OUTBOUND_PORT = 15001
+INBOUND_PORT = 15006
+READINESS_PORT = 15021
+PROMETHEUS_PORT = 15090
+
+# SDS names of the workload's own certificate and of the roots it trusts.
+WORKLOAD_CERTIFICATE = "default"
+ROOT_CERTIFICATE = "ROOTCA"
+
+
+def outbound_cluster(port: int, hostname: str, subset: str = "") -> str:
+    """``outbound|9080|v1|reviews.default.svc.cluster.local``"""
+    return f"outbound|{port}|{subset}|{hostname}"
+
+
+def inbound_cluster(target_port: int) -> str:
+    """``inbound|9080||``"""
+    return f"inbound|{target_port}||"
+
+
+def server_name(port: int, hostname: str, subset: str = "") -> str:
+    """The SNI that mesh clients send: ``outbound_.9080_.v1_.reviews.default.svc.cluster.local``"""
+    return f"outbound_.{port}_.{subset}_.{hostname}"
+
+
+def listener(address: str, port: int) -> str:
+    """``0.0.0.0_9080``; IPv6 without brackets."""
+    return f"{address}_{port}"
+
+
+def virtual_host(hostname: str, port: int) -> str:
+    return f"{hostname}:{port}"
+
+
+def spiffe_id(trust_domain: str, namespace: str, service_account: str) -> str:
+    """``spiffe://cluster.local/ns/default/sa/bookinfo-reviews``"""
+    return f"spiffe://{trust_domain}/ns/{namespace}/sa/{service_account}"
+
+
+def short_to_fqdn(name: str, namespace: str, domain_suffix: str) -> str:
+    """Complete a host without dots to ``name.namespace.svc.domain``; ``*`` and others stay.
+
+    Source: istio ``ResolveShortnameToFQDN``.
+    """
+    if not name or name == "*" or "." in name:
+        return name
+    return f"{name}.{namespace}.svc.{domain_suffix}"
+
+
+def config_path(group: str, version: str, namespace: str, kind_kebab: str, name: str) -> str:
+    """The provenance that compiled objects carry in ``filter_metadata.istio.config``.
+
+    ``/apis/networking.istio.io/v1/namespaces/default/virtual-service/reviews``
+    """
+    return f"/apis/{group}/{version}/namespaces/{namespace}/{kind_kebab}/{name}"

@@ -1,0 +1,124 @@
+"""One connected Envoy: what its node message says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Self
+
+from clew.model.service import NOWHERE, Locality
+
+
+class ProxyType(StrEnum):
+    SIDECAR = "sidecar"
+    ROUTER = "router"
+
+
+class Interception(StrEnum):
+    """How traffic reaches the proxy."""
+
+    REDIRECT = "REDIRECT"
+    TPROXY = "TPROXY"
+    NONE = "NONE"  # no capture: explicit ports and HTTP_PROXY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalPort:
+    """Without capture: the address at which this proxy offers one upstream port to its app."""
+
+    hostname: str
+    port: int
+    address: str
+    local_port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proxy:
+    """A proxy's identity and place.
+
+    Node id: ``sidecar~10.0.0.7~reviews-v1-0.default~default.svc.cluster.local``.
+    """
+
+    type: ProxyType
+    name: str
+    namespace: str
+    ip: str
+    dns_domain: str = ""  # "" means <namespace>.svc.<mesh domain>
+    extra_ips: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()  # sorted
+    service_account: str = "default"
+    locality: Locality = NOWHERE
+    network: str = ""
+    cluster_id: str = ""
+    node_name: str = ""
+    interception: Interception = Interception.REDIRECT
+    # Without capture: port the app sends HTTP_PROXY traffic to (on 127.0.0.1); 0: none.
+    http_proxy_port: int = 0
+    # Without capture: container port -> port at which the app really listens on 127.0.0.1.
+    app_ports: tuple[tuple[int, int], ...] = ()
+    local_ports: tuple[LocalPort, ...] = ()
+    # The address that a gateway's listeners bind ("" = 0.0.0.0).
+    bind_address: str = ""
+    unprivileged: bool = False
+    grpc: bool = False  # proxyless gRPC (metadata GENERATOR: grpc)
+
+    @property
+    def node_id(self) -> str:
+        domain = self.dns_domain or f"{self.namespace}.svc.cluster.local"
+        return f"{self.type.value}~{self.ip}~{self.name}.{self.namespace}~{domain}"
+
+    @classmethod
+    def from_node(cls, node_id: str, metadata: Mapping[str, Any], locality: Locality) -> Self:
+        """Read a node id and Istio's metadata keys (NAMESPACE, LABELS, INTERCEPTION_MODE …).
+
+        clew's own keys: HTTP_PROXY_PORT (Istio's), CLEW_APP_PORTS ``{"9080": 31000}``,
+        CLEW_LOCAL_PORTS ``{"host:port": "address:port"}``, CLEW_BIND_ADDRESS.
+
+        Raises:
+            ValueError: the node id does not have Istio's four parts.
+        """
+        parts = node_id.split("~")
+        if len(parts) != 4 or parts[0] not in set(ProxyType):
+            raise ValueError(
+                f"node id {node_id!r} is not <sidecar|router>~<ip>~<name>.<namespace>~<domain>"
+            )
+        kind, ip, workload, domain = parts
+        name, _, namespace = workload.rpartition(".")
+        namespace = str(metadata.get("NAMESPACE", "")) or namespace
+        return cls(
+            type=ProxyType(kind),
+            name=name,
+            namespace=namespace,
+            ip=ip,
+            dns_domain=domain,
+            extra_ips=tuple(
+                i for i in str(metadata.get("INSTANCE_IPS", "")).split(",") if i and i != ip
+            ),
+            labels=tuple(sorted(dict(metadata.get("LABELS") or {}).items())),
+            service_account=str(metadata.get("SERVICE_ACCOUNT", "")) or "default",
+            locality=locality,
+            network=str(metadata.get("NETWORK", "")),
+            cluster_id=str(metadata.get("CLUSTER_ID", "")),
+            node_name=str(metadata.get("NODE_NAME", "")),
+            interception=Interception(metadata.get("INTERCEPTION_MODE") or "REDIRECT"),
+            http_proxy_port=int(metadata.get("HTTP_PROXY_PORT") or 0),
+            app_ports=tuple(
+                sorted(
+                    (int(k), int(v)) for k, v in dict(metadata.get("CLEW_APP_PORTS") or {}).items()
+                )
+            ),
+            local_ports=tuple(
+                _local_port(upstream, str(local))
+                for upstream, local in sorted(dict(metadata.get("CLEW_LOCAL_PORTS") or {}).items())
+            ),
+            bind_address=str(metadata.get("CLEW_BIND_ADDRESS", "")),
+            unprivileged=str(metadata.get("UNPRIVILEGED_POD", "")).lower() == "true",
+            grpc=metadata.get("GENERATOR") == "grpc",
+        )
+
+
+def _local_port(upstream: str, local: str) -> LocalPort:
+    hostname, _, port = upstream.rpartition(":")
+    address, _, local_port = local.rpartition(":")
+    return LocalPort(hostname=hostname, port=int(port), address=address, local_port=int(local_port))

@@ -1,0 +1,1 @@
+"""Where objects live: memory, a watched directory, SQLite. ``store.py`` is what they share."""
