@@ -1,0 +1,178 @@
+"""The HTTP connection manager: Istio's defaults for the three places where HTTP is understood."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import Enum
+
+from clew._pb.envoy.config.core.v3.base_pb2 import DataSource
+from clew._pb.envoy.config.core.v3.config_source_pb2 import (
+    AggregatedConfigSource,
+    ApiVersion,
+    ConfigSource,
+)
+from clew._pb.envoy.config.core.v3.protocol_pb2 import Http2ProtocolOptions
+from clew._pb.envoy.config.core.v3.substitution_format_string_pb2 import SubstitutionFormatString
+from clew._pb.envoy.config.listener.v3.listener_components_pb2 import Filter
+from clew._pb.envoy.config.route.v3.route_pb2 import RouteConfiguration
+from clew._pb.envoy.extensions.filters.common.set_filter_state.v3.value_pb2 import (
+    FilterStateValue,
+)
+from clew._pb.envoy.extensions.filters.http.cors.v3.cors_pb2 import Cors
+from clew._pb.envoy.extensions.filters.http.fault.v3.fault_pb2 import HTTPFault
+from clew._pb.envoy.extensions.filters.http.router.v3.router_pb2 import Router
+from clew._pb.envoy.extensions.filters.http.set_filter_state.v3.set_filter_state_pb2 import (
+    Config as SetFilterState,
+)
+from clew._pb.envoy.extensions.filters.network.http_connection_manager.v3 import (
+    http_connection_manager_pb2 as hcm_pb2,
+)
+from clew._pb.envoy.extensions.request_id.uuid.v3.uuid_pb2 import UuidRequestIdConfig
+from clew.compile.access_log import compile_access_log
+from clew.compile.typed_config import typed_config
+from clew.model.mesh_config import MeshConfig
+
+HttpConnectionManager = hcm_pb2.HttpConnectionManager
+HttpFilter = hcm_pb2.HttpFilter
+
+
+class Direction(Enum):
+    """Where in a request's way the connection manager stands."""
+
+    OUTBOUND = "outbound"
+    INBOUND = "inbound"
+    GATEWAY = "gateway"
+
+
+def compile_hcm(
+    *,
+    stat_prefix: str,
+    rds_name: str | None = None,
+    route_config: RouteConfiguration | None = None,
+    direction: Direction,
+    mesh: MeshConfig,
+    extra_filters: tuple[HttpFilter, ...] = (),
+    allow_absolute_url: bool = False,
+) -> Filter:
+    """The network filter that speaks HTTP, routed by ``route_config`` or by the RDS ``rds_name``.
+
+    ``extra_filters`` run before fault injection and CORS, which are always there where a
+    VirtualService may configure them per route.
+
+    Source: istio ``buildHTTPConnectionManager``.
+    """
+    manager = HttpConnectionManager(
+        stat_prefix=stat_prefix,
+        http_filters=[*extra_filters, *_FILTERS[direction]],
+        server_name="istio-envoy",
+        proxy_100_continue=True,
+        upgrade_configs=[HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
+        request_id_extension=_REQUEST_ID,
+        http2_protocol_options=Http2ProtocolOptions(allow_connect=True),
+        access_log=compile_access_log(mesh),
+    )
+    # Zero is never, where Envoy's default would cut quiet streams after five minutes.
+    manager.stream_idle_timeout.FromTimedelta(timedelta(0))
+    if rds_name is not None:
+        manager.rds.CopyFrom(_rds(rds_name))
+    else:
+        manager.route_config.CopyFrom(route_config or RouteConfiguration())
+    if allow_absolute_url:
+        manager.http_protocol_options.allow_absolute_url.value = True
+    _normalize_paths(manager, mesh)
+    _identify_client(manager, direction, mesh)
+    return Filter(
+        name="envoy.filters.network.http_connection_manager", typed_config=typed_config(manager)
+    )
+
+
+def _http_filter(name: str, config: Cors | HTTPFault | Router | SetFilterState) -> HttpFilter:
+    return HttpFilter(name=name, typed_config=typed_config(config))
+
+
+_FAULT = _http_filter("envoy.filters.http.fault", HTTPFault())
+_CORS = _http_filter("envoy.filters.http.cors", Cors())
+_ROUTER = _http_filter("envoy.filters.http.router", Router())
+_FILTERS = {
+    Direction.OUTBOUND: (_FAULT, _CORS, _ROUTER),
+    Direction.GATEWAY: (_FAULT, _CORS, _ROUTER),
+    Direction.INBOUND: (_ROUTER,),
+}
+_REQUEST_ID = hcm_pb2.RequestIDExtension(
+    typed_config=typed_config(
+        UuidRequestIdConfig(use_request_id_for_trace_sampling={"value": True})
+    )
+)
+
+# What a client offers by ALPN tells the server's filter chains whether HTTP is inside. The names
+# of real protocols are left out on purpose: the server then selects none and looks at the first
+# bytes, so the offer is right whichever HTTP version the chosen cluster speaks.
+_OFFER = "request.protocol == 'HTTP/2' ? 'istio-h2,istio' : 'istio-http/1.1,istio'"
+
+# For listeners of AUTO ports, whose clusters carry HTTP and TCP alike.
+# Source: Istio's ``istio.alpn`` filter, rebuilt from stock parts.
+OFFER_HTTP = _http_filter(
+    "envoy.filters.http.set_filter_state",
+    SetFilterState(
+        on_request_headers=[
+            FilterStateValue(
+                object_key="envoy.network.application_protocols",
+                format_string=SubstitutionFormatString(
+                    text_format_source=DataSource(inline_string=f"%CEL({_OFFER})%")
+                ),
+                shared_with_upstream=FilterStateValue.ONCE,
+            )
+        ]
+    ),
+)
+
+
+def _rds(name: str) -> hcm_pb2.Rds:
+    source = ConfigSource(ads=AggregatedConfigSource(), resource_api_version=ApiVersion.V3)
+    # Zero is without limit: a listener without its routes would answer 404.
+    source.initial_fetch_timeout.FromTimedelta(timedelta(0))
+    return hcm_pb2.Rds(config_source=source, route_config_name=name)
+
+
+def _normalize_paths(manager: HttpConnectionManager, mesh: MeshConfig) -> None:
+    """Source: Istio ``MeshConfig.pathNormalization``; DEFAULT is BASE."""
+    settings = mesh.path_normalization
+    kind = (settings.normalization or "DEFAULT") if settings else "DEFAULT"
+    if kind == "NONE":
+        return
+    manager.normalize_path.value = True
+    manager.merge_slashes = kind in ("MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES")
+    if kind == "DECODE_AND_MERGE_SLASHES":
+        manager.path_with_escaped_slashes_action = HttpConnectionManager.UNESCAPE_AND_FORWARD
+
+
+def _identify_client(
+    manager: HttpConnectionManager, direction: Direction, mesh: MeshConfig
+) -> None:
+    """Whose word about the client's address and certificate counts."""
+    details = manager.set_current_client_cert_details
+    match direction:
+        case Direction.OUTBOUND:
+            manager.use_remote_address.value = False
+        case Direction.INBOUND:
+            manager.use_remote_address.value = False
+            manager.forward_client_cert_details = HttpConnectionManager.APPEND_FORWARD
+            details.subject.value = details.uri = details.dns = True
+        case Direction.GATEWAY:
+            topology = mesh.default_config.gateway_topology if mesh.default_config else None
+            manager.use_remote_address.value = True
+            manager.xff_num_trusted_hops = (topology.num_trusted_proxies or 0) if topology else 0
+            manager.forward_client_cert_details = _FORWARD.get(
+                (topology.forward_client_cert_details or "") if topology else "",
+                HttpConnectionManager.SANITIZE_SET,
+            )
+            details.subject.value = details.cert = details.uri = details.dns = True
+
+
+_FORWARD = {
+    "SANITIZE": HttpConnectionManager.SANITIZE,
+    "FORWARD_ONLY": HttpConnectionManager.FORWARD_ONLY,
+    "APPEND_FORWARD": HttpConnectionManager.APPEND_FORWARD,
+    "SANITIZE_SET": HttpConnectionManager.SANITIZE_SET,
+    "ALWAYS_FORWARD_ONLY": HttpConnectionManager.ALWAYS_FORWARD_ONLY,
+}

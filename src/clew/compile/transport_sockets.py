@@ -1,0 +1,197 @@
+"""Transport sockets: plaintext, mesh mTLS and TLS as users configure it, for both sides."""
+
+from __future__ import annotations
+
+from clew._pb.envoy.config.core.v3.base_pb2 import DataSource, TransportSocket
+from clew._pb.envoy.extensions.transport_sockets.raw_buffer.v3.raw_buffer_pb2 import RawBuffer
+from clew._pb.envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
+    CertificateValidationContext,
+    TlsParameters,
+)
+from clew._pb.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import (
+    CommonTlsContext,
+    DownstreamTlsContext,
+    UpstreamTlsContext,
+)
+from clew.compile import tls
+from clew.compile.typed_config import typed_config
+from clew.model.destination_rule import ClientTLSMode, ClientTLSSettings
+from clew.model.gateway import ServerTLSMode, ServerTLSSettings
+from clew.model.mesh_config import MeshConfig
+
+RAW_BUFFER = TransportSocket(
+    name="envoy.transport_sockets.raw_buffer", typed_config=typed_config(RawBuffer())
+)
+
+
+def mesh_upstream_socket(
+    sans: tuple[str, ...], sni: str, alpn: tuple[str, ...], mesh: MeshConfig
+) -> TransportSocket:
+    """Mesh mTLS towards a peer that must be one of ``sans``; ``alpn`` is what we offer."""
+    return _tls_socket(tls.mesh_client_context(sans, sni, alpn, mesh))
+
+
+def mesh_downstream_socket(mesh: MeshConfig) -> TransportSocket:
+    """Mesh mTLS from peers of our trust domains."""
+    return _tls_socket(tls.mesh_server_context(mesh))
+
+
+def client_tls_socket(
+    settings: ClientTLSSettings,
+    *,
+    sans: tuple[str, ...],
+    sni: str,
+    alpn: tuple[str, ...],
+    mesh: MeshConfig,
+) -> TransportSocket:
+    """The socket of a DestinationRule's ``tls``.
+
+    ``sans`` and ``sni`` are the mesh's own for ISTIO_MUTUAL; what the settings say goes first.
+
+    Source: Istio ``ClientTLSSettings``.
+    """
+    match settings.mode:
+        case ClientTLSMode.ISTIO_MUTUAL:
+            accepted = settings.subject_alt_names or sans
+            return mesh_upstream_socket(accepted, settings.sni or sni, alpn, mesh)
+        case ClientTLSMode.SIMPLE | ClientTLSMode.MUTUAL:
+            context = CommonTlsContext(tls_params=_default_parameters(mesh), alpn_protocols=alpn)
+            _present_client_certificate(context, settings)
+            _verify_server(context, settings)
+            return _tls_socket(UpstreamTlsContext(common_tls_context=context, sni=settings.sni))
+        case _:
+            return RAW_BUFFER
+
+
+def server_tls_socket(settings: ServerTLSSettings, mesh: MeshConfig) -> TransportSocket | None:
+    """The socket with which a gateway server ends TLS; None when it passes TLS through.
+
+    Source: Istio ``ServerTLSSettings``.
+    """
+    match settings.mode:
+        case ServerTLSMode.PASSTHROUGH | ServerTLSMode.AUTO_PASSTHROUGH:
+            return None
+        case ServerTLSMode.ISTIO_MUTUAL:
+            return mesh_downstream_socket(mesh)
+    context = CommonTlsContext(
+        tls_params=_server_parameters(settings, mesh), alpn_protocols=tls.HTTP_ALPN
+    )
+    _present_server_certificates(context, settings)
+    server = DownstreamTlsContext(common_tls_context=context)
+    if settings.mode in (ServerTLSMode.MUTUAL, ServerTLSMode.OPTIONAL_MUTUAL):
+        _verify_clients(server.common_tls_context, settings)
+        server.require_client_certificate.value = settings.mode == ServerTLSMode.MUTUAL
+    return _tls_socket(server)
+
+
+def _tls_socket(context: UpstreamTlsContext | DownstreamTlsContext) -> TransportSocket:
+    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=typed_config(context))
+
+
+def _default_parameters(mesh: MeshConfig) -> TlsParameters:
+    defaults = mesh.tls_defaults
+    parameters = tls.tls_parameters(
+        defaults.min_protocol_version or "" if defaults else "",
+        "",
+        defaults.cipher_suites if defaults else (),
+    )
+    if defaults:
+        parameters.ecdh_curves.extend(defaults.ecdh_curves)
+    return parameters
+
+
+def _server_parameters(settings: ServerTLSSettings, mesh: MeshConfig) -> TlsParameters:
+    defaults = _default_parameters(mesh)
+    parameters = tls.tls_parameters(
+        settings.min_protocol_version or "",
+        settings.max_protocol_version or "",
+        settings.cipher_suites or defaults.cipher_suites,
+    )
+    parameters.ecdh_curves.extend(settings.ecdh_curves or defaults.ecdh_curves)
+    return parameters
+
+
+def _secret_name(credential: str) -> str:
+    """Source: Istio's SDS names; a credential may carry a scheme of its own already."""
+    return credential if "://" in credential else f"kubernetes://{credential}"
+
+
+def _present_client_certificate(context: CommonTlsContext, settings: ClientTLSSettings) -> None:
+    if settings.mode != ClientTLSMode.MUTUAL:
+        return
+    if settings.credential_name:
+        secret = tls.sds_stream(_secret_name(settings.credential_name))
+        context.tls_certificate_sds_secret_configs.append(secret)
+    elif settings.client_certificate:
+        context.tls_certificates.append(
+            tls.certificate_files(settings.client_certificate, settings.private_key)
+        )
+
+
+def _verify_server(context: CommonTlsContext, settings: ClientTLSSettings) -> None:
+    # Without a validation context Envoy accepts any certificate.
+    if settings.insecure_skip_verify:
+        return
+    validation = CertificateValidationContext(
+        match_typed_subject_alt_names=tls.any_type_matchers(settings.subject_alt_names)
+    )
+    if settings.credential_name:
+        _verify_by_secret(context, validation, _secret_name(settings.credential_name) + "-cacert")
+        return
+    if settings.ca_certificates and settings.ca_certificates != "system":
+        validation.trusted_ca.filename = settings.ca_certificates
+    else:
+        validation.system_root_certs.SetInParent()
+    if settings.ca_crl:
+        validation.crl.filename = settings.ca_crl
+    context.validation_context.CopyFrom(validation)
+
+
+def _present_server_certificates(context: CommonTlsContext, settings: ServerTLSSettings) -> None:
+    credentials = settings.credential_names or (
+        (settings.credential_name,) if settings.credential_name else ()
+    )
+    context.tls_certificate_sds_secret_configs.extend(
+        tls.sds_stream(_secret_name(credential)) for credential in credentials
+    )
+    context.tls_certificates.extend(
+        tls.certificate_files(pair.server_certificate, pair.private_key)
+        for pair in settings.tls_certificates
+    )
+    if settings.server_certificate:
+        context.tls_certificates.append(
+            tls.certificate_files(settings.server_certificate, settings.private_key)
+        )
+
+
+def _verify_clients(context: CommonTlsContext, settings: ServerTLSSettings) -> None:
+    validation = CertificateValidationContext(
+        match_typed_subject_alt_names=tls.any_type_matchers(settings.subject_alt_names),
+        verify_certificate_spki=settings.verify_certificate_spki,
+        verify_certificate_hash=settings.verify_certificate_hash,
+    )
+    if settings.mode == ServerTLSMode.OPTIONAL_MUTUAL:
+        validation.allow_expired_certificate = False
+    if settings.ca_crl:
+        validation.crl.CopyFrom(DataSource(filename=settings.ca_crl))
+    if settings.ca_certificates:
+        validation.trusted_ca.filename = settings.ca_certificates
+        context.validation_context.CopyFrom(validation)
+        return
+    credential = settings.ca_cert_credential_name or (
+        f"{(settings.credential_name or settings.credential_names[0])}-cacert"
+        if settings.credential_name or settings.credential_names
+        else ""
+    )
+    if credential:
+        _verify_by_secret(context, validation, _secret_name(credential))
+    else:
+        context.validation_context.CopyFrom(validation)
+
+
+def _verify_by_secret(
+    context: CommonTlsContext, validation: CertificateValidationContext, secret: str
+) -> None:
+    combined = context.combined_validation_context
+    combined.default_validation_context.CopyFrom(validation)
+    combined.validation_context_sds_secret_config.CopyFrom(tls.sds_stream(secret))
