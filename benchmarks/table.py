@@ -1,0 +1,33 @@
+"""Plain tables, and the best of several runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+
+def show(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a Markdown table, so that its output can go into the documentation as it is."""
+    cells = [[str(c) for c in row] for row in [header, *rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    print(f"\n### {title}\n")
+    for number, row in enumerate(cells):
+        print("| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |")
+        if number == 0:
+            print("|" + "|".join("-" * (w + 2) for w in widths) + "|")
+
+
+def best(run: Callable[[], object], times: int = 5) -> float:
+    """Return the shortest of ``times`` runs, in milliseconds."""
+    return min(_milliseconds(run) for _ in range(times))
+
+
+def _milliseconds(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return (time.perf_counter() - start) * 1000
+
+
+def verdict(measured: float, budget: float, *, at_least: bool = False) -> str:
+    good = measured >= budget if at_least else measured <= budget
+    return "yes" if good else f"no ({measured / budget:.2f} of it)"
