@@ -19,7 +19,7 @@ class OpenModel(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A Kubernetes message of which only the fields that clew reads are declared."""
 
 
-class OwnerReference(OpenModel):
+class OwnerReference(OpenModel, frozen=True, kw_only=True):
     api_version: str = ""
     kind: str = ""
     name: str = ""
@@ -27,7 +27,7 @@ class OwnerReference(OpenModel):
     controller: bool | None = None
 
 
-class ObjectMeta(OpenModel):
+class ObjectMeta(OpenModel, frozen=True, kw_only=True):
     """Kubernetes' metadata. ``creation_timestamp`` is RFC 3339 in UTC, so it sorts as text."""
 
     name: str = ""
@@ -63,7 +63,7 @@ class ResourceKey(NamedTuple):
         )
 
 
-class Resource(OpenModel):
+class Resource(OpenModel, frozen=True, kw_only=True):
     """The envelope that all kinds share; each kind adds ``spec`` (or its own fields).
 
     ``status`` is kept as it came: the control plane writes it, users do not.
