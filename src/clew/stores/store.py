@@ -55,6 +55,10 @@ class ReadOnly(Exception):
     """The objects come from files; change the files."""
 
 
+class Expired(Exception):
+    """Deletions since that revision are forgotten: list again, and watch from there."""
+
+
 class Store(Protocol):
     """Objects with optimistic concurrency and a totally ordered log of changes.
 
@@ -77,10 +81,12 @@ class Store(Protocol):
         *,
         author: str,
         expected_revision: int | None = None,
+        action: str = "",
     ) -> Stored:
         """Create or replace. An apply that changes nothing returns what is stored already.
 
         ``expected_revision``: the revision that must be current; 0: the object must not exist.
+        ``action`` is what the history calls it, when that is not "create" or "update".
 
         Raises: Conflict, ReadOnly.
         """
@@ -97,5 +103,11 @@ class Store(Protocol):
         ...
 
     def watch(self, since: int) -> AsyncIterator[Sequence[Change]]:
-        """Batches of changes after revision ``since``, for ever; never an empty batch."""
+        """Batches of changes after revision ``since``, for ever; never an empty batch.
+
+        An object that changed several times between two batches is in the second one once, as it
+        is then: however slow the reader is, nothing piles up for it.
+
+        Raises: Expired.
+        """
         ...

@@ -1,0 +1,344 @@
+"""An Envoy's bootstrap: who it is, where its configuration comes from, how it is watched.
+
+Source: Istio's ``envoy_bootstrap.json`` for names, ports and stats; everything else is clew's.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+import msgspec
+
+from clew.agent.capture import PROXY_MARK
+from clew.agent.spec import AgentSpec, Capture
+from clew.model import names
+from clew.model.proxy import Interception
+
+_TYPE = "type.googleapis.com/"
+# The certificate that the control plane serves with; the agent trusts no other.
+CONTROL_PLANE_NAMESPACE = "istio-system"
+CONTROL_PLANE_SERVICE_ACCOUNT = "istiod"
+CONTROL_PLANE_SERVER_NAME = "istiod.istio-system.svc"
+
+# All below the directory that is private to the workload and Envoy's working directory.
+ADMIN_SOCKET = "admin.sock"
+CONTROL_PLANE_SOCKET = "xds.sock"
+SDS_DIRECTORY = "sds"
+_OWNER_ONLY = 0o600
+
+# Source: Istio's default stats inclusion list; without one, memory doubles.
+_STATS_PREFIXES = (
+    "reporter=",
+    "cluster_manager",
+    "listener_manager",
+    "server",
+    "cluster.xds-grpc",
+    "wasm",
+    "component",
+    "istio",
+)
+_STATS_SUFFIXES = (
+    "rbac.allowed",
+    "rbac.denied",
+    "shadow_allowed",
+    "shadow_denied",
+    "downstream_cx_active",
+)
+_STATS_REGEX = r"vhost\..*\.route\..*"
+
+
+def encode_bootstrap(spec: AgentSpec) -> bytes:
+    """Return the bootstrap as JSON. Its paths are relative to ``spec.directory``."""
+    return msgspec.json.format(msgspec.json.encode(bootstrap(spec)))
+
+
+def bootstrap(spec: AgentSpec) -> dict[str, Any]:
+    listeners = [_control_plane_listener()]
+    if spec.readiness_port:
+        listeners.append(_readiness_listener(spec))
+    if spec.prometheus_port:
+        listeners.append(_prometheus_listener(spec))
+    document: dict[str, Any] = {
+        "node": node(spec),
+        "admin": {"address": _pipe(ADMIN_SOCKET)},
+        "dynamic_resources": _dynamic_resources(),
+        "static_resources": {
+            "clusters": [_control_plane_cluster(spec), _admin_cluster()],
+            "listeners": listeners,
+        },
+        "stats_config": _stats_config(),
+        "layered_runtime": {"layers": [{"name": "admin", "admin_layer": {}}]},
+        "overload_manager": _overload_manager(),
+    }
+    if spec.capture is Capture.NETNS:
+        document["cluster_manager"] = {"upstream_bind_config": _mark_upstream_sockets()}
+    return document
+
+
+def node(spec: AgentSpec) -> dict[str, Any]:
+    """Return the node message, as ``clew.model.proxy.Proxy.from_node`` reads it back."""
+    region, zone, subzone = [*spec.locality.split("/"), "", "", ""][:3]
+    return {
+        "id": node_id(spec),
+        "cluster": f"{spec.labels.get('app') or spec.workload}.{spec.namespace}",
+        "locality": {"region": region, "zone": zone, "sub_zone": subzone},
+        "metadata": node_metadata(spec),
+    }
+
+
+def node_id(spec: AgentSpec) -> str:
+    domain = f"{spec.namespace}.svc.{spec.domain}"
+    return f"{spec.type}~{spec.ip}~{spec.name}.{spec.namespace}~{domain}"
+
+
+def node_metadata(spec: AgentSpec) -> dict[str, Any]:
+    captured = spec.capture is Capture.NETNS
+    metadata: dict[str, Any] = {
+        "NAME": spec.name,
+        "NAMESPACE": spec.namespace,
+        "WORKLOAD_NAME": spec.workload,
+        "SERVICE_ACCOUNT": spec.service_account,
+        "LABELS": dict(spec.labels),
+        "INSTANCE_IPS": spec.ip,
+        "MESH_ID": spec.mesh,
+        "CLUSTER_ID": "Kubernetes",
+        "INTERCEPTION_MODE": (Interception.REDIRECT if captured else Interception.NONE).value,
+    }
+    optional: dict[str, Any] = {
+        "NETWORK": spec.network,
+        "HTTP_PROXY_PORT": str(spec.http_proxy_port) if spec.http_proxy_port else "",
+        "CLEW_APP_PORTS": dict(spec.app_ports),
+        "CLEW_LOCAL_PORTS": dict(spec.local_ports),
+        "CLEW_BIND_ADDRESS": spec.bind_address,
+    }
+    return metadata | {key: value for key, value in optional.items() if value}
+
+
+def _dynamic_resources() -> dict[str, Any]:
+    # Envoy reports itself live only after the first answer, however long that takes.
+    source = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
+    return {
+        "ads_config": {
+            "api_type": "DELTA_GRPC",
+            "transport_api_version": "V3",
+            "set_node_on_first_message_only": True,
+            "grpc_services": [{"envoy_grpc": {"cluster_name": "xds-grpc"}}],
+        },
+        "cds_config": source,
+        "lds_config": source,
+    }
+
+
+def _control_plane_cluster(spec: AgentSpec) -> dict[str, Any]:
+    address = _address(spec.xds)
+    return {
+        "name": "xds-grpc",
+        "type": _discovery_type(spec.xds),
+        "connect_timeout": "1s",
+        "load_assignment": _one_endpoint("xds-grpc", address),
+        "transport_socket": {
+            "name": "envoy.transport_sockets.tls",
+            "typed_config": _control_plane_tls(spec),
+        },
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": _TYPE + "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {
+                    "http2_protocol_options": {
+                        "connection_keepalive": {"interval": "30s", "timeout": "10s"}
+                    }
+                },
+            }
+        },
+    }
+
+
+def _control_plane_tls(spec: AgentSpec) -> dict[str, Any]:
+    identity = names.spiffe_id(
+        spec.trust_domain, CONTROL_PLANE_NAMESPACE, CONTROL_PLANE_SERVICE_ACCOUNT
+    )
+    return {
+        "@type": _TYPE + "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+        "sni": CONTROL_PLANE_SERVER_NAME,
+        "common_tls_context": {
+            "alpn_protocols": ["h2"],
+            # Envoy as a client would offer 1.2 at most.
+            "tls_params": {
+                "tls_minimum_protocol_version": "TLSv1_3",
+                "tls_maximum_protocol_version": "TLSv1_3",
+            },
+            "tls_certificate_sds_secret_configs": [_secret_file(names.WORKLOAD_CERTIFICATE)],
+            "combined_validation_context": {
+                "default_validation_context": {
+                    "match_typed_subject_alt_names": [
+                        {"san_type": "URI", "matcher": {"exact": identity}}
+                    ]
+                },
+                "validation_context_sds_secret_config": _secret_file(names.ROOT_CERTIFICATE),
+            },
+        },
+    }
+
+
+def _secret_file(name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "sds_config": {
+            "path_config_source": {
+                "path": f"./{SDS_DIRECTORY}/{name.lower()}.json",
+                "watched_directory": {"path": f"./{SDS_DIRECTORY}"},
+            },
+            "resource_api_version": "V3",
+        },
+    }
+
+
+def _admin_cluster() -> dict[str, Any]:
+    return {
+        "name": "agent",
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": _one_endpoint("agent", _pipe(ADMIN_SOCKET)),
+    }
+
+
+def _control_plane_listener() -> dict[str, Any]:
+    """A plain way to the control plane for the agent: Envoy adds the TLS and checks the peer."""
+    proxy = {
+        "@type": _TYPE + "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+        "stat_prefix": "agent_xds",
+        "cluster": "xds-grpc",
+    }
+    return _listener("agent_xds", _pipe(CONTROL_PLANE_SOCKET), "tcp_proxy", proxy)
+
+
+def _readiness_listener(spec: AgentSpec) -> dict[str, Any]:
+    route = {
+        "match": {"path": "/healthz/ready"},
+        "route": {"cluster": "agent", "prefix_rewrite": "/ready"},
+    }
+    return _admin_page("agent_readiness", spec, spec.readiness_port, route)
+
+
+def _prometheus_listener(spec: AgentSpec) -> dict[str, Any]:
+    route = {"match": {"path": "/stats/prometheus"}, "route": {"cluster": "agent"}}
+    return _admin_page("agent_prometheus", spec, spec.prometheus_port, route)
+
+
+def _admin_page(name: str, spec: AgentSpec, port: int, route: dict[str, Any]) -> dict[str, Any]:
+    """Offer a single page of the admin interface, whose whole stays private."""
+    manager = {
+        "@type": _TYPE
+        + "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": name,
+        "normalize_path": True,
+        "route_config": {"virtual_hosts": [{"name": name, "domains": ["*"], "routes": [route]}]},
+        "http_filters": [
+            {
+                "name": "envoy.filters.http.router",
+                "typed_config": {"@type": _TYPE + "envoy.extensions.filters.http.router.v3.Router"},
+            }
+        ],
+    }
+    everywhere = "::" if _is_ipv6(spec.ip) else "0.0.0.0"
+    host = everywhere if spec.capture is Capture.NETNS else spec.bind_address or spec.ip
+    address = {"socket_address": {"address": host, "port_value": port}}
+    return _listener(name, address, "http_connection_manager", manager)
+
+
+def _listener(
+    name: str, address: dict[str, Any], filter_name: str, config: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "stat_prefix": name,
+        "address": address,
+        # Still answered when other listeners are full.
+        "ignore_global_conn_limit": True,
+        "filter_chains": [
+            {
+                "filters": [
+                    {"name": f"envoy.filters.network.{filter_name}", "typed_config": config}
+                ]
+            }
+        ],
+    }
+
+
+def _mark_upstream_sockets() -> dict[str, Any]:
+    """Mark what the proxy itself sends, so that capture lets it pass.
+
+    Applies to each cluster that has no socket options of its own, also when it has its own
+    source address.
+
+    Source: Envoy, ``upstream_local_address_selector``: "cluster options trump the bootstrap's".
+    """
+    return {
+        "socket_options": [
+            {
+                "description": "SO_MARK",
+                "level": 1,  # SOL_SOCKET
+                "name": 36,  # SO_MARK
+                "int_value": PROXY_MARK,
+                "state": "STATE_PREBIND",
+            }
+        ]
+    }
+
+
+def _overload_manager() -> dict[str, Any]:
+    """No limit of connections, said explicitly: Envoy warns about an unsaid one.
+
+    Source: Istio's ``overload.global_downstream_max_connections``.
+    """
+    name = "envoy.resource_monitors.global_downstream_max_connections"
+    config = {
+        "@type": _TYPE + "envoy.extensions.resource_monitors.downstream_connections.v3"
+        ".DownstreamConnectionsConfig",
+        "max_active_downstream_connections": 2**31 - 1,
+    }
+    return {"resource_monitors": [{"name": name, "typed_config": config}]}
+
+
+def _stats_config() -> dict[str, Any]:
+    patterns: list[dict[str, Any]] = [
+        *({"prefix": prefix} for prefix in _STATS_PREFIXES),
+        *({"suffix": suffix} for suffix in _STATS_SUFFIXES),
+        {"safe_regex": {"regex": _STATS_REGEX}},
+    ]
+    return {"stats_matcher": {"inclusion_list": {"patterns": patterns}}}
+
+
+def _one_endpoint(cluster: str, address: dict[str, Any]) -> dict[str, Any]:
+    endpoint = {"endpoint": {"address": address}}
+    return {"cluster_name": cluster, "endpoints": [{"lb_endpoints": [endpoint]}]}
+
+
+def _pipe(path: str) -> dict[str, Any]:
+    if not path.startswith("/"):
+        path = f"./{path}"
+    return {"pipe": {"path": path, "mode": _OWNER_ONLY}}
+
+
+def _address(target: str) -> dict[str, Any]:
+    """Return ``unix:/path`` or ``host:port`` as Envoy's Address."""
+    if target.startswith("unix:"):
+        return {"pipe": {"path": target.removeprefix("unix:")}}
+    host, _, port = target.rpartition(":")
+    return {"socket_address": {"address": host.strip("[]"), "port_value": int(port)}}
+
+
+def _discovery_type(target: str) -> str:
+    if target.startswith("unix:"):
+        return "STATIC"
+    host = target.rpartition(":")[0].strip("[]")
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return "STRICT_DNS"
+    return "STATIC"
+
+
+def _is_ipv6(address: str) -> bool:
+    return ":" in address

@@ -1,0 +1,98 @@
+"""Traffic capture in the workload's own network namespace: nftables sends it to the proxy."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from asyncio.subprocess import PIPE
+from collections.abc import Iterable
+
+from clew.agent.spec import AgentSpec
+from clew.model import names
+
+# Istio knows its proxy by user id 1337. A user namespace may have only one user, so clew's proxy
+# and agent mark their packets with the same number instead.
+PROXY_MARK = 1337
+# Where Envoy connects from when it hands a request to the application.
+INBOUND_SOURCE = "127.0.0.6"
+# Ports on which the proxy itself is spoken to.
+_PROXY_PORTS = (names.INBOUND_PORT, 15008, 15020)
+
+
+class CaptureFailed(Exception):
+    """The rules could not be installed; the application must not start without them."""
+
+
+def ruleset(spec: AgentSpec) -> str:
+    """Return the nftables rules: outbound TCP to 15001, inbound to 15006, DNS to the agent.
+
+    Source: Istio's iptables rules, with a packet mark in place of the proxy's user.
+    """
+    own_ports = {*_PROXY_PORTS, spec.readiness_port, spec.prometheus_port} - {0}
+    return f"""\
+table inet clew {{
+\tchain output {{
+\t\ttype nat hook output priority -100; policy accept;
+{_lines(_own_address_rules())}
+\t\tmeta mark {PROXY_MARK} return
+{_lines(_dns_rules(spec.dns_port))}
+\t\tip daddr 127.0.0.0/8 return
+\t\tip6 daddr ::1 return
+\t\tmeta l4proto tcp redirect to :{names.OUTBOUND_PORT}
+\t}}
+\tchain prerouting {{
+\t\ttype nat hook prerouting priority -100; policy accept;
+\t\ttcp dport {{ {", ".join(map(str, sorted(own_ports)))} }} return
+\t\tmeta l4proto tcp redirect to :{names.INBOUND_PORT}
+\t}}
+}}
+""".replace("\n\n", "\n")  # no DNS: no empty line
+
+
+def _own_address_rules() -> Iterable[str]:
+    """When the proxy calls its own workload by its service, that is inbound traffic as well."""
+    yield (
+        f'oifname "lo" ip saddr != {INBOUND_SOURCE} ip daddr != 127.0.0.0/8 '
+        f"meta mark {PROXY_MARK} tcp dport != 15008 redirect to :{names.INBOUND_PORT}"
+    )
+    yield (
+        'oifname "lo" ip6 saddr != ::6 ip6 daddr != ::1 '
+        f"meta mark {PROXY_MARK} tcp dport != 15008 redirect to :{names.INBOUND_PORT}"
+    )
+
+
+def _dns_rules(port: int) -> Iterable[str]:
+    if port:
+        yield f"udp dport 53 redirect to :{port}"
+        yield f"tcp dport 53 redirect to :{port}"
+
+
+def _lines(rules: Iterable[str]) -> str:
+    return "\n".join(f"\t\t{rule}" for rule in rules)
+
+
+async def install(rules: str) -> None:
+    """Install the rules in the network namespace that this process is in.
+
+    Nothing removes them: they end with the namespace.
+
+    Raises:
+        CaptureFailed: no nft program, or no privilege.
+    """
+    program = shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin:/bin:/usr/local/sbin")
+    if program is None:
+        raise CaptureFailed(
+            "traffic capture needs the program `nft`, which is not installed. Nothing was "
+            "started. Install nftables (apt install nftables), or run without capture "
+            "(--capture env)."
+        )
+    # Deleting needs the table to exist, hence declared first: installing twice gives the same.
+    text = f"table inet clew {{}}\ndelete table inet clew\n{rules}"
+    process = await asyncio.create_subprocess_exec(program, "-f", "-", stdin=PIPE, stderr=PIPE)
+    _, errors = await process.communicate(text.encode())
+    if process.returncode:
+        raise CaptureFailed(
+            f"nft refused the capture rules: {errors.decode().strip()}\nNothing was started. "
+            "The agent needs CAP_NET_ADMIN in the workload's network namespace: run as root or "
+            "in a user namespace of its own, or without capture (--capture env)."
+        )

@@ -1,0 +1,77 @@
+"""Tells the control plane whether the workload is ready, until it has heard it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from clew.agent.backoff import delays
+from clew.agent.conditions import Conditions
+from clew.agent.http_client import Response, request_unix
+from clew.agent.spec import AgentSpec
+
+log = logging.getLogger("clew.agent")
+
+Status = Mapping[str, Any]
+
+
+def pod_status(spec: AgentSpec, *, ready: bool, phase: str, restarts: int) -> Status:
+    """Return the Pod status that says so.
+
+    Source: Kubernetes' PodStatus; the Ready condition decides whether endpoints include the Pod.
+    """
+    return {
+        "podIP": spec.ip,
+        "phase": phase,
+        "conditions": [{"type": "Ready", "status": str(ready)}],
+        "containerStatuses": [{"name": "app", "ready": ready, "restartCount": restarts}],
+    }
+
+
+def status_path(spec: AgentSpec) -> str:
+    return f"/v1/objects/core/Pod/{spec.namespace}/{spec.name}/status"
+
+
+async def run_reports(spec: AgentSpec, conditions: Conditions) -> None:
+    """Report each change until cancelled. The latest state is what is repeated, never an old one."""
+    reported: Status | None = None
+
+    def current() -> Status:
+        return pod_status(
+            spec,
+            ready=conditions.ready,
+            phase=conditions.phase,
+            restarts=conditions.restarts,
+        )
+
+    while True:
+        await conditions.wait_for(lambda: current() != reported)
+        for delay in delays(0.1, 5.0):
+            reported = current()
+            if await report(spec, reported):
+                break
+            await asyncio.sleep(delay)
+
+
+async def report(spec: AgentSpec, status: Status) -> bool:
+    """Send one report; return whether the control plane took it."""
+    socket = spec.api.removeprefix("unix:")
+    try:
+        answer: Response = await request_unix(
+            socket,
+            "PUT",
+            status_path(spec),
+            body=msgspec.json.encode(status),
+            headers={"Content-Type": "application/json"},
+        )
+    except (OSError, ValueError) as error:
+        log.warning("control plane away api=%s error=%r; will report again", spec.api, str(error))
+        return False
+    if not answer.ok:
+        log.warning("readiness not taken status=%d body=%r", answer.status, answer.body[:200])
+    return answer.ok

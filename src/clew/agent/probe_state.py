@@ -1,0 +1,35 @@
+"""When a probe's verdict changes: kubelet's counting, without doing any probing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from clew.model.pod import Probe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeState:
+    """How one probe stands. ``passing`` None: no verdict yet.
+
+    Source: kubelet's prober worker: a verdict needs ``successThreshold`` or ``failureThreshold``
+    equal results in a row.
+    """
+
+    passing: bool | None = None
+    last: bool | None = None
+    in_a_row: int = 0
+
+    def after(self, succeeded: bool, probe: Probe) -> ProbeState:
+        in_a_row = self.in_a_row + 1 if succeeded == self.last else 1
+        threshold = probe.success_threshold if succeeded else probe.failure_threshold
+        passing = succeeded if in_a_row >= max(threshold, 1) else self.passing
+        return replace(self, passing=passing, last=succeeded, in_a_row=in_a_row)
+
+
+def until_verdict(probe: Probe) -> float:
+    """Return seconds between probes while there is no first success yet.
+
+    Kubelet waits a whole period; here a program that is up sooner is found sooner. Failures are
+    still counted once per period (see ``probes``), so no verdict of failure comes early.
+    """
+    return min(0.1, float(probe.period_seconds))

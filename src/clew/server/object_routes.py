@@ -1,0 +1,219 @@
+"""The objects part of the admin API: list, read, write, history, rollback, watch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from clew.api.messages import (
+    ApplyReport,
+    ChangeItem,
+    Changes,
+    History,
+    HistoryItem,
+    ObjectList,
+    key_message,
+)
+from clew.config.parse import parse_documents
+from clew.model.base import ResourceKey
+from clew.server.replies import BadRequest, body_of, flag, key_of, number, reply, text_of
+from clew.server.select import selector
+from clew.server.write import Writer
+from clew.stores.revise import written
+from clew.stores.store import Change, Expired, HistoryEntry, NotFound, Store, Stored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objects:
+    """The routes below ``/v1/objects``, ``/v1/apply`` and ``/v1/watch``."""
+
+    store: Store
+    now: Callable[[], datetime]
+    author_of: Callable[[Request], str]
+    closing: asyncio.Event
+
+    def routes(self) -> list[Route]:
+        one = "/v1/objects/{group}/{kind}/{namespace}/{name}"
+        return [
+            Route("/v1/objects", self.list, methods=["GET"]),
+            Route(one, self.read, methods=["GET"]),
+            Route(one, self.write, methods=["PUT"]),
+            Route(one, self.delete, methods=["DELETE"]),
+            Route(f"{one}/status", self.write_status, methods=["PUT"]),
+            Route(f"{one}/history", self.history, methods=["GET"]),
+            Route(f"{one}/rollback", self.rollback, methods=["POST"]),
+            Route("/v1/apply", self.apply, methods=["POST"]),
+            Route("/v1/watch", self.watch, methods=["GET"]),
+        ]
+
+    async def list(self, request: Request) -> Response:
+        query = request.query_params
+        kinds = frozenset(filter(None, query.get("kind", "").split(",")))
+        namespace = query.get("namespace", "")
+        selects = selector(query.get("labelSelector", ""))
+        revision, objects = await self.store.list()
+        found = [
+            dict(stored.manifest)
+            for stored in sorted(objects, key=lambda stored: stored.key)
+            if (not kinds or stored.key.kind in kinds)
+            and (not namespace or stored.key.namespace in (namespace, ""))
+            and selects(stored.resource.metadata.labels)
+        ]
+        return reply(ObjectList(revision=revision, items=tuple(found)))
+
+    async def read(self, request: Request) -> Response:
+        return reply((await self._existing(key_of(request))).manifest)
+
+    async def write(self, request: Request) -> Response:
+        key, body = key_of(request), await body_of(request)
+        documents = parse_documents(body, text_of(request, "file"))
+        if len(documents) != 1:
+            raise BadRequest(f"PUT takes one object, and the body has {len(documents)}")
+        applied = await self._writer(request).apply(documents[0], key.namespace, only=key)
+        return reply(applied, status=_status(applied.error, applied.result))
+
+    async def apply(self, request: Request) -> Response:
+        """Each document on its own, as kubectl does: the valid ones are applied."""
+        text, namespace = await body_of(request), text_of(request, "namespace") or "default"
+        writer = self._writer(request)
+        documents = parse_documents(text, text_of(request, "file"))
+        items = [await writer.apply(document, namespace) for document in documents]
+        return reply(ApplyReport(items=tuple(items), dry_run=writer.dry_run))
+
+    async def write_status(self, request: Request) -> Response:
+        key, body = key_of(request), await body_of(request)
+        try:
+            status = msgspec.json.decode(body)
+        except msgspec.DecodeError as error:
+            raise BadRequest(f"the body is not JSON: {error}") from error
+        if isinstance(status, dict) and "status" in status:
+            status = status["status"]
+        return reply((await self._writer(request).apply_status(key, status)).manifest)
+
+    async def delete(self, request: Request) -> Response:
+        key = key_of(request)
+        return reply(await self._writer(request).delete(key, number(request, "revision")))
+
+    async def history(self, request: Request) -> Response:
+        key = key_of(request)
+        entries = await self.store.history(key)
+        if not entries:
+            await self._existing(key)
+        return reply(History(items=tuple(_history_item(entry) for entry in entries)))
+
+    async def rollback(self, request: Request) -> Response:
+        key = key_of(request)
+        entries = await self.store.history(key)
+        manifest = _earlier(key, entries, number(request, "revision"))
+        applied = await self._writer(request).bring_back(key, written(manifest))
+        return reply(applied, status=_status(applied.error, applied.result))
+
+    async def watch(self, request: Request) -> Response:
+        """A line of JSON per batch of changes, until either side closes."""
+        since = number(request, "since")
+        kinds = frozenset(filter(None, request.query_params.get("kind", "").split(",")))
+        if since is None:
+            since = await self.store.revision()
+        lines = self._lines(since, kinds)
+        # The first line comes at once: the client knows where it is, and Expired is an error.
+        first = await anext(lines)
+        return StreamingResponse(_chain(first, lines), media_type="application/x-ndjson")
+
+    async def _lines(self, since: int, kinds: frozenset[str]) -> AsyncIterator[bytes]:
+        await self._check_revision(since)
+        yield _line(Changes(revision=since))
+        batches = self.store.watch(since)
+        closing = asyncio.ensure_future(self.closing.wait())
+        try:
+            while True:
+                batch = asyncio.ensure_future(anext(batches))
+                await asyncio.wait((batch, closing), return_when=asyncio.FIRST_COMPLETED)
+                if not batch.done():
+                    batch.cancel()
+                    return
+                yield _line(_changes(batch.result(), kinds))
+        except Expired:
+            return
+        finally:
+            closing.cancel()
+
+    async def _check_revision(self, since: int) -> None:
+        current = await self.store.revision()
+        if since > current:
+            raise Expired(f"revision {since} is not reached yet: the store is at {current}")
+
+    async def _existing(self, key: ResourceKey) -> Stored:
+        stored = await self.store.get(key)
+        if stored is None:
+            raise NotFound(f"there is no {key}")
+        return stored
+
+    def _writer(self, request: Request) -> Writer:
+        return Writer(
+            store=self.store,
+            now=self.now,
+            author=text_of(request, "author") or self.author_of(request),
+            dry_run=flag(request, "dryRun"),
+        )
+
+
+def _status(error: str, result: str) -> int:
+    return {"created": 201, "refused": 409 if error else 422}.get(result, 200)
+
+
+def _line(changes: Changes) -> bytes:
+    return msgspec.json.encode(changes) + b"\n"
+
+
+async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for line in rest:
+        yield line
+
+
+def _changes(batch: Sequence[Change], kinds: frozenset[str]) -> Changes:
+    chosen = [change for change in batch if not kinds or change.key.kind in kinds]
+    return Changes(
+        revision=batch[-1].revision, changes=tuple(_change_item(change) for change in chosen)
+    )
+
+
+def _change_item(change: Change) -> ChangeItem:
+    manifest = None if change.stored is None else dict(change.stored.manifest)
+    return ChangeItem(key=key_message(change.key), revision=change.revision, object=manifest)
+
+
+def _history_item(entry: HistoryEntry) -> HistoryItem:
+    return HistoryItem(
+        revision=entry.revision,
+        at=entry.at,
+        author=entry.author,
+        action=entry.action,
+        object=None if entry.manifest is None else dict(entry.manifest),
+    )
+
+
+def _earlier(
+    key: ResourceKey, entries: Sequence[HistoryEntry], revision: int | None
+) -> Mapping[str, Any]:
+    """The manifest to bring back: that of ``revision``, else the one before the newest."""
+    if revision is None:
+        for entry in entries[1:]:
+            if entry.manifest is not None:
+                return entry.manifest
+        raise NotFound(f"the history of {key} has no earlier revision to go back to")
+    for entry in entries:
+        if entry.revision == revision:
+            if entry.manifest is None:
+                raise NotFound(f"{key} was deleted in revision {revision}: choose another")
+            return entry.manifest
+    known = ", ".join(str(entry.revision) for entry in entries[:10])
+    raise NotFound(f"{key} has no revision {revision}; its newest are: {known or 'none'}")

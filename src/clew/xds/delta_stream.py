@@ -1,0 +1,191 @@
+"""Delta ADS: what to say to one Envoy, as a state machine without I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from itertools import chain
+
+from clew._pb.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
+from clew.model.xds import (
+    CLUSTER,
+    ENDPOINTS,
+    LISTENER,
+    NAME_TABLE,
+    PUSH_ORDER,
+    ROUTE,
+    EnvoyResource,
+    Published,
+    TypeUrl,
+)
+from clew.xds.answers import Acked, Nacked, Response
+from clew.xds.encoding import delta_response
+from clew.xds.subscription import MAX_IN_FLIGHT, Changes, Held, Subscription
+
+# Types of which naming nothing in the first request means everything ("legacy wildcard").
+WILDCARD_TYPES = frozenset({CLUSTER, LISTENER, NAME_TABLE})
+# What routes and listeners refer to: made before them, removed after them.
+REFERRED = (CLUSTER, ENDPOINTS)
+REFERRING = (LISTENER, ROUTE)
+
+
+class DeltaStream:
+    """The conversation with one proxy over one delta ADS stream.
+
+    The owner reports what happened (``receive``, ``publish``) and sends whatever ``poll`` returns
+    until it returns None. A slow proxy skips to the newest versions: at most two responses per
+    type are unanswered, and until then changes only mark names.
+
+    Make before break: a listener or route waits until the proxy has acknowledged the clusters
+    that it uses and their endpoints; clusters go once the proxy has replaced whatever used them.
+
+    Source: Envoy docs, "xDS REST and gRPC protocol", sections "Incremental xDS" and
+    "Eventual consistency considerations".
+    """
+
+    __slots__ = ("_nonces", "_published", "_subscriptions")
+
+    def __init__(self) -> None:
+        self._subscriptions: dict[TypeUrl, Subscription] = {}
+        self._published: Published = {}
+        self._nonces = 0
+
+    def publish(
+        self, published: Published, changed: Mapping[TypeUrl, AbstractSet[str]] | None = None
+    ) -> None:
+        """Replace everything that this proxy may see.
+
+        ``changed`` has at least the names that differ from what was published to this stream
+        before, types without a change left out; None: compare all.
+        """
+        self._published = published
+        for type_url, subscription in self._subscriptions.items():
+            names = None if changed is None else changed.get(type_url, frozenset())
+            subscription.publish(published.get(type_url, {}), names)
+
+    def receive(self, request: DeltaDiscoveryRequest) -> Acked | Nacked | None:
+        """Take one request; return what it says of a response, if it answers one."""
+        type_url = TypeUrl(request.type_url)
+        subscription = self._subscriptions.get(type_url)
+        first = subscription is None
+        if subscription is None:
+            subscription = Subscription(self._published.get(type_url, {}))
+            self._subscriptions[type_url] = subscription
+            if type_url in WILDCARD_TYPES and not request.resource_names_subscribe:
+                subscription.subscribe(("*",))
+        # Subscriptions count even when the nonce is stale: they are never sent again.
+        subscription.subscribe(request.resource_names_subscribe)
+        subscription.unsubscribe(request.resource_names_unsubscribe)
+        if first:
+            subscription.resume(request.initial_resource_versions)
+        return _verdict(type_url, subscription, request)
+
+    def poll(self) -> Response | None:
+        """Return the next response to send; None when there is nothing to say for now.
+
+        Additions and updates go out in push order, removals of clusters and endpoints at last.
+        """
+        for type_url in chain(PUSH_ORDER, self._subscriptions.keys() - set(PUSH_ORDER)):
+            subscription = self._subscriptions.get(type_url)
+            if subscription is None or len(subscription.in_flight) >= MAX_IN_FLIGHT:
+                continue
+            changes = self._updates(type_url, subscription)
+            if changes or not subscription.answered:
+                return self._respond(type_url, subscription, changes)
+        return self._poll_removals()
+
+    def lagging(self) -> Mapping[TypeUrl, AbstractSet[str]]:
+        """The names, by type, of which the proxy has not acknowledged the published version."""
+        return {t: s.lagging.keys() for t, s in self._subscriptions.items() if s.lagging}
+
+    def rejected(self) -> Mapping[TypeUrl, Mapping[str, str]]:
+        """The versions that the proxy refused, by type and name, and that are still published."""
+        return {t: dict(s.rejected) for t, s in self._subscriptions.items() if s.rejected}
+
+    def _updates(self, type_url: TypeUrl, subscription: Subscription) -> Changes:
+        if not subscription.dirty:
+            return subscription.due_retry()
+        changes, waiting = subscription.due_updates(
+            self._is_ready if type_url in REFERRING else _always
+        )
+        # Not before its successor: both may listen at the same address.
+        if type_url not in REFERRED and not waiting:
+            changes |= subscription.due_removals(_whenever)
+        return changes or subscription.due_retry()
+
+    def _poll_removals(self) -> Response | None:
+        for type_url in reversed(REFERRED):
+            subscription = self._subscriptions.get(type_url)
+            if subscription is None or not subscription.dirty:
+                continue
+            if len(subscription.in_flight) < MAX_IN_FLIGHT:
+                changes = self._unused(subscription)
+                if changes:
+                    return self._respond(type_url, subscription, changes)
+        return None
+
+    def _unused(self, subscription: Subscription) -> Changes:
+        """What is to be removed and no listener or route on the proxy may still refer to."""
+        in_use = self._uses_of_what_is_replaced()
+
+        def removable(name: str, held: Held) -> bool:
+            if held.version is None:
+                return True  # It asked for a name that does not exist, and waits to hear so.
+            # After a reconnect, its listeners and routes are known once it has answered.
+            return subscription.acknowledged and in_use is not None and name not in in_use
+
+        return subscription.due_removals(removable)
+
+    def _uses_of_what_is_replaced(self) -> set[str] | None:
+        """Clusters used by listeners and routes that the proxy has yet to replace; None: any."""
+        in_use: set[str] = set()
+        for type_url in REFERRING:
+            if (subscription := self._subscriptions.get(type_url)) is not None:
+                for held in subscription.lagging.values():
+                    if held.uses is None:
+                        return None
+                    in_use |= held.uses
+        return in_use
+
+    def _is_ready(self, resource: EnvoyResource) -> bool:
+        """Whether the proxy has all the clusters, with endpoints, that it will ever get."""
+        pending = [
+            subscription
+            for type_url in REFERRED
+            if (subscription := self._subscriptions.get(type_url)) is not None
+            and subscription.lagging
+        ]
+        return not any(s.awaits(cluster) for s in pending for cluster in resource.uses)
+
+    def _respond(self, type_url: TypeUrl, subscription: Subscription, changes: Changes) -> Response:
+        self._nonces += 1
+        nonce = f"{self._nonces:x}"
+        subscription.sent(nonce, changes)
+        resources = [resource for resource in changes.values() if resource is not None]
+        if type_url == CLUSTER and (endpoints := self._subscriptions.get(ENDPOINTS)) is not None:
+            # Envoy warms an updated cluster anew and waits for endpoints, but never asks for
+            # them: it is subscribed. Source: envoyproxy/envoy#46383.
+            endpoints.repeat(resource.name for resource in resources)
+        removed = [name for name, resource in changes.items() if resource is None]
+        body = delta_response(type_url, nonce, resources, removed)
+        versions = {name: None if r is None else r.version for name, r in changes.items()}
+        return Response(type_url, nonce, versions, body)
+
+
+def _verdict(
+    type_url: TypeUrl, subscription: Subscription, request: DeltaDiscoveryRequest
+) -> Acked | Nacked | None:
+    if not request.HasField("error_detail"):
+        accepted = subscription.acknowledge(request.response_nonce)
+        return None if accepted is None else Acked(type_url, accepted)
+    detail = request.error_detail.message
+    refused = subscription.reject(request.response_nonce, detail)
+    return None if refused is None else Nacked(type_url, refused, detail)
+
+
+def _always(resource: EnvoyResource) -> bool:
+    return True
+
+
+def _whenever(name: str, held: Held) -> bool:
+    return True
