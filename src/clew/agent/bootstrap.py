@@ -257,11 +257,7 @@ def _listener(
         # Still answered when other listeners are full.
         "ignore_global_conn_limit": True,
         "filter_chains": [
-            {
-                "filters": [
-                    {"name": f"envoy.filters.network.{filter_name}", "typed_config": config}
-                ]
-            }
+            {"filters": [{"name": f"envoy.filters.network.{filter_name}", "typed_config": config}]}
         ],
     }
 

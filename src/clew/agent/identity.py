@@ -75,9 +75,7 @@ def _refusal(spec: AgentSpec, details: str) -> str:
     )
 
 
-async def request_certificate(
-    spec: AgentSpec, key: ec.EllipticCurvePrivateKey
-) -> tuple[str, ...]:
+async def request_certificate(spec: AgentSpec, key: ec.EllipticCurvePrivateKey) -> tuple[str, ...]:
     """Return the PEM chain, root last. The key itself stays in this process.
 
     Raises:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import timedelta
+from functools import total_ordering
 from typing import Self
 
 _NANOSECONDS = {
@@ -21,11 +21,33 @@ _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 _LONGEST = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@total_ordering
 class Duration:
-    """A length of time in whole nanoseconds, the resolution of Go and protobuf."""
+    """A length of time in whole nanoseconds, the resolution of Go and protobuf. Immutable.
 
-    nanoseconds: int
+    Not a dataclass: msgspec would read one as an object with fields, not as text.
+    """
+
+    __slots__ = ("_nanoseconds",)
+
+    def __init__(self, nanoseconds: int) -> None:
+        self._nanoseconds = nanoseconds
+
+    @property
+    def nanoseconds(self) -> int:
+        return self._nanoseconds
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Duration) and self._nanoseconds == other._nanoseconds
+
+    def __lt__(self, other: Duration) -> bool:
+        return self._nanoseconds < other._nanoseconds
+
+    def __hash__(self) -> int:
+        return hash(self._nanoseconds)
+
+    def __repr__(self) -> str:
+        return f"Duration({self._nanoseconds})"
 
     @classmethod
     def parse(cls, text: str) -> Self:

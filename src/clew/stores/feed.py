@@ -21,7 +21,11 @@ class Feed:
     """
 
     def __init__(
-        self, revision: int = 0, objects: Iterable[Stored] = (), *, deletions_kept: int | None = None
+        self,
+        revision: int = 0,
+        objects: Iterable[Stored] = (),
+        *,
+        deletions_kept: int | None = None,
     ) -> None:
         self.revision = revision
         ordered = sorted(objects, key=lambda stored: stored.revision)

@@ -51,9 +51,7 @@ class MemoryStore:
     ) -> Stored:
         current = self._feed.get(resource.key)
         check_revision(current, resource.key, expected_revision)
-        stamp = Stamp(
-            revision=self._feed.revision + 1, at=timestamp(self._now()), uid=str(uuid4())
-        )
+        stamp = Stamp(revision=self._feed.revision + 1, at=timestamp(self._now()), uid=str(uuid4()))
         stored = revised(current, resource, manifest, stamp)
         if stored is current:
             return stored

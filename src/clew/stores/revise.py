@@ -106,9 +106,7 @@ def _content(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in manifest.items() if k not in ("metadata", "status", "apiVersion")}
 
 
-def _metadata(
-    current: Stored | None, manifest: Mapping[str, Any], stamp: Stamp
-) -> dict[str, Any]:
+def _metadata(current: Stored | None, manifest: Mapping[str, Any], stamp: Stamp) -> dict[str, Any]:
     if current is None:
         uid, created, generation = stamp.uid, stamp.at, 1
     else:

@@ -1,0 +1,187 @@
+"""Text to typed resources or diagnostics: every structural error of a document at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from clew.config import yaml
+from clew.config.finding import FieldPath, Finding
+from clew.config.structure import check_structure, decode_custom, did_you_mean
+from clew.config.validate.resource import validate_resource
+from clew.model.base import Resource, ResourceKey
+from clew.model.diagnostic import Diagnostic, Place, Severity
+from clew.model.kinds import KINDS, Kind, kind_for
+from clew.model.mesh_config import MeshConfig
+
+T = TypeVar("T")
+Locate = Callable[[FieldPath], tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One manifest. ``resource`` is None if its structure is wrong.
+
+    ``locate`` gives line and column of a field path, (0, 0) where there is no text.
+    """
+
+    resource: Resource | None
+    manifest: Mapping[str, Any]
+    diagnostics: tuple[Diagnostic, ...]
+    locate: Locate
+
+    @property
+    def valid(self) -> bool:
+        return all(d.severity is not Severity.ERROR for d in self.diagnostics)
+
+
+def parse_documents(text: str, file: str = "") -> tuple[Document, ...]:
+    """Read every document of a YAML or JSON text; empty ones are left out, lists taken apart."""
+    return tuple(
+        document
+        for before, part in yaml.split_documents(text)
+        for document in _parse_text(part, before, file)
+    )
+
+
+def parse_manifest(manifest: Mapping[str, Any], file: str = "") -> Document:
+    """Read one manifest that is decoded already, as from JSON."""
+    return _parse(manifest, (), _nowhere, file)
+
+
+def parse_mesh_config(text: str, file: str = "") -> tuple[MeshConfig, tuple[Diagnostic, ...]]:
+    """Read MeshConfig from YAML. With errors, the defaults are returned beside them."""
+
+    def locate(path: FieldPath) -> tuple[int, int]:
+        return yaml.locate(text, path)
+
+    try:
+        value = yaml.without_nulls(yaml.load(text) or {})
+    except yaml.BadYaml as error:
+        place = Place(file, error.line, error.column)
+        problem = Diagnostic(severity=Severity.ERROR, place=place, problem=error.problem)
+        return MeshConfig(), (problem,)
+    mesh, findings = _convert(MeshConfig, value)
+    return mesh or MeshConfig(), tuple(_placed(f, locate, (), None, file) for f in findings)
+
+
+def field_text(path: FieldPath) -> str:
+    """``("spec", "http", 0, "timeout")`` → ``spec.http[0].timeout``"""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".")
+
+
+def _nowhere(path: FieldPath) -> tuple[int, int]:
+    return 0, 0
+
+
+def _parse_text(part: str, before: int, file: str) -> Iterator[Document]:
+    def locate(path: FieldPath) -> tuple[int, int]:
+        line, column = yaml.locate(part, path)
+        return line + before, column
+
+    try:
+        value = yaml.load(part)
+        if value is None:
+            return
+        if not isinstance(value, dict):
+            raise yaml.BadYaml("expected an object with apiVersion and kind", 1, 1)
+        value = yaml.without_nulls(value)
+    except yaml.BadYaml as error:
+        place = Place(file, error.line + before, error.column)
+        problem = Diagnostic(severity=Severity.ERROR, place=place, problem=error.problem)
+        yield Document(resource=None, manifest={}, diagnostics=(problem,), locate=locate)
+        return
+    items = value.get("items")
+    if str(value.get("kind", "")).endswith("List") and isinstance(items, list):
+        for index, item in enumerate(items):
+            yield _parse(item, ("items", index), locate, file)
+    else:
+        yield _parse(value, (), locate, file)
+
+
+def _parse(manifest: Any, at: FieldPath, locate: Locate, file: str) -> Document:
+    def place(path: FieldPath) -> tuple[int, int]:
+        return locate((*at, *path))
+
+    if not isinstance(manifest, dict):
+        findings = [Finding((), "expected an object with apiVersion and kind")]
+        diagnostics = tuple(_placed(f, place, (), None, file) for f in findings)
+        return Document(resource=None, manifest={}, diagnostics=diagnostics, locate=place)
+    resource: Resource | None = None
+    kind = kind_for(str(manifest.get("apiVersion")), str(manifest.get("kind")))
+    if kind is None:
+        findings = [_unknown_kind(manifest)]
+    else:
+        resource, findings = _convert(kind.type, manifest)
+        if resource is not None:
+            findings = [*_check_name(kind, resource), *validate_resource(resource)]
+    key = _key(manifest)
+    diagnostics = tuple(_placed(f, place, (), key, file) for f in findings)
+    return Document(resource=resource, manifest=manifest, diagnostics=diagnostics, locate=place)
+
+
+def _convert(kind: type[T], value: Any) -> tuple[T | None, list[Finding]]:
+    """Convert fast; only what does not fit is looked at again, field by field."""
+    try:
+        return msgspec.convert(value, kind, dec_hook=decode_custom), []
+    except (msgspec.ValidationError, ValueError) as error:
+        findings = list(check_structure(kind, value))
+        if findings:
+            return None, findings
+        first = error
+    try:
+        # All that is left are numbers as strings, which protobuf's JSON allows.
+        return msgspec.convert(value, kind, dec_hook=decode_custom, strict=False), []
+    except (msgspec.ValidationError, ValueError):
+        return None, [Finding((), str(first))]
+
+
+def _check_name(kind: Kind, resource: Resource) -> Iterator[Finding]:
+    meta = resource.metadata
+    if not meta.name and not meta.generate_name:
+        yield Finding(("metadata",), 'the field "name" is missing')
+    if meta.namespace and not kind.namespaced:
+        yield Finding(
+            ("metadata", "namespace"),
+            f"a {kind.kind} has no namespace; this one is ignored",
+            "",
+            True,
+        )
+
+
+def _unknown_kind(manifest: Mapping[str, Any]) -> Finding:
+    api_version, kind = manifest.get("apiVersion"), manifest.get("kind")
+    for name, value in (("kind", kind), ("apiVersion", api_version)):
+        if not isinstance(value, str) or not value:
+            return Finding((), f'the field "{name}" is missing')
+    versions = [v for k in KINDS if k.kind == kind for v in k.api_versions]
+    if versions:
+        hint = f"{kind} has {', '.join(versions)}"
+        return Finding(("apiVersion",), f'there is no {kind} in "{api_version}"', hint)
+    hint = did_you_mean(str(kind), [k.kind for k in KINDS])
+    return Finding(("kind",), f'unknown kind "{kind}"', hint)
+
+
+def _key(manifest: Mapping[str, Any]) -> ResourceKey | None:
+    metadata = manifest.get("metadata")
+    if not isinstance(metadata, dict) or not manifest.get("kind"):
+        return None
+    group = str(manifest.get("apiVersion", "")).rpartition("/")[0]
+    namespace, name = str(metadata.get("namespace", "")), str(metadata.get("name", ""))
+    return ResourceKey(group, str(manifest["kind"]), namespace, name)
+
+
+def _placed(
+    finding: Finding, locate: Locate, at: FieldPath, key: ResourceKey | None, file: str
+) -> Diagnostic:
+    line, column = locate((*at, *finding.path))
+    return Diagnostic(
+        severity=Severity.WARNING if finding.warning else Severity.ERROR,
+        place=Place(file, line, column, key, field_text(finding.path)),
+        problem=finding.problem,
+        hint=finding.hint,
+    )

@@ -1,0 +1,139 @@
+"""Does a manifest have the shape of its kind? Every answer at once, each with its path."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+from clew.config.finding import FieldPath, Finding
+from clew.model.duration import Duration
+
+
+def decode_custom(kind: type, value: Any) -> Any:
+    """msgspec's hook for the types that are our own. Raises: ValueError."""
+    if kind is Duration and isinstance(value, str):
+        return Duration.parse(value)
+    raise ValueError(f"expected a duration such as 1.5s, got {_shown(value)}")
+
+
+def check_structure(kind: type, value: Any, path: FieldPath = ()) -> Iterator[Finding]:
+    """Yield everything in ``value`` that does not fit the struct ``kind``."""
+    yield from _check(_type_of(kind), value, path)
+
+
+@cache
+def _type_of(kind: type) -> inspect.Type:
+    return inspect.type_info(kind)
+
+
+@cache
+def _is_closed(struct: type) -> bool:
+    return bool(struct.__struct_config__.forbid_unknown_fields)  # type: ignore[attr-defined]  # every msgspec.Struct has it
+
+
+def _check(expected: inspect.Type, value: Any, path: FieldPath) -> Iterator[Finding]:
+    match expected:
+        case inspect.Metadata():
+            yield from _check(expected.type, value, path)
+        case inspect.UnionType():
+            options = [t for t in expected.types if not isinstance(t, inspect.NoneType)]
+            if len(options) == 1:
+                yield from _check(options[0], value, path)
+        case inspect.StructType():
+            yield from _check_struct(expected, value, path)
+        case inspect.VarTupleType():
+            if not isinstance(value, list):
+                yield _wrong("a list", value, path)
+                return
+            for index, item in enumerate(value):
+                yield from _check(expected.item_type, item, (*path, index))
+        case inspect.DictType():
+            if not isinstance(value, dict):
+                yield _wrong("a map", value, path)
+                return
+            for key, item in value.items():
+                yield from _check(expected.value_type, item, (*path, key))
+        case _:
+            yield from _check_scalar(expected, value, path)
+
+
+def _check_struct(expected: inspect.StructType, value: Any, path: FieldPath) -> Iterator[Finding]:
+    if not isinstance(value, dict):
+        yield _wrong("an object with fields", value, path)
+        return
+    fields = {field.encode_name: field for field in expected.fields}
+    for name, item in value.items():
+        if name in fields:
+            yield from _check(fields[name].type, item, (*path, name))
+        elif _is_closed(expected.cls):
+            yield Finding((*path, str(name)), "unknown field", did_you_mean(str(name), fields))
+    for name, field in fields.items():
+        if field.required and name not in value:
+            yield Finding(path, f'the field "{name}" is missing')
+
+
+def _check_scalar(expected: inspect.Type, value: Any, path: FieldPath) -> Iterator[Finding]:
+    match expected:
+        case inspect.StrType():
+            if not isinstance(value, str):
+                yield _wrong("a string", value, path, 'put it in quotes: "…"')
+        case inspect.BoolType():
+            if not isinstance(value, bool):
+                yield _wrong("true or false", value, path)
+        case inspect.IntType():
+            if isinstance(value, bool) or not _is_integer(value):
+                yield _wrong("a whole number", value, path)
+        case inspect.FloatType():
+            if isinstance(value, bool) or not _is_number(value):
+                yield _wrong("a number", value, path)
+        case inspect.EnumType():
+            names = [member.value for member in expected.cls]
+            if value not in names:
+                hint = did_you_mean(str(value), names) or f"one of {', '.join(names)}"
+                yield Finding(path, f"{_shown(value)} is not a value of this field", hint)
+        case inspect.CustomType():
+            try:
+                decode_custom(expected.cls, value)
+            except ValueError as error:
+                yield Finding(path, str(error))
+        case _:
+            pass  # Any: nothing to check
+
+
+def _is_integer(value: Any) -> bool:
+    """protobuf's JSON allows 64-bit numbers as strings, and 5.0 for 5."""
+    if isinstance(value, str):
+        return value.removeprefix("-").isdecimal()
+    return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def did_you_mean(name: str, known: Mapping[str, Any] | list[str]) -> str:
+    """Return a hint that names the most similar of ``known``, or "" if none is near."""
+    camel = "".join(p if i == 0 else p[:1].upper() + p[1:] for i, p in enumerate(name.split("_")))
+    if camel in known and camel != name:
+        return f'did you mean "{camel}"?'
+    by_lower = {k.lower(): k for k in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return f'did you mean "{by_lower[near[0]]}"?' if near else ""
+
+
+def _wrong(expected: str, value: Any, path: FieldPath, hint: str = "") -> Finding:
+    return Finding(path, f"expected {expected}, got {_shown(value)}", hint)
+
+
+def _shown(value: Any) -> str:
+    text = msgspec.json.encode(value, enc_hook=str).decode()
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,137 @@
+"""YAML as Kubernetes reads it: its scalars, no duplicate keys, bounded, with positions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Any
+
+import yaml
+
+MAX_BYTES = 16 * 1024 * 1024
+MAX_DEPTH = 64
+MAX_NODES = 1_000_000
+
+Path = Sequence[str | int]
+
+
+class BadYaml(ValueError):
+    """The text is not YAML that Kubernetes would take. ``line`` and ``column`` are 1-based."""
+
+    def __init__(self, problem: str, line: int, column: int) -> None:
+        super().__init__(problem)
+        self.problem, self.line, self.column = problem, line, column
+
+
+class _Loader(yaml.CSafeLoader):
+    """Scalars as in sigs.k8s.io/yaml: ``on`` is true, 0644 octal; no dates, no base 60."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+                mark = key.start_mark
+                raise BadYaml(
+                    f'the key "{key.value}" appears twice', mark.line + 1, mark.column + 1
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_REPLACED = ("timestamp", "int", "float", "value")
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, regex) for tag, regex in resolvers if tag.rpartition(":")[2] not in _REPLACED]
+    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int",
+    re.compile(r"^(?:[-+]?0b[01_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+)$"),
+    list("-+0123456789"),
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"^(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?\.[0-9_]+(?:[eE][-+]?[0-9]+)?"
+        r"|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+    ),
+    list("-+0123456789."),
+)
+
+
+def split_documents(text: str) -> Iterator[tuple[int, str]]:
+    """Yield (lines before it, text) of each document of a stream.
+
+    A line that begins with ``---`` ends a document wherever it stands, even in a block scalar, so
+    one document that is not YAML does not hide the others.
+    """
+    start, lines = 0, text.splitlines(keepends=True)
+    for number, line in enumerate(lines):
+        if line.startswith("---") and line[3:4] in ("", " ", "\t", "\n", "\r"):
+            yield start, "".join(lines[start:number])
+            start = number
+    yield start, "".join(lines[start:])
+
+
+def load(text: str) -> Any:
+    """Read one document; None if it is empty. Raises: BadYaml."""
+    if len(text) > MAX_BYTES:
+        raise BadYaml(f"the document is longer than {MAX_BYTES >> 20} MiB", 1, 1)
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise BadYaml(error.problem or "this is not YAML", line, column) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        if isinstance(error, BadYaml):
+            raise
+        raise BadYaml(f"this is not YAML: {error}", 1, 1) from error
+
+
+def without_nulls(value: Any) -> Any:
+    """Return the value with every null field left out: to Kubernetes, null is unset.
+
+    Raises: BadYaml when the value is too deep or, because of aliases, too large.
+    """
+    budget = [MAX_NODES]
+    return _without_nulls(value, MAX_DEPTH, budget)
+
+
+def _without_nulls(value: Any, depth: int, budget: list[int]) -> Any:
+    budget[0] -= 1
+    if depth == 0 or budget[0] < 0:
+        limit = f"{MAX_DEPTH} levels deep" if depth == 0 else f"of {MAX_NODES} values"
+        raise BadYaml(f"the document is more than {limit}", 1, 1)
+    if isinstance(value, dict):
+        return {k: _without_nulls(v, depth - 1, budget) for k, v in value.items() if v is not None}
+    if isinstance(value, list):
+        return [_without_nulls(v, depth - 1, budget) for v in value]
+    return value
+
+
+def locate(text: str, path: Path) -> tuple[int, int]:
+    """Return the 1-based line and column of the field at ``path``, or of its nearest parent."""
+    try:
+        node = yaml.compose(text, _Loader)
+    except yaml.YAMLError:
+        return 1, 1
+    if node is None:
+        return 1, 1
+    mark = node.start_mark
+    for part in path:
+        child = _child(node, part)
+        if child is None:
+            break
+        node, mark = child
+    return mark.line + 1, mark.column + 1
+
+
+def _child(node: yaml.Node, part: str | int) -> tuple[yaml.Node, yaml.Mark] | None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == str(part):
+                return value, key.start_mark
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        item = node.value[part]
+        return item, item.start_mark
+    return None
