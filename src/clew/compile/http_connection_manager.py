@@ -20,6 +20,7 @@ from clew._pb.envoy.extensions.filters.common.set_filter_state.v3.value_pb2 impo
 )
 from clew._pb.envoy.extensions.filters.http.cors.v3.cors_pb2 import Cors
 from clew._pb.envoy.extensions.filters.http.fault.v3.fault_pb2 import HTTPFault
+from clew._pb.envoy.extensions.filters.http.grpc_web.v3.grpc_web_pb2 import GrpcWeb
 from clew._pb.envoy.extensions.filters.http.router.v3.router_pb2 import Router
 from clew._pb.envoy.extensions.filters.http.set_filter_state.v3.set_filter_state_pb2 import (
     Config as SetFilterState,
@@ -86,12 +87,16 @@ def compile_hcm(
     )
 
 
-def _http_filter(name: str, config: Cors | HTTPFault | Router | SetFilterState) -> HttpFilter:
+def _http_filter(
+    name: str, config: Cors | GrpcWeb | HTTPFault | Router | SetFilterState
+) -> HttpFilter:
     return HttpFilter(name=name, typed_config=typed_config(config))
 
 
 _FAULT = _http_filter("envoy.filters.http.fault", HTTPFault())
 _CORS = _http_filter("envoy.filters.http.cors", Cors())
+# In front of ports that are declared grpc-web: it makes their requests plain gRPC.
+GRPC_WEB = _http_filter("envoy.filters.http.grpc_web", GrpcWeb())
 _ROUTER = _http_filter("envoy.filters.http.router", Router())
 _FILTERS = {
     Direction.OUTBOUND: (_FAULT, _CORS, _ROUTER),
