@@ -1,4 +1,4 @@
-"""Host names with Istio's wildcards: ``*`` alone or as the first part, such as ``*.example.com``."""
+"""Host names with Istio's wildcards: ``*`` alone or as the first part: ``*.example.com``."""
 
 from __future__ import annotations
 

@@ -1,0 +1,224 @@
+"""Where each service is served: from EndpointSlices, Endpoints, Pods and WorkloadEntries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from clew.model.endpoint_slice import EndpointSlice
+from clew.model.endpoints import Endpoints
+from clew.model.node import Node
+from clew.model.pod import Pod
+from clew.model.service import (
+    Endpoint,
+    Health,
+    Locality,
+    Resolution,
+    Service,
+    ServicePort,
+    Workload,
+)
+from clew.model.service_entry import ServiceEntry
+from clew.model.workload_entry import WorkloadEntry, WorkloadEntrySpec
+from clew.snapshot.labels import (
+    NETWORK,
+    TLS_MODE,
+    WORKLOAD_NAME,
+    label_locality,
+    node_locality,
+    selects,
+    sorted_labels,
+)
+
+SERVICE_NAME = "kubernetes.io/service-name"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """The objects of one namespace that endpoints come from, and the nodes by name."""
+
+    pods: tuple[Pod, ...] = ()
+    slices: tuple[EndpointSlice, ...] = ()
+    endpoints: Mapping[str, Endpoints]
+    workload_entries: tuple[WorkloadEntry, ...] = ()
+    nodes: Mapping[str, Node]
+
+
+def kubernetes_endpoints(service: Service, sources: Sources) -> tuple[Endpoint, ...]:
+    """Return the endpoints of a Kubernetes Service.
+
+    Slices (or Endpoints) are what a cluster's controllers have found; without any, the selector
+    is applied to Pods. WorkloadEntries are always selected by labels.
+    """
+    found: list[Endpoint] = []
+    slices = [s for s in sources.slices if s.metadata.labels.get(SERVICE_NAME) == service.name]
+    pods = {p.status.pod_ip: p for p in sources.pods if p.status and p.status.pod_ip}
+    if slices:
+        found += [e for s in slices for e in _of_slice(s, service, pods, sources.nodes)]
+    elif service.name in sources.endpoints:
+        found += _of_endpoints(sources.endpoints[service.name], service, pods, sources.nodes)
+    elif service.selector:
+        wanted = dict(service.selector)
+        chosen = [p for p in sources.pods if selects(wanted, p.metadata.labels)]
+        found += [e for p in chosen for e in _of_pod(p, service, sources.nodes)]
+    if service.selector:
+        found += _selected_entries(service, sources)
+    return tuple(found)
+
+
+def entry_endpoints(
+    entry: ServiceEntry, service: Service, sources: Sources
+) -> tuple[Endpoint, ...]:
+    """Return the endpoints of one host of a ServiceEntry; a DNS host without any is its own."""
+    if service.selector is not None:
+        wanted = dict(service.selector)
+        pods = [p for p in sources.pods if selects(wanted, p.metadata.labels)]
+        of_pods = [e for p in pods for e in _of_pod(p, service, sources.nodes)]
+        return (*of_pods, *_selected_entries(service, sources))
+    declared = entry.spec.endpoints
+    if not declared and service.resolution in (Resolution.DNS, Resolution.DNS_ROUND_ROBIN):
+        declared = (WorkloadEntrySpec(address=service.hostname),)
+    return tuple(
+        endpoint
+        for spec in declared
+        for endpoint in _of_entry(spec, spec.labels, service, entry.metadata.name, Health.HEALTHY)
+    )
+
+
+def pod_workload(pod: Pod, nodes: Mapping[str, Node]) -> Workload:
+    """Return what runs in a pod; the name is its owner's, without the ReplicaSet's hash."""
+    labels, node = pod.metadata.labels, nodes.get(pod.spec.node_name)
+    of_node = node_locality(node.metadata.labels) if node else Locality()
+    return Workload(
+        name=labels.get(WORKLOAD_NAME) or _owner(pod),
+        namespace=pod.metadata.namespace,
+        labels=sorted_labels(labels),
+        service_account=pod.spec.service_account_name or "default",
+        locality=label_locality(labels) or of_node,
+        network=labels.get(NETWORK, ""),
+        node=pod.spec.node_name,
+        has_proxy=labels.get(TLS_MODE) == "istio",
+    )
+
+
+def named_port(pod: Pod, name: str) -> int | None:
+    ports = (p for c in pod.spec.containers for p in c.ports)
+    return next((p.container_port for p in ports if p.name == name), None)
+
+
+def _owner(pod: Pod) -> str:
+    for owner in pod.metadata.owner_references:
+        if owner.controller:
+            hashed = owner.kind == "ReplicaSet" and "pod-template-hash" in pod.metadata.labels
+            return owner.name.rpartition("-")[0] if hashed else owner.name
+    return pod.metadata.name
+
+
+def _of_pod(pod: Pod, service: Service, nodes: Mapping[str, Node]) -> Iterator[Endpoint]:
+    if pod.status is None or not pod.status.pod_ip or pod.metadata.deletion_timestamp:
+        return
+    ready = any(c.type == "Ready" and c.status == "True" for c in pod.status.conditions)
+    health = Health.HEALTHY if ready or service.publish_not_ready else Health.UNHEALTHY
+    workload = pod_workload(pod, nodes)
+    for port in service.ports:
+        if (number := _target(port, pod)) is not None:
+            yield Endpoint(
+                address=pod.status.pod_ip,
+                port=number,
+                port_name=port.name,
+                health=health,
+                mutual_tls=workload.has_proxy,
+                workload=workload,
+            )
+
+
+def _target(port: ServicePort, pod: Pod) -> int | None:
+    if isinstance(port.target_port, str):
+        return named_port(pod, port.target_port)
+    return port.target_port or port.number
+
+
+def _of_slice(
+    slice_: EndpointSlice, service: Service, pods: Mapping[str, Pod], nodes: Mapping[str, Node]
+) -> Iterator[Endpoint]:
+    names = {port.name for port in service.ports}
+    for item in slice_.endpoints:
+        if item.conditions.terminating:
+            continue
+        healthy = item.conditions.ready is not False or service.publish_not_ready
+        health = Health.HEALTHY if healthy else Health.UNHEALTHY
+        for address in item.addresses:
+            pod = pods.get(address)
+            zone = Locality("", item.zone)
+            workload = pod_workload(pod, nodes) if pod else Workload(locality=zone)
+            for port in slice_.ports:
+                if port.port is not None and port.name in names:
+                    yield _endpoint(address, port.port, port.name, health, workload)
+
+
+def _of_endpoints(
+    resource: Endpoints, service: Service, pods: Mapping[str, Pod], nodes: Mapping[str, Node]
+) -> Iterator[Endpoint]:
+    names = {port.name for port in service.ports}
+    for subset in resource.subsets:
+        ready = [(a, Health.HEALTHY) for a in subset.addresses]
+        for address, health in (
+            *ready,
+            *((a, Health.UNHEALTHY) for a in subset.not_ready_addresses),
+        ):
+            pod = pods.get(address.ip)
+            workload = pod_workload(pod, nodes) if pod else Workload()
+            for port in subset.ports:
+                if port.name in names:
+                    yield _endpoint(address.ip, port.port, port.name, health, workload)
+
+
+def _endpoint(
+    address: str, port: int, port_name: str, health: Health, workload: Workload
+) -> Endpoint:
+    return Endpoint(
+        address=address,
+        port=port,
+        port_name=port_name,
+        health=health,
+        mutual_tls=workload.has_proxy,
+        workload=workload,
+    )
+
+
+def _selected_entries(service: Service, sources: Sources) -> Iterator[Endpoint]:
+    wanted = dict(service.selector or ())
+    for entry in sources.workload_entries:
+        labels = {**entry.metadata.labels, **entry.spec.labels}
+        if selects(wanted, labels):
+            health = Health.HEALTHY if _entry_is_healthy(entry) else Health.UNHEALTHY
+            yield from _of_entry(entry.spec, labels, service, entry.metadata.name, health)
+
+
+def _entry_is_healthy(entry: WorkloadEntry) -> bool:
+    status = entry.status if isinstance(entry.status, dict) else {}
+    conditions: Sequence[Mapping[str, str]] = status.get("conditions", ())
+    return all(c.get("type") != "Healthy" or c.get("status") != "False" for c in conditions)
+
+
+def _of_entry(
+    spec: WorkloadEntrySpec,
+    labels: Mapping[str, str],
+    service: Service,
+    name: str,
+    health: Health,
+) -> Iterator[Endpoint]:
+    workload = Workload(
+        name=labels.get(WORKLOAD_NAME, name),
+        namespace=service.namespace,
+        labels=sorted_labels(labels),
+        service_account=spec.service_account,
+        locality=Locality.parse(spec.locality) if spec.locality else Locality(),
+        network=spec.network,
+        has_proxy=labels.get(TLS_MODE) == "istio" and not service.mesh_external,
+    )
+    for port in service.ports:
+        target = port.target_port if isinstance(port.target_port, int) else 0
+        number = spec.ports.get(port.name) or target or port.number
+        found = _endpoint(spec.address, number, port.name, health, workload)
+        yield replace(found, weight=spec.weight or 1)

@@ -1,0 +1,128 @@
+"""Services of the mesh, from Kubernetes Services and from ServiceEntries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from clew.model import service_entry as declared
+from clew.model.core_service import CoreService, CoreServicePort
+from clew.model.mesh_config import MeshConfig
+from clew.model.service import Protocol, Resolution, Service, ServicePort
+from clew.model.service_entry import ServiceEntry
+from clew.snapshot.export import exported_to
+from clew.snapshot.labels import sorted_labels
+from clew.snapshot.protocols import parse_protocol, select_protocol
+
+EXPORT_TO = "networking.istio.io/exportTo"
+DOMAIN = "cluster.local"
+_NO_ADDRESS = ("", "None")
+
+_RESOLUTION = {
+    None: Resolution.PASSTHROUGH,
+    declared.Resolution.NONE: Resolution.PASSTHROUGH,
+    declared.Resolution.STATIC: Resolution.EDS,
+    declared.Resolution.DNS: Resolution.DNS,
+    declared.Resolution.DNS_ROUND_ROBIN: Resolution.DNS_ROUND_ROBIN,
+    declared.Resolution.DYNAMIC_DNS: Resolution.DYNAMIC_DNS,
+}
+
+
+def kubernetes_service(resource: CoreService, mesh: MeshConfig) -> Service:
+    """Return the service that a Kubernetes Service declares.
+
+    Source: istio ``ConvertService``.
+    """
+    spec, meta = resource.spec, resource.metadata
+    addresses = tuple(a for a in spec.cluster_ips or (spec.cluster_ip,) if a not in _NO_ADDRESS)
+    headless = spec.cluster_ip == "None"
+    export = [v for v in meta.annotations.get(EXPORT_TO, "").split(",") if v]
+    resolution = Resolution.PASSTHROUGH if headless else Resolution.EDS
+    if spec.type == "ExternalName":
+        resolution = Resolution.ALIAS
+    return Service(
+        hostname=f"{meta.name}.{meta.namespace}.svc.{DOMAIN}",
+        namespace=meta.namespace,
+        name=meta.name,
+        ports=tuple(_kubernetes_port(port) for port in spec.ports),
+        addresses=addresses,
+        resolution=resolution,
+        headless=headless,
+        kubernetes=True,
+        export_to=exported_to(export, meta.namespace, mesh.default_service_export_to),
+        created=meta.creation_timestamp,
+        labels=sorted_labels(meta.labels),
+        selector=sorted_labels(spec.selector) or None,
+        external_name=spec.external_name,
+        local_traffic_only=spec.internal_traffic_policy == "Local",
+        traffic_distribution=spec.traffic_distribution,
+        publish_not_ready=spec.publish_not_ready_addresses,
+        source=resource.key,
+    )
+
+
+def _kubernetes_port(port: CoreServicePort) -> ServicePort:
+    protocol = select_protocol(
+        app_protocol=port.app_protocol, name=port.name, transport=port.protocol, number=port.port
+    )
+    return ServicePort(
+        name=port.name, number=port.port, protocol=protocol, target_port=port.target_port or 0
+    )
+
+
+def entry_services(
+    resource: ServiceEntry, mesh: MeshConfig, allocated: Mapping[str, str]
+) -> Iterator[Service]:
+    """Yield one service per host. ``allocated``: address by host, for hosts that declare none."""
+    spec, meta = resource.spec, resource.metadata
+    ports = tuple(
+        ServicePort(
+            name=port.name,
+            number=port.number,
+            protocol=parse_protocol(port.protocol) if port.protocol else Protocol.AUTO,
+            target_port=port.target_port or 0,
+        )
+        for port in spec.ports
+    )
+    for host in spec.hosts:
+        own = (allocated[host],) if host in allocated else ()
+        yield Service(
+            hostname=host,
+            namespace=meta.namespace,
+            name=meta.name,
+            ports=ports,
+            addresses=spec.addresses or own,
+            resolution=_RESOLUTION[spec.resolution],
+            mesh_external=spec.location is not declared.Location.MESH_INTERNAL,
+            export_to=exported_to(spec.export_to, meta.namespace, mesh.default_service_export_to),
+            created=meta.creation_timestamp,
+            labels=sorted_labels(meta.labels),
+            selector=sorted_labels(spec.workload_selector.labels)
+            if spec.workload_selector
+            else None,
+            subject_alt_names=spec.subject_alt_names,
+            source=resource.key,
+        )
+
+
+def allocate_addresses(entries: Iterator[ServiceEntry]) -> dict[str, str]:
+    """Give an address of 240.240.0.0/16 to each host that has none but needs one for TCP.
+
+    The place is that of the host in sorted order, so that every replica allocates alike.
+    Source: istio's address auto-allocation.
+    """
+    hosts = sorted(
+        {
+            host
+            for entry in entries
+            if not entry.spec.addresses
+            and entry.spec.resolution not in (None, declared.Resolution.NONE)
+            for host in entry.spec.hosts
+            if not host.startswith("*")
+        }
+    )
+    return {h: f"240.240.{n // 254}.{n % 254 + 1}" for n, h in enumerate(hosts)}
+
+
+def service_age(service: Service) -> tuple[str, str, str]:
+    """Sort key: the oldest service wins conflicts."""
+    return (service.created, service.name, service.namespace)
