@@ -1,0 +1,131 @@
+"""Which servers of a router's Gateways share a listener, which share routes, which lose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from clew.model import names
+from clew.model.gateway import ServerTLSMode
+from clew.model.virtual_service import VirtualService
+from clew.snapshot.hosts import covers
+from clew.snapshot.protocols import parse_protocol
+from clew.snapshot.scope import GatewayServer
+
+_UNTERMINATED = (ServerTLSMode.PASSTHROUGH, ServerTLSMode.AUTO_PASSTHROUGH)
+
+
+class ServerKind(Enum):
+    """How a server's connections are handled."""
+
+    HTTP = "http"
+    HTTPS = "https"  # TLS ends here, HTTP inside
+    TLS = "tls"  # TLS ends here, any bytes inside
+    PASSTHROUGH = "passthrough"  # TLS goes on to the backend
+    TCP = "tcp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayPort:
+    """One listener of a router: the servers it carries, all of which fit together."""
+
+    port: int
+    bind: str
+    servers: tuple[GatewayServer, ...]
+
+    @property
+    def name(self) -> str:
+        return names.listener(self.bind or "0.0.0.0", self.port)
+
+
+def server_kind(server: GatewayServer) -> ServerKind:
+    protocol = parse_protocol(server.server.port.protocol)
+    settings = server.server.tls
+    if protocol.is_tls:
+        if settings is None or settings.mode is None or settings.mode in _UNTERMINATED:
+            return ServerKind.PASSTHROUGH
+        return ServerKind.HTTPS if protocol.value == "HTTPS" else ServerKind.TLS
+    if protocol.is_http:
+        return ServerKind.HTTP
+    return ServerKind.TCP
+
+
+def merge_servers(servers: Iterable[GatewayServer]) -> tuple[GatewayPort, ...]:
+    """The listeners of a router, by port and address, and the servers that each carries.
+
+    The oldest Gateway decides what a port is for. A younger server that does not fit is left out:
+    plaintext HTTP joins plaintext HTTP, TLS joins TLS unless a host is taken, TCP joins nothing.
+
+    Source: istio ``mergeGateways``.
+    """
+    merged: dict[tuple[int, str], list[GatewayServer]] = {}
+    for server in servers:
+        present = merged.setdefault((server.listen_port, server.server.bind), [])
+        if _fits(server, present):
+            present.append(server)
+    return tuple(
+        GatewayPort(port=port, bind=bind, servers=tuple(carried))
+        for (port, bind), carried in sorted(merged.items())
+    )
+
+
+def _fits(server: GatewayServer, present: Sequence[GatewayServer]) -> bool:
+    if not present:
+        return True
+    kind, others = server_kind(server), server_kind(present[0])
+    if kind is ServerKind.HTTP or others is ServerKind.HTTP:
+        return kind is others
+    if kind is ServerKind.TCP or others is ServerKind.TCP:
+        return False
+    taken = {host for other in present for host in server_hosts(other)}
+    return taken.isdisjoint(server_hosts(server))
+
+
+def server_hosts(server: GatewayServer) -> tuple[str, ...]:
+    """The server's hosts without the namespaces from which they may be routed."""
+    hosts = (host.rpartition("/")[2].lower() for host in server.server.hosts)
+    return tuple(dict.fromkeys(hosts))
+
+
+def routed_hosts(server: GatewayServer, service: VirtualService) -> tuple[str, ...]:
+    """The hosts that ``service`` may route here: of each pair the more specific one.
+
+    Source: istio ``pickMatchingGatewayHosts``.
+    """
+    matching: dict[str, None] = {}
+    for allowed in _allowed_hosts(server, service.metadata.namespace):
+        for host in service.spec.hosts:
+            if covers(allowed, host):
+                matching[host.lower()] = None
+            elif covers(host, allowed):
+                matching[allowed] = None
+    return tuple(matching)
+
+
+def _allowed_hosts(server: GatewayServer, namespace: str) -> Iterator[str]:
+    """The server's hosts that a VirtualService of ``namespace`` may bind."""
+    for declared in server.server.hosts:
+        scope, _, host = declared.rpartition("/")
+        if scope == ".":
+            scope = server.gateway.metadata.namespace
+        if scope in ("", "*", namespace):
+            yield host.lower()
+
+
+def gateway_name(server: GatewayServer) -> str:
+    """``namespace/name``, as resolved VirtualServices name it."""
+    meta = server.gateway.metadata
+    return f"{meta.namespace}/{meta.name}"
+
+
+def route_name(server: GatewayServer) -> str:
+    """The RDS name of an HTTP server's routes, shared by plaintext servers of one listener.
+
+    Source: istio ``GatewayRDSRouteName``.
+    """
+    port, bind = server.listen_port, server.server.bind
+    if server_kind(server) is ServerKind.HTTP:
+        return f"http.{port}.{bind}" if bind else f"http.{port}"
+    meta = server.gateway.metadata
+    return f"https.{port}.{server.server.port.name}.{meta.name}.{meta.namespace}"
