@@ -1,0 +1,229 @@
+"""One ``http`` rule of a VirtualService as Envoy routes: one per match, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+
+from clew._pb.envoy.config.core.v3.base_pb2 import Metadata
+from clew._pb.envoy.config.route.v3.route_components_pb2 import (
+    RedirectAction,
+    Route,
+    RouteAction,
+    WeightedCluster,
+)
+from clew._pb.envoy.type.matcher.v3.regex_pb2 import RegexMatcher
+from clew.compile.cors import FILTER as CORS_FILTER
+from clew.compile.cors import compile_cors
+from clew.compile.fault import FILTER as FAULT_FILTER
+from clew.compile.fault import compile_fault, fraction
+from clew.compile.header_operations import apply_headers, host_of
+from clew.compile.retries import compile_retries
+from clew.compile.route_match import compile_route_match, is_catch_all
+from clew.compile.typed_config import typed_config
+from clew.model import names
+from clew.model.mesh_config import MeshConfig
+from clew.model.virtual_service import (
+    DerivePort,
+    Destination,
+    HTTPMatchRequest,
+    HTTPRedirect,
+    HTTPRoute,
+    HTTPRouteDestination,
+    Percent,
+    VirtualService,
+)
+
+# From a destination to the cluster of its host, port and subset.
+ClusterOf = Callable[[Destination], str]
+
+_REDIRECT_CODES = {
+    301: RedirectAction.MOVED_PERMANENTLY,
+    302: RedirectAction.FOUND,
+    303: RedirectAction.SEE_OTHER,
+    307: RedirectAction.TEMPORARY_REDIRECT,
+    308: RedirectAction.PERMANENT_REDIRECT,
+}
+
+
+def compile_http_routes(
+    service: VirtualService,
+    *,
+    port: int,
+    gateway: str,
+    namespace: str,
+    labels: Sequence[tuple[str, str]],
+    cluster_of: ClusterOf,
+    mesh: MeshConfig,
+) -> list[Route]:
+    """Compile the rules that hold for one proxy, listener port and gateway.
+
+    Envoy takes the first route that matches, so nothing after a catch-all is kept.
+    Source: istio ``BuildHTTPRoutesForVirtualService``.
+    """
+    routes: list[Route] = []
+    for rule in service.spec.http:
+        for match in rule.match or (None,):
+            if match is not None and not _holds(match, port, gateway, namespace, dict(labels)):
+                continue
+            route = _route(service, rule, match, port, cluster_of, mesh)
+            routes.append(route)
+            if is_catch_all(route.match):
+                return routes
+    return routes
+
+
+def _holds(
+    match: HTTPMatchRequest, port: int, gateway: str, namespace: str, labels: dict[str, str]
+) -> bool:
+    """Whether the conditions hold that are known before any request: port, gateway, source."""
+    if match.port is not None and match.port != port:
+        return False
+    if match.gateways:
+        return gateway in match.gateways
+    if match.source_namespace and match.source_namespace != namespace:
+        return False
+    return match.source_labels.items() <= labels.items()
+
+
+def _route(
+    service: VirtualService,
+    rule: HTTPRoute,
+    match: HTTPMatchRequest | None,
+    port: int,
+    cluster_of: ClusterOf,
+    mesh: MeshConfig,
+) -> Route:
+    name = ".".join(n for n in (rule.name, match.name if match else "") if n)
+    route = Route(name=name, match=compile_route_match(match), metadata=provenance(service))
+    if rule.redirect is not None:
+        route.redirect.CopyFrom(_redirect(rule.redirect, port))
+    elif (direct := rule.direct_response) is not None:
+        route.direct_response.status = direct.status
+        if direct.body is not None:
+            route.direct_response.body.inline_string = direct.body.string or ""
+    else:
+        route.route.CopyFrom(_action(rule, cluster_of, mesh))
+        exact = match is not None and match.uri is not None and match.uri.exact is not None
+        _rewrite(route.route, rule, exact=exact)
+    route.decorator.operation = f"{service.metadata.name}:{port}{_shown_path(match)}"
+    apply_headers(route, rule.headers)
+    if rule.fault is not None:
+        route.typed_per_filter_config[FAULT_FILTER].CopyFrom(
+            typed_config(compile_fault(rule.fault))
+        )
+    if rule.cors_policy is not None:
+        policy = typed_config(compile_cors(rule.cors_policy))
+        route.typed_per_filter_config[CORS_FILTER].CopyFrom(policy)
+    if match is not None and match.stat_prefix:
+        route.stat_prefix = match.stat_prefix
+    return route
+
+
+def provenance(service: VirtualService) -> Metadata:
+    """Say which object a route came from, where explain and the access log look for it."""
+    meta = service.metadata
+    path = names.config_path(
+        "networking.istio.io", "v1", meta.namespace, "virtual-service", meta.name
+    )
+    metadata = Metadata()
+    metadata.filter_metadata["istio"].fields["config"].string_value = path
+    return metadata
+
+
+def _shown_path(match: HTTPMatchRequest | None) -> str:
+    uri = match.uri if match is not None else None
+    if uri is None:
+        return "/*"
+    return uri.exact or f"{uri.prefix or uri.regex or '/'}*"
+
+
+def _action(rule: HTTPRoute, cluster_of: ClusterOf, mesh: MeshConfig) -> RouteAction:
+    action = RouteAction()
+    # Envoy's own default is 15 s; for Istio, no timeout means none, which Envoy spells 0 s.
+    timeout = rule.timeout.timedelta if rule.timeout is not None else timedelta(0)
+    action.timeout.FromTimedelta(timeout)
+    action.max_grpc_timeout.FromTimedelta(timeout)
+    retries = compile_retries(rule.retries, mesh.default_http_retry_policy)
+    if retries is not None:
+        action.retry_policy.CopyFrom(retries)
+    if host := host_of(rule.headers):
+        action.host_rewrite_literal = host
+    # With several destinations, a weight of 0 is none; a single one needs no weight.
+    targets = [d for d in rule.route if len(rule.route) == 1 or d.weight]
+    if len(targets) == 1:
+        _send_to_one(action, targets[0], cluster_of)
+    else:
+        action.weighted_clusters.CopyFrom(_weighted(targets, cluster_of))
+    for mirror in _mirrors(rule, cluster_of):
+        action.request_mirror_policies.append(mirror)
+    return action
+
+
+def _send_to_one(action: RouteAction, target: HTTPRouteDestination, cluster_of: ClusterOf) -> None:
+    if target.headers is None:
+        action.cluster = cluster_of(target.destination)
+    else:
+        # Operations of a destination have a place only in a weighted cluster.
+        action.weighted_clusters.CopyFrom(_weighted([target], cluster_of))
+
+
+def _weighted(targets: Sequence[HTTPRouteDestination], cluster_of: ClusterOf) -> WeightedCluster:
+    weighted = WeightedCluster()
+    for target in targets:
+        share = weighted.clusters.add(name=cluster_of(target.destination))
+        share.weight.value = target.weight if target.weight else 1
+        apply_headers(share, target.headers)
+        if host := host_of(target.headers):
+            share.host_rewrite_literal = host
+    return weighted
+
+
+def _mirrors(rule: HTTPRoute, cluster_of: ClusterOf) -> Iterator[RouteAction.RequestMirrorPolicy]:
+    """Absent a percentage everything is mirrored; at 0 nothing is."""
+    whole = Percent(value=float(rule.mirror_percent)) if rule.mirror_percent is not None else None
+    wanted = [(m.destination, m.percentage) for m in rule.mirrors]
+    if rule.mirror is not None:
+        wanted.append((rule.mirror, rule.mirror_percentage or whole))
+    for destination, percentage in wanted:
+        share = fraction(percentage or Percent(value=100.0))
+        if share.numerator:
+            policy = RouteAction.RequestMirrorPolicy(
+                cluster=cluster_of(destination), disable_shadow_host_suffix_append=True
+            )
+            policy.runtime_fraction.default_value.CopyFrom(share)
+            policy.trace_sampled.value = False
+            yield policy
+
+
+def _rewrite(action: RouteAction, rule: HTTPRoute, *, exact: bool) -> None:
+    rewrite = rule.rewrite
+    if rewrite is None:
+        return
+    if rewrite.authority:
+        action.host_rewrite_literal = rewrite.authority
+    if rewrite.uri_regex_rewrite is not None:
+        pattern = RegexMatcher(regex=rewrite.uri_regex_rewrite.match)
+        action.regex_rewrite.pattern.CopyFrom(pattern)
+        action.regex_rewrite.substitution = rewrite.uri_regex_rewrite.rewrite
+    elif rewrite.uri and exact:
+        action.regex_rewrite.pattern.CopyFrom(RegexMatcher(regex="^.*$"))
+        action.regex_rewrite.substitution = rewrite.uri
+    elif rewrite.uri:
+        action.prefix_rewrite = rewrite.uri
+
+
+def _redirect(redirect: HTTPRedirect, listener_port: int) -> RedirectAction:
+    action = RedirectAction(host_redirect=redirect.authority, scheme_redirect=redirect.scheme)
+    action.response_code = _REDIRECT_CODES.get(
+        redirect.redirect_code or 301, RedirectAction.MOVED_PERMANENTLY
+    )
+    if redirect.prefix_rewrite:
+        action.prefix_rewrite = redirect.prefix_rewrite
+    elif redirect.uri:
+        action.path_redirect = redirect.uri
+    if redirect.port is not None:
+        action.port_redirect = redirect.port
+    elif redirect.derive_port is DerivePort.FROM_REQUEST_PORT:
+        action.port_redirect = listener_port
+    return action
