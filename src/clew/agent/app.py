@@ -6,9 +6,9 @@ import asyncio
 import logging
 import time
 from asyncio.subprocess import Process
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from clew.agent.backoff import delays
 from clew.agent.child import exit_code, start_child, stop_child
@@ -166,15 +166,21 @@ class App:
                 log.error("app failed its liveness probe workload=%s", self._spec.name)
                 return
 
-    async def stop(self) -> None:
-        """End the program, giving it its grace period."""
+    @property
+    def restarts(self) -> bool:
+        """Whether the program is started again when it ends, so that its exit code means little."""
+        return self._app.restart
+
+    async def stop(self) -> int:
+        """End the program, giving it its grace period; return its exit code."""
+        await self._end(self._app.grace_seconds)
+        return 0 if self._process is None else exit_code(self._process)
+
+    async def kill(self) -> None:
+        await self._end(0)
+
+    async def _end(self, grace_seconds: float) -> None:
         if self._process is not None:
             await stop_child(
-                self._process,
-                grace_seconds=self._app.grace_seconds,
-                own_group=not self._foreground,
+                self._process, grace_seconds=grace_seconds, own_group=not self._foreground
             )
-
-    @property
-    def exit_code(self) -> int:
-        return 0 if self._process is None else exit_code(self._process)

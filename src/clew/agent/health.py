@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from clew.agent.backoff import delays
 from clew.agent.conditions import Conditions
-from clew.agent.http_client import Response, request_unix
+from clew.agent.http_client import request_unix
 from clew.agent.spec import AgentSpec
 
 log = logging.getLogger("clew.agent")
@@ -37,36 +36,33 @@ def status_path(spec: AgentSpec) -> str:
     return f"/v1/objects/core/Pod/{spec.namespace}/{spec.name}/status"
 
 
+def current_status(spec: AgentSpec, conditions: Conditions) -> Status:
+    return pod_status(
+        spec, ready=conditions.ready, phase=conditions.phase, restarts=conditions.restarts
+    )
+
+
 async def run_reports(spec: AgentSpec, conditions: Conditions) -> None:
-    """Report each change until cancelled. The latest state is what is repeated, never an old one."""
+    """Report each change until cancelled. What is repeated is the latest state, never an old one."""
     reported: Status | None = None
-
-    def current() -> Status:
-        return pod_status(
-            spec,
-            ready=conditions.ready,
-            phase=conditions.phase,
-            restarts=conditions.restarts,
-        )
-
     while True:
-        await conditions.wait_for(lambda: current() != reported)
+        seen = reported
+        await conditions.wait_for(lambda: current_status(spec, conditions) != seen)
         for delay in delays(0.1, 5.0):
-            reported = current()
-            if await report(spec, reported):
+            reported = current_status(spec, conditions)
+            if await report_once(spec, conditions):
                 break
             await asyncio.sleep(delay)
 
 
-async def report(spec: AgentSpec, status: Status) -> bool:
-    """Send one report; return whether the control plane took it."""
-    socket = spec.api.removeprefix("unix:")
+async def report_once(spec: AgentSpec, conditions: Conditions) -> bool:
+    """Send the present state; return whether the control plane took it."""
     try:
-        answer: Response = await request_unix(
-            socket,
+        answer = await request_unix(
+            spec.api.removeprefix("unix:"),
             "PUT",
             status_path(spec),
-            body=msgspec.json.encode(status),
+            body=msgspec.json.encode(current_status(spec, conditions)),
             headers={"Content-Type": "application/json"},
         )
     except (OSError, ValueError) as error:

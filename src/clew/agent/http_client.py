@@ -47,7 +47,7 @@ def decode_response(received: bytes) -> Response:
 
 
 def _join_chunks(body: bytes) -> bytes:
-    chunks = []
+    chunks: list[bytes] = []
     while True:
         size, _, rest = body.partition(b"\r\n")
         length = int(size.split(b";")[0] or b"0", 16)

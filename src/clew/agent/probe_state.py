@@ -24,12 +24,3 @@ class ProbeState:
         threshold = probe.success_threshold if succeeded else probe.failure_threshold
         passing = succeeded if in_a_row >= max(threshold, 1) else self.passing
         return replace(self, passing=passing, last=succeeded, in_a_row=in_a_row)
-
-
-def until_verdict(probe: Probe) -> float:
-    """Return seconds between probes while there is no first success yet.
-
-    Kubelet waits a whole period; here a program that is up sooner is found sooner. Failures are
-    still counted once per period (see ``probes``), so no verdict of failure comes early.
-    """
-    return min(0.1, float(probe.period_seconds))

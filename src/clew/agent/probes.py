@@ -6,12 +6,11 @@ import asyncio
 import socket
 import ssl
 from asyncio.subprocess import DEVNULL
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 
 import grpc
 
 from clew.agent.capture import INBOUND_SOURCE, PROXY_MARK
-from clew.agent.child import start_child
 from clew.agent.http_client import encode_request, exchange
 from clew.agent.probe_state import ProbeState
 from clew.agent.spec import AgentSpec, AppSpec, Capture
@@ -146,7 +145,7 @@ def _any_certificate() -> ssl.SSLContext:
 async def _execute(app: AppSpec, command: tuple[str, ...]) -> bool:
     process = await asyncio.create_subprocess_exec(
         *command,
-        env=_environment(app.env),
+        env=app.env,
         cwd=app.working_dir or None,
         stdin=DEVNULL,
         stdout=DEVNULL,

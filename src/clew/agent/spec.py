@@ -18,7 +18,7 @@ class Capture(StrEnum):
     NONE = "none"  # a gateway: there is no application
 
 
-class AppSpec(OpenModel):
+class AppSpec(OpenModel, frozen=True, kw_only=True):
     """The program beside the proxy. ``env`` is complete: nothing else is inherited."""
 
     command: tuple[str, ...]
@@ -32,11 +32,11 @@ class AppSpec(OpenModel):
     restart: bool = True  # restart the program when it ends; False: end with its exit code
 
 
-class AgentSpec(OpenModel):
+class AgentSpec(OpenModel, frozen=True, kw_only=True):
     """One proxy, and the workload it stands beside.
 
     Paths are absolute. ``xds`` is ``unix:/path`` or ``host:port``; ``ca`` likewise. Ports of 0 are
-    off. In a network namespace the well-known ports (15001, 15006, 15021 …) are free to use; elsewhere
+    off. In a network namespace the well-known ports (15001, 15006 …) are free to use; elsewhere
     the runtime chooses free ones.
     """
 

@@ -17,7 +17,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A JSON object. Unknown fields are ignored, so that either side may be the newer one."""
 
 
-class Finding(Message):
+class Finding(Message, frozen=True, kw_only=True):
     """A Diagnostic, and the text that people see."""
 
     severity: str
@@ -52,7 +52,7 @@ def finding(diagnostic: Diagnostic) -> Finding:
     )
 
 
-class Key(Message):
+class Key(Message, frozen=True, kw_only=True):
     """An object's identity; ``group`` is "" for core kinds."""
 
     group: str = ""
@@ -68,7 +68,7 @@ def key_message(key: ResourceKey) -> Key:
     return Key(group=key.group, kind=key.kind, namespace=key.namespace, name=key.name)
 
 
-class ObjectList(Message):
+class ObjectList(Message, frozen=True, kw_only=True):
     """All objects that a query found, and the revision that they show."""
 
     revision: int
@@ -78,7 +78,7 @@ class ObjectList(Message):
 Result = Literal["created", "configured", "unchanged", "deleted", "refused"]
 
 
-class Applied(Message):
+class Applied(Message, frozen=True, kw_only=True):
     """What became of one document. ``object`` is the object as it is now, or would be."""
 
     key: Key
@@ -89,14 +89,14 @@ class Applied(Message):
     diagnostics: tuple[Finding, ...] = ()
 
 
-class ApplyReport(Message):
+class ApplyReport(Message, frozen=True, kw_only=True):
     """One entry per document, in order."""
 
     items: tuple[Applied, ...]
     dry_run: bool = False
 
 
-class HistoryItem(Message):
+class HistoryItem(Message, frozen=True, kw_only=True):
     """One change of one object. ``object`` is null when it was deleted."""
 
     revision: int
@@ -106,68 +106,10 @@ class HistoryItem(Message):
     object: dict[str, Any] | None = None
 
 
-class History(Message):
+class History(Message, frozen=True, kw_only=True):
     """Newest first."""
 
     items: tuple[HistoryItem, ...] = ()
-
-
-class ChangeItem(Message):
-    """``object`` is null when the object was deleted."""
-
-    key: Key
-    revision: int
-    object: dict[str, Any] | None = None
-
-
-class Changes(Message):
-    """One line of the watch stream."""
-
-    revision: int
-    changes: tuple[ChangeItem, ...] = ()
-
-
-TypeState = Literal["acked", "pending", "nacked"]
-
-
-class TypeStatus(Message):
-    """Where one proxy is with one type of resource.
-
-    ``version`` is the last one acknowledged. ``error`` is what Envoy said of the one it rejected,
-    ``resources`` which those are; the proxy goes on with what it had.
-    """
-
-    state: TypeState
-    version: str = ""
-    error: str = ""
-    resources: tuple[str, ...] = ()
-
-
-class ProxyStatus(Message):
-    """One proxy that is or was connected. ``types`` by xDS short name: CDS, EDS, LDS, RDS …"""
-
-    name: str
-    namespace: str = ""
-    node: str = ""
-    address: str = ""
-    connected: bool = True
-    since: str = ""
-    types: dict[str, TypeStatus] = {}
-
-
-class ProxyList(Message):
-    proxies: tuple[ProxyStatus, ...] = ()
-
-
-class ProblemList(Message):
-    """What is wrong with configuration that came in otherwise than by the API."""
-
-    problems: tuple[Finding, ...] = ()
-
-
-class Readiness(Message):
-    ready: bool
-    revision: int = 0
 
 
 Reason = Literal[
@@ -183,7 +125,7 @@ Reason = Literal[
 ]
 
 
-class Problem(Message):
+class Problem(Message, frozen=True, kw_only=True):
     """Why a request failed; ``message`` is for people."""
 
     reason: Reason
@@ -191,6 +133,65 @@ class Problem(Message):
     hint: str = ""
 
 
-class ErrorReply(Message):
+class ChangeItem(Message, frozen=True, kw_only=True):
+    """``object`` is null when the object was deleted."""
+
+    key: Key
+    revision: int
+    object: dict[str, Any] | None = None
+
+
+class Changes(Message, frozen=True, kw_only=True):
+    """One line of the watch stream. ``error`` is in the last one: list again, watch anew."""
+
+    revision: int
+    changes: tuple[ChangeItem, ...] = ()
+    error: Problem | None = None
+
+
+TypeState = Literal["acked", "pending", "nacked"]
+
+
+class TypeStatus(Message, frozen=True, kw_only=True):
+    """Where one proxy is with one type of resource.
+
+    ``version`` is the last one acknowledged. ``error`` is what Envoy said of the one it rejected,
+    ``resources`` which those are; the proxy goes on with what it had.
+    """
+
+    state: TypeState
+    version: str = ""
+    error: str = ""
+    resources: tuple[str, ...] = ()
+
+
+class ProxyStatus(Message, frozen=True, kw_only=True):
+    """One proxy that is or was connected. ``types`` by xDS short name: CDS, EDS, LDS, RDS …"""
+
+    name: str
+    namespace: str = ""
+    node: str = ""
+    address: str = ""
+    connected: bool = True
+    since: str = ""
+    types: dict[str, TypeStatus] = {}
+
+
+class ProxyList(Message, frozen=True, kw_only=True):
+    proxies: tuple[ProxyStatus, ...] = ()
+
+
+class ProblemList(Message, frozen=True, kw_only=True):
+    """What is wrong with configuration that came in otherwise than by the API."""
+
+    problems: tuple[Finding, ...] = ()
+
+
+class Readiness(Message, frozen=True, kw_only=True):
+    ready: bool
+    revision: int = 0
+
+
+class ErrorReply(Message, frozen=True, kw_only=True):
     error: Problem
     diagnostics: tuple[Finding, ...] = ()

@@ -10,23 +10,7 @@ import clew
 
 # command: (module under clew.cli, one line of help); the order is that of `clew --help`.
 COMMANDS = {
-    "up": ("up", "Run a whole mesh on this machine from manifests."),
-    "run": ("run", "Run one program with its sidecar in a running mesh."),
-    "demo": ("demo", "Bookinfo with sidecars, and a guided canary."),
-    "ps": ("ps", "List the workloads of a mesh."),
-    "logs": ("logs", "Print what a workload or its proxy wrote."),
-    "down": ("down", "Stop a mesh."),
-    "apply": ("apply", "Create or change configuration."),
-    "get": ("get", "List objects."),
-    "describe": ("describe", "Show one object, its effect and its problems."),
-    "delete": ("delete", "Delete objects."),
-    "history": ("history", "Who changed an object, when, and what."),
-    "rollback": ("rollback", "Bring an earlier revision of an object back."),
     "validate": ("validate", "Check files, without a mesh."),
-    "compile": ("compile", "Print what Envoy would get, without a mesh."),
-    "status": ("status", "Proxies: connected, in sync, rejected configuration."),
-    "server": ("server", "Run the control plane alone."),
-    "agent": ("agent", "Run one Envoy beside one workload."),
 }
 
 

@@ -74,8 +74,9 @@ def destinations(vs: VirtualService) -> set[str]:
     """Return every host that the routes send anything to."""
     http = {d.destination.host for route in vs.spec.http for d in route.route}
     mirrors = {m.host for route in vs.spec.http for m in _mirrors(route)}
-    l4 = {d.destination.host for r in (*vs.spec.tls, *vs.spec.tcp) for d in r.route}
-    return http | mirrors | l4
+    tls = {d.destination.host for r in vs.spec.tls for d in r.route}
+    tcp = {d.destination.host for r in vs.spec.tcp for d in r.route}
+    return http | mirrors | tls | tcp
 
 
 def _mirrors(route: HTTPRoute) -> Iterator[Destination]:

@@ -132,7 +132,7 @@ class DirectoryStore:
         objects, self._problems = merge(self._files.values())
         self._feed.record(self._changes(objects))
 
-    def _changes(self, objects: Mapping[ResourceKey, Declared]) -> list[Change]:
+    def _changes(self, objects: Mapping[ResourceKey, Declared]) -> Sequence[Change]:
         changes: list[Change] = []
         gone = [stored.key for stored in self._feed.objects() if stored.key not in objects]
         for key in gone:

@@ -20,12 +20,14 @@ from clew.api.messages import (
     History,
     HistoryItem,
     ObjectList,
+    Problem,
     key_message,
 )
 from clew.config.parse import parse_documents
 from clew.model.base import ResourceKey
+from clew.server.label_selector import selector
 from clew.server.replies import BadRequest, body_of, flag, key_of, number, reply, text_of
-from clew.server.select import selector
+from clew.server.streams import until
 from clew.server.write import Writer
 from clew.stores.revise import written
 from clew.stores.store import Change, Expired, HistoryEntry, NotFound, Store, Stored
@@ -122,33 +124,18 @@ class Objects:
         kinds = frozenset(filter(None, request.query_params.get("kind", "").split(",")))
         if since is None:
             since = await self.store.revision()
-        lines = self._lines(since, kinds)
-        # The first line comes at once: the client knows where it is, and Expired is an error.
-        first = await anext(lines)
-        return StreamingResponse(_chain(first, lines), media_type="application/x-ndjson")
+        return StreamingResponse(self._lines(since, kinds), media_type="application/x-ndjson")
 
     async def _lines(self, since: int, kinds: frozenset[str]) -> AsyncIterator[bytes]:
-        await self._check_revision(since)
+        # An empty first line at once: the client knows that it is connected.
         yield _line(Changes(revision=since))
-        batches = self.store.watch(since)
-        closing = asyncio.ensure_future(self.closing.wait())
         try:
-            while True:
-                batch = asyncio.ensure_future(anext(batches))
-                await asyncio.wait((batch, closing), return_when=asyncio.FIRST_COMPLETED)
-                if not batch.done():
-                    batch.cancel()
-                    return
-                yield _line(_changes(batch.result(), kinds))
-        except Expired:
-            return
-        finally:
-            closing.cancel()
-
-    async def _check_revision(self, since: int) -> None:
-        current = await self.store.revision()
-        if since > current:
-            raise Expired(f"revision {since} is not reached yet: the store is at {current}")
+            async for batch in until(self.closing, self.store.watch(since)):
+                yield _line(_changes(batch, kinds))
+        except Expired as error:
+            yield _line(
+                Changes(revision=since, error=Problem(reason="Expired", message=str(error)))
+            )
 
     async def _existing(self, key: ResourceKey) -> Stored:
         stored = await self.store.get(key)
@@ -171,12 +158,6 @@ def _status(error: str, result: str) -> int:
 
 def _line(changes: Changes) -> bytes:
     return msgspec.json.encode(changes) + b"\n"
-
-
-async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for line in rest:
-        yield line
 
 
 def _changes(batch: Sequence[Change], kinds: frozenset[str]) -> Changes:

@@ -1,0 +1,124 @@
+"""What the workload's DNS server answers: names of the mesh, and nothing about others."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.opcode
+import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
+import dns.rrset
+
+# Host name (no trailing dot, lower case; may begin with "*.") -> addresses.
+Names = Mapping[str, tuple[str, ...]]
+
+# Source: Istio's DNS proxy.
+TTL_SECONDS = 30
+_SHORTEST_UDP_PAYLOAD = 512
+_LONGEST_UDP_PAYLOAD = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the asking workload is: it decides what short names mean."""
+
+    namespace: str
+    domain: str  # the mesh's, e.g. cluster.local
+
+    def candidates(self, name: str) -> Iterator[str]:
+        """Yield what ``name`` may stand for, itself first.
+
+        Source: a pod's search list: <namespace>.svc.<domain>, svc.<domain>, <domain>.
+        """
+        yield name
+        match name.count("."):
+            case 0:
+                yield f"{name}.{self.namespace}.svc.{self.domain}"
+            case 1:
+                yield f"{name}.svc.{self.domain}"
+            case 2 if name.endswith(".svc"):
+                yield f"{name}.{self.domain}"
+
+    def owns(self, name: str) -> bool:
+        """Whether ``name`` can exist in the mesh only, so that no resolver outside is asked."""
+        return name.endswith(f".svc.{self.domain}")
+
+
+def find_addresses(name: str, names: Names, place: Place) -> tuple[str, ...] | None:
+    """Return the addresses of a host (none for a host without), None for a host not in the mesh."""
+    for candidate in place.candidates(name):
+        if candidate in names:
+            return names[candidate]
+    parent = name
+    while "." in parent:
+        parent = parent.partition(".")[2]
+        if f"*.{parent}" in names:
+            return names[f"*.{parent}"]
+    return None
+
+
+def answer(query: dns.message.Message, names: Names, place: Place) -> dns.message.Message | None:
+    """Return the response, None when the question is for a resolver outside the mesh.
+
+    A host of the mesh has A and AAAA records only; other types exist and are empty (NODATA),
+    because a NXDOMAIN for one type makes some resolvers forget the host altogether.
+    """
+    if query.opcode() != dns.opcode.QUERY or len(query.question) != 1:
+        return failure(query, dns.rcode.NOTIMP)
+    question = query.question[0]
+    name = question.name.to_text(omit_final_dot=True).lower()
+    addresses = find_addresses(name, names, place)
+    if addresses is None:
+        return failure(query, dns.rcode.NXDOMAIN) if place.owns(name) else None
+    response = _response(query)
+    records = records_of_type(addresses, question.rdtype)
+    if records:
+        turn = query.id % len(records)
+        response.answer.append(
+            dns.rrset.from_text_list(
+                question.name,
+                TTL_SECONDS,
+                dns.rdataclass.IN,
+                question.rdtype,
+                [*records[turn:], *records[:turn]],
+            )
+        )
+    return response
+
+
+def records_of_type(
+    addresses: tuple[str, ...], record_type: dns.rdatatype.RdataType
+) -> tuple[str, ...]:
+    versions = {dns.rdatatype.A: 4, dns.rdatatype.AAAA: 6}
+    wanted = versions.get(record_type)
+    return tuple(a for a in addresses if ipaddress.ip_address(a).version == wanted)
+
+
+def failure(query: dns.message.Message, code: dns.rcode.Rcode) -> dns.message.Message:
+    response = _response(query)
+    response.set_rcode(code)
+    return response
+
+
+def _response(query: dns.message.Message) -> dns.message.Message:
+    response = dns.message.make_response(query, recursion_available=True)
+    response.flags |= dns.flags.AA
+    return response
+
+
+def encode_udp(response: dns.message.Message, query: dns.message.Message) -> bytes:
+    """Return the response as far as the asker can take it; what is left out is said (TC)."""
+    limit = min(max(query.payload, _SHORTEST_UDP_PAYLOAD), _LONGEST_UDP_PAYLOAD)
+    try:
+        return response.to_wire(max_size=limit)
+    except dns.exception.TooBig:
+        short = _response(query)
+        short.flags |= dns.flags.TC
+        return short.to_wire()

@@ -1,0 +1,157 @@
+"""The admin API: JSON over HTTP on a Unix socket that only the mesh's owner may open."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import socket
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from clew.api.messages import (
+    Finding,
+    ProblemList,
+    ProxyList,
+    ProxyStatus,
+    Readiness,
+    finding,
+)
+from clew.model.diagnostic import Diagnostic
+from clew.server.objects import Objects
+from clew.server.replies import EXCEPTION_HANDLERS, reply
+from clew.stores.store import Store
+
+
+def peer_author(request: Request) -> str:
+    """The Unix user at the other end of the socket, "" when it is not known."""
+    return request.client.host if request.client else ""
+
+
+def build_app(
+    store: Store,
+    *,
+    mesh_status: Callable[[], Sequence[ProxyStatus]],
+    now: Callable[[], datetime],
+    author_of: Callable[[Request], str] = peer_author,
+    problems: Callable[[], Sequence[Diagnostic]] = tuple,
+    ready: Callable[[], bool] = lambda: True,
+) -> Starlette:
+    """Return the API over a store; ``mesh_status``, ``problems`` and ``ready`` answer at once.
+
+    The event ``app.state.closing`` ends the watch streams.
+    """
+
+    async def proxies(_request: Request) -> Response:
+        return reply(ProxyList(proxies=tuple(mesh_status())))
+
+    async def list_problems(_request: Request) -> Response:
+        found: tuple[Finding, ...] = tuple(finding(problem) for problem in problems())
+        return reply(ProblemList(problems=found))
+
+    async def readiness(_request: Request) -> Response:
+        is_ready = ready()
+        message = Readiness(ready=is_ready, revision=await store.revision())
+        return reply(message, status=200 if is_ready else 503)
+
+    closing = asyncio.Event()
+    objects = Objects(store=store, now=now, author_of=author_of, closing=closing)
+    routes = [
+        Route("/ready", readiness, methods=["GET"]),
+        Route("/v1/proxies", proxies, methods=["GET"]),
+        Route("/v1/problems", list_problems, methods=["GET"]),
+        *objects.routes(),
+    ]
+    app = Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
+    app.state.closing = closing
+    return app
+
+
+async def serve_api(app: Starlette, path: Path) -> None:
+    """Serve the app on a Unix socket until cancelled; streams end, then the socket is removed.
+
+    Raises: OSError when another process serves there.
+    """
+    config = uvicorn.Config(
+        app,
+        http=_PeerProtocol,
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=2,
+    )
+    server = _Server(config)
+    with _unix_socket(path) as listener:
+        serving = asyncio.ensure_future(server.serve(sockets=[listener]))
+        try:
+            await asyncio.shield(serving)
+        finally:
+            app.state.closing.set()
+            server.should_exit = True
+            await serving
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its signal handlers: the process has its own."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _PeerProtocol(H11Protocol):
+    """Puts the Unix user of the client where an address would be."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
+        super().connection_made(transport)
+        peer = transport.get_extra_info("socket")
+        if peer is not None:
+            self.client = (_peer_user(peer), 0)
+
+
+def _peer_user(peer: socket.socket) -> str:
+    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _pid, user, _group = struct.unpack("3i", credentials)
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"uid {user}"
+
+
+@contextmanager
+def _unix_socket(path: Path) -> Iterator[socket.socket]:
+    """Listen at ``path`` with mode 0600. What a dead process left there is replaced."""
+    if path.is_socket() and _is_served(path):
+        raise OSError(f"{path} is in use: another control plane serves this mesh already")
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # Before listen() nobody can connect, so the mode is right from the first moment.
+        listener.bind(str(path))
+        os.chmod(path, 0o600)
+        listener.listen(socket.SOMAXCONN)
+        listener.setblocking(False)
+        yield listener
+    finally:
+        listener.close()
+        path.unlink(missing_ok=True)
+
+
+def _is_served(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
