@@ -61,7 +61,8 @@ class SqliteFile:
     def load(self) -> tuple[int, Sequence[Stored], Sequence[Diagnostic]]:
         """The last revision, all objects, and why some could not be understood."""
         (revision,) = self._connection.execute("SELECT revision FROM counter").fetchone()
-        objects, problems: list[Diagnostic] = [], []
+        objects: list[Stored] = []
+        problems: list[Diagnostic] = []
         query = "SELECT revision, manifest FROM objects ORDER BY revision"
         for object_revision, text in self._connection.execute(query):
             manifest = msgspec.json.decode(text)
