@@ -149,8 +149,9 @@ class SotwConversation:
             self.nonces[response.type_url] = message.nonce
             self.versions[response.type_url] = message.version_info
             pairs = [resource.value.decode().split("=") for resource in message.resources]
-            versions = {name: version for name, version in pairs}
-            assert len(pairs) == len(versions) and versions == response.versions
+            versions = {pair[0]: pair[1] for pair in pairs}
+            assert len(pairs) == len(versions)
+            assert versions == response.versions
             said.append((response.type_url, versions))
         return said
 
