@@ -23,7 +23,7 @@ CONTENT = st.dictionaries(
     st.sampled_from(NAMES),
     st.tuples(st.sampled_from("123"), st.frozensets(st.sampled_from(NAMES))),
 )
-PUBLICATIONS = st.fixed_dictionaries({type_url: CONTENT for type_url in TYPES})
+PUBLICATIONS = st.fixed_dictionaries(dict.fromkeys(TYPES, CONTENT))
 Content = dict[TypeUrl, dict[str, tuple[str, frozenset[str]]]]
 
 
@@ -86,7 +86,7 @@ class EnvoyAndControlPlane(RuleBasedStateMachine):
             return
         wanted.discard(name)
         for held in [*self.holds[type_url]]:
-            if held == name or "*" not in wanted and held not in wanted:
+            if held == name or ("*" not in wanted and held not in wanted):
                 del self.holds[type_url][held]
         self.say(type_url, resource_names_unsubscribe=[name])
 
