@@ -1,0 +1,143 @@
+"""The authority's keys and certificates on disk, made when there are none."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from clew.ca.authority import Authority, pem, self_signed_root, signed_intermediate
+
+# An intermediate is replaced long before it would cut short what it signs.
+INTERMEDIATE_RESERVE = timedelta(days=30)
+
+_ROOT, _INTERMEDIATE = "root", "intermediate"
+
+
+class UnusableKeys(Exception):
+    """Files of the authority that do not belong together; the text says what to do."""
+
+
+def load_or_create(directory: Path, trust_domain: str, *, now: datetime) -> Authority:
+    """Return the authority kept in ``directory``, which is made (0700) if it is not there.
+
+    Files: ``root-key.pem``, ``root-cert.pem``, ``intermediate-key.pem``, ``intermediate-cert.pem``,
+    all 0600 and replaced as a whole. An intermediate that nears its end is replaced too; the root
+    stays, so that nobody's trust changes.
+
+    Raises:
+        UnusableKeys: a file cannot be read, or a certificate and a key do not match.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory.chmod(0o700)
+    root = _load(directory, _ROOT)
+    if root is None:
+        if _files(directory, _INTERMEDIATE)[0].exists():
+            raise UnusableKeys(_advice(directory, "root-cert.pem is missing"))
+        # A key without certificate is what a crash left behind: nobody trusts it yet.
+        key = _new_key(directory, _ROOT)
+        certificate = self_signed_root(key, trust_domain, now=now, serial=_serial())
+        root = _store(directory, _ROOT, key, certificate)
+    intermediate = _load(directory, _INTERMEDIATE)
+    if intermediate is None or intermediate.ends - now < INTERMEDIATE_RESERVE:
+        key = _new_key(directory, _INTERMEDIATE)
+        certificate = signed_intermediate(
+            root.certificate, root.key, key.public_key(), trust_domain, now=now, serial=_serial()
+        )
+        intermediate = _store(directory, _INTERMEDIATE, key, certificate)
+    _check_signature(directory, root, intermediate)
+    return Authority(
+        certificate=intermediate.certificate, key=intermediate.key, root=root.certificate
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+
+    @property
+    def ends(self) -> datetime:
+        return self.certificate.not_valid_after_utc
+
+
+def _load(directory: Path, name: str) -> _Pair | None:
+    """Read one pair; None if its certificate is not there."""
+    certificate_file, key_file = _files(directory, name)
+    if not certificate_file.exists():
+        return None
+    try:
+        certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
+        key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError) as error:
+        raise UnusableKeys(_advice(directory, f"{name}: {error}")) from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or (
+        key.public_key() != certificate.public_key()
+    ):
+        raise UnusableKeys(
+            _advice(directory, f"{key_file.name} is not the key of {certificate_file.name}")
+        )
+    return _Pair(key, certificate)
+
+
+def _check_signature(directory: Path, root: _Pair, intermediate: _Pair) -> None:
+    try:
+        intermediate.certificate.verify_directly_issued_by(root.certificate)
+    except (ValueError, TypeError, InvalidSignature) as error:
+        problem = "the intermediate certificate is not signed by the root"
+        raise UnusableKeys(_advice(directory, problem)) from error
+
+
+def _advice(directory: Path, problem: str) -> str:
+    return (
+        f"the certificate authority in {directory} cannot be used: {problem}. Proxies keep the "
+        "certificates that they have. Restore the files from a backup; or delete the directory "
+        "for a new authority, and restart all workloads, which will trust only that."
+    )
+
+
+def _new_key(directory: Path, name: str) -> ec.EllipticCurvePrivateKey:
+    """A new key. The certificate of the former one, if any, goes first: they belong together."""
+    for file in _files(directory, name):
+        file.unlink(missing_ok=True)
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def _store(
+    directory: Path, name: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate
+) -> _Pair:
+    certificate_file, key_file = _files(directory, name)
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    _write(key_file, private)
+    _write(certificate_file, pem(certificate).encode())
+    return _Pair(key, certificate)
+
+
+def _files(directory: Path, name: str) -> tuple[Path, Path]:
+    return directory / f"{name}-cert.pem", directory / f"{name}-key.pem"
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file that only its owner can read; after a crash it is there whole or not at all."""
+    temporary = path.with_name(path.name + ".new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _serial() -> int:
+    return x509.random_serial_number()
