@@ -92,7 +92,8 @@ class App:
             await asyncio.wait((ended, watch), return_when=asyncio.FIRST_COMPLETED)
             if not ended.done():
                 watch.result()
-            return await self.stop()  # and what the program left behind
+                await self.stop()
+            return exit_code(self._process)
         finally:
             watch.cancel()
             ended.cancel()
