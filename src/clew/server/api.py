@@ -91,19 +91,27 @@ async def serve_api(app: Starlette, path: Path) -> None:
         access_log=False,
         timeout_graceful_shutdown=2,
     )
-    server = _Server(config)
+    server = _Server(config, app.state.closing)
     with _unix_socket(path) as listener:
         serving = asyncio.ensure_future(server.serve(sockets=[listener]))
         try:
             await asyncio.shield(serving)
         finally:
-            app.state.closing.set()
             server.should_exit = True
             await serving
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn without its signal handlers: the process has its own."""
+    """Uvicorn that ends streams when it stops, and leaves signals to the process."""
+
+    def __init__(self, config: uvicorn.Config, closing: asyncio.Event) -> None:
+        super().__init__(config)
+        self._closing = closing
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # The streams notice when the listener is closed already: their clients find nobody.
+        self._closing.set()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

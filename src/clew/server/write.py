@@ -10,7 +10,6 @@ from typing import Any
 from clew.api.messages import Applied, Key, Result, finding, key_message
 from clew.config.parse import Document, parse_manifest
 from clew.model.base import Resource, ResourceKey
-from clew.model.diagnostic import Severity
 from clew.model.kinds import kind_for
 from clew.server.replies import BadRequest
 from clew.stores.namespaces import in_namespace
@@ -35,8 +34,10 @@ class Writer:
     ) -> Applied:
         """Create or replace one object, or say why not. ``only``: the object that it must be."""
         document = in_namespace(document, namespace)
-        if document.resource is None or _is_invalid(document):
+        if document.resource is None or not document.valid:
             return _refused(document)
+        if not document.resource.metadata.name:
+            return _refused(document, "metadata.name is missing; generateName cannot be applied")
         if only is not None and document.resource.key != only:
             raise BadRequest(f"the path names {only}, and the body {document.resource.key}")
         try:
@@ -49,7 +50,7 @@ class Writer:
     async def bring_back(self, key: ResourceKey, manifest: Mapping[str, Any]) -> Applied:
         """Apply an earlier manifest, and call that a rollback."""
         document = parse_manifest(manifest)
-        if document.resource is None or _is_invalid(document):
+        if document.resource is None or not document.valid:
             return _refused(document)
         current, stored = await self._compose(document, None, action="rollback")
         return _applied(current, stored, document)
@@ -132,14 +133,10 @@ def _expected_revision(resource: Resource) -> int | None:
     return int(text)
 
 
-def _is_invalid(document: Document) -> bool:
-    return any(found.severity == Severity.ERROR for found in document.diagnostics)
-
-
 def _applied(current: Stored | None, stored: Stored, document: Document) -> Applied:
     result: Result = "created" if current is None else "configured"
-    if stored is current or (current and current.revision == stored.revision):
-        result = "unchanged" if stored.manifest == getattr(current, "manifest", None) else result
+    if current is not None and stored.manifest == current.manifest:
+        result = "unchanged"
     return Applied(
         key=key_message(stored.key),
         result=result,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from clew.config.parse import Document, parse_documents
+from clew.config.parse import parse_documents
 from clew.model.base import Resource, ResourceKey
 from clew.model.diagnostic import Diagnostic, Place, Severity
 from clew.stores.namespaces import in_namespace
@@ -37,10 +37,10 @@ def read_file(path: str, text: str, last: FileState | None) -> FileState:
     """
     documents = [in_namespace(document, "default") for document in parse_documents(text, path)]
     problems = [found for document in documents for found in document.diagnostics]
-    broken = any(found.severity == Severity.ERROR for found in problems)
+    broken = not all(document.valid for document in documents)
     objects: dict[ResourceKey, Declared] = {}
     for document in documents:
-        if document.resource is None or _has_errors(document):
+        if document.resource is None or not document.valid:
             continue
         key = document.resource.key
         if key in objects:
@@ -79,10 +79,6 @@ def merge(
             else:
                 objects[key], first[key] = declared, file.path
     return objects, tuple(problems)
-
-
-def _has_errors(document: Document) -> bool:
-    return any(found.severity == Severity.ERROR for found in document.diagnostics)
 
 
 def _declared_twice(key: ResourceKey, path: str, first: str) -> Diagnostic:

@@ -24,7 +24,10 @@ EPHEMERAL_HISTORY_LIMITS = {"Pod": 10}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stamp:
-    """What a write receives from outside: the next revision, the time, an id if it is new."""
+    """What a write receives from outside: the next revision, the time, an id if it is new.
+
+    What is zero or empty is left out of the metadata, as in a dry run.
+    """
 
     revision: int
     at: str
@@ -114,7 +117,7 @@ def _metadata(current: Stored | None, manifest: Mapping[str, Any], stamp: Stamp)
         uid, created = meta.uid, meta.creation_timestamp
         changed = _content(current.manifest) != _content(manifest)
         generation = meta.generation + changed
-    values = (uid, created, generation, str(stamp.revision))
+    values = (uid, created, generation, str(stamp.revision or ""))
     named = zip(_SET_BY_THE_STORE, values, strict=True)
     return {name: value for name, value in named if value != ""}
 
@@ -122,9 +125,9 @@ def _metadata(current: Stored | None, manifest: Mapping[str, Any], stamp: Stamp)
 def _with_metadata(resource: Resource, values: Mapping[str, Any]) -> Resource:
     metadata = msgspec.structs.replace(
         resource.metadata,
-        uid=values["uid"],
+        uid=values.get("uid", ""),
         creation_timestamp=values.get("creationTimestamp", ""),
         generation=values["generation"],
-        resource_version=values["resourceVersion"],
+        resource_version=values.get("resourceVersion", ""),
     )
     return msgspec.structs.replace(resource, metadata=metadata)

@@ -1,0 +1,98 @@
+"""A real admin API on a Unix socket, for as long as a test needs it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from clew.api.client import AsyncClient
+from clew.api.messages import ProxyStatus
+from clew.model.diagnostic import Diagnostic
+from clew.server.api import build_app, serve_api
+from clew.stores.memory import MemoryStore
+from clew.stores.store import Store
+from tests.stores.objects import noon
+
+T = TypeVar("T")
+
+
+async def with_server(
+    scenario: Callable[[AsyncClient, Path], Awaitable[T]],
+    store: Store | None = None,
+    *,
+    proxies: Sequence[ProxyStatus] = (),
+    problems: Sequence[Diagnostic] = (),
+) -> T:
+    """Run the scenario against a server in a directory with a short path."""
+    with tempfile.TemporaryDirectory(prefix="clew") as directory:
+        socket = Path(directory) / "api.sock"
+        app = build_app(
+            store or MemoryStore(now=noon),
+            mesh_status=lambda: proxies,
+            now=noon,
+            problems=lambda: problems,
+        )
+        serving = asyncio.ensure_future(serve_api(app, socket))
+        try:
+            await _exists(socket, serving)
+            async with AsyncClient(socket) as client:
+                return await scenario(client, socket)
+        finally:
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+            assert not socket.exists()
+
+
+@contextmanager
+def server_thread(
+    home: Path,
+    store: Store | None = None,
+    *,
+    mesh: str = "default",
+    proxies: Sequence[ProxyStatus] = (),
+    problems: Sequence[Diagnostic] = (),
+) -> Iterator[Path]:
+    """Serve the mesh below ``home`` from another thread, for commands that block."""
+    (home / mesh).mkdir(parents=True)
+    socket = home / mesh / "api.sock"
+    loop = asyncio.new_event_loop()
+    app = build_app(
+        store or MemoryStore(now=noon),
+        mesh_status=lambda: proxies,
+        now=noon,
+        problems=lambda: problems,
+    )
+    serving = loop.create_task(serve_api(app, socket))
+    exists = loop.create_task(_exists(socket, serving))
+    started = threading.Event()
+    exists.add_done_callback(lambda _: started.set())
+    thread = threading.Thread(target=_run, args=(loop, serving))
+    thread.start()
+    try:
+        assert started.wait(10)
+        yield socket
+    finally:
+        loop.call_soon_threadsafe(serving.cancel)
+        thread.join()
+
+
+def _run(loop: asyncio.AbstractEventLoop, serving: asyncio.Task[None]) -> None:
+    try:
+        loop.run_until_complete(asyncio.gather(serving, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()
+
+
+async def _exists(socket: Path, serving: asyncio.Future[None]) -> None:
+    async with asyncio.timeout(10):
+        while not os.path.exists(socket) and not serving.done():  # noqa: ASYNC110, ASYNC240  # files
+            await asyncio.sleep(0.01)
+    if serving.done():
+        serving.result()
