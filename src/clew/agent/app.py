@@ -92,8 +92,7 @@ class App:
             await asyncio.wait((ended, watch), return_when=asyncio.FIRST_COMPLETED)
             if not ended.done():
                 watch.result()
-                await self.stop()
-            return exit_code(self._process)
+            return await self.stop()  # and what the program left behind
         finally:
             watch.cancel()
             ended.cancel()

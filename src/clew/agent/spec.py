@@ -75,3 +75,22 @@ def encode(spec: AgentSpec) -> bytes:
 
 def decode(text: bytes) -> AgentSpec:
     return msgspec.json.decode(text, type=AgentSpec)
+
+
+def prepare(spec: AgentSpec, working_dir: str) -> AgentSpec:
+    """Return ``spec`` checked, with the program's directory settled: by default ``working_dir``.
+
+    Raises:
+        msgspec.ValidationError: the parts contradict each other.
+    """
+    for field in ("xds", "ca", "directory"):
+        if not getattr(spec, field):
+            raise msgspec.ValidationError(f"Object missing required field `{field}`")
+    if not spec.ca.startswith("unix:"):
+        raise msgspec.ValidationError(f"Expected `unix:/path` of a socket - at `$.ca`: {spec.ca!r}")
+    if spec.app is None:
+        return spec
+    if not spec.app.command:
+        raise msgspec.ValidationError("Expected a program and its arguments - at `$.app.command`")
+    app = msgspec.structs.replace(spec.app, working_dir=spec.app.working_dir or working_dir)
+    return msgspec.structs.replace(spec, app=app)
