@@ -1,0 +1,206 @@
+"""The ADS service: moves messages between proxies and their streams, and decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any, Generic, Protocol, TypeVar
+
+import grpc
+from google.protobuf.json_format import MessageToDict
+
+from clew._pb.envoy.config.core.v3.base_pb2 import Node
+from clew._pb.envoy.service.discovery.v3.discovery_pb2 import (
+    DeltaDiscoveryRequest,
+    DiscoveryRequest,
+)
+from clew.model.proxy import Proxy
+from clew.model.service import Locality
+from clew.model.xds import Published, TypeUrl
+from clew.server.mtls import Identity, peer_identity
+from clew.xds.answers import Acked, Nacked, Response
+from clew.xds.delta_stream import DeltaStream
+from clew.xds.sotw_stream import SotwStream
+
+log = logging.getLogger("clew.ads")
+
+SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+# A proxy that takes nothing for so long is cut off; it reconnects and hears only what it missed.
+STALLED_SECONDS = 30.0
+
+# What is published now, and at least the names that differ from before (None: compare all).
+OnPublish = Callable[[Published, Mapping[TypeUrl, AbstractSet[str]] | None], None]
+Connection = TypeVar("Connection")
+Request = TypeVar("Request", DeltaDiscoveryRequest, DiscoveryRequest)
+
+
+class ProxyDirectory(Protocol[Connection]):
+    """What decides: which resources each proxy gets. All calls come from one event loop."""
+
+    def connect(self, proxy: Proxy, on_publish: OnPublish) -> Connection:
+        """A proxy has come. Calls ``on_publish`` with its resources, now and at each change."""
+        ...
+
+    def report(self, connection: Connection, verdict: Acked | Nacked) -> None:
+        """The proxy accepted or refused a response."""
+        ...
+
+    def disconnect(self, connection: Connection) -> None:
+        """The proxy has gone; ``on_publish`` is not called any more."""
+        ...
+
+
+# Whether the caller with this proven identity may be this proxy: "", or why not.
+Authenticate = Callable[[Proxy, Identity | None], str]
+
+
+def require_identity(trust_domain: str) -> Authenticate:
+    """The rule that a proxy is of the namespace and service account of its certificate.
+
+    Source: istio PILOT_ENABLE_XDS_IDENTITY_CHECK.
+    """
+
+    def authenticate(proxy: Proxy, identity: Identity | None) -> str:
+        claimed = Identity(trust_domain, proxy.namespace, proxy.service_account)
+        if identity is None:
+            return f"{claimed} is not proven: connect with the workload's certificate"
+        if identity != claimed:
+            return f"the certificate is of {identity}, the proxy claims to be {claimed}"
+        return ""
+
+    return authenticate
+
+
+class AdsServer(Generic[Connection]):
+    """Delta and state-of-the-world ADS as gRPC handlers. Responses go out as ready bytes."""
+
+    def __init__(self, directory: ProxyDirectory[Connection], authenticate: Authenticate) -> None:
+        self._directory = directory
+        self._authenticate = authenticate
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        return grpc.method_handlers_generic_handler(
+            SERVICE,
+            {
+                "DeltaAggregatedResources": grpc.stream_stream_rpc_method_handler(
+                    self._delta, request_deserializer=DeltaDiscoveryRequest.FromString
+                ),
+                "StreamAggregatedResources": grpc.stream_stream_rpc_method_handler(
+                    self._sotw, request_deserializer=DiscoveryRequest.FromString
+                ),
+            },
+        )
+
+    async def _delta(
+        self, requests: AsyncIterator[DeltaDiscoveryRequest], context: grpc.aio.ServicerContext
+    ) -> None:
+        stream = DeltaStream()
+        await self._serve(requests, context, stream.receive, stream.poll, stream.publish)
+
+    async def _sotw(
+        self, requests: AsyncIterator[DiscoveryRequest], context: grpc.aio.ServicerContext
+    ) -> None:
+        stream = SotwStream()
+        await self._serve(requests, context, stream.receive, stream.poll, stream.publish)
+
+    async def _serve(
+        self,
+        requests: AsyncIterator[Request],
+        context: grpc.aio.ServicerContext,
+        receive: Callable[[Request], Acked | Nacked | None],
+        poll: Callable[[], Response | None],
+        publish: OnPublish,
+    ) -> None:
+        """Talk to one proxy until it hangs up."""
+        first = await anext(requests, None)
+        if first is None:
+            return
+        proxy = await self._admit(first.node, context)
+        wake = asyncio.Event()
+
+        def on_publish(
+            published: Published, changed: Mapping[TypeUrl, AbstractSet[str]] | None
+        ) -> None:
+            publish(published, changed)
+            wake.set()
+
+        connection = self._directory.connect(proxy, on_publish)
+        log.info("proxy connected proxy=%s", proxy.node_id)
+
+        def take(request: Request) -> None:
+            verdict = receive(request)
+            if verdict is not None:
+                _log_verdict(proxy, verdict)
+                self._directory.report(connection, verdict)
+            wake.set()
+
+        try:
+            take(first)
+            async with asyncio.TaskGroup() as tasks:
+                writer = tasks.create_task(_write(context, poll, wake, proxy))
+                async for request in requests:
+                    take(request)
+                writer.cancel()
+        except Exception as error:
+            # The bulkhead: one proxy's trouble is not another's. It keeps its configuration.
+            log.exception("stream failed, the proxy will reconnect proxy=%s", proxy.node_id)
+            await context.abort(grpc.StatusCode.INTERNAL, f"the stream failed: {error}")
+        finally:
+            self._directory.disconnect(connection)
+            log.info("proxy disconnected proxy=%s", proxy.node_id)
+
+    async def _admit(self, node: Node, context: grpc.aio.ServicerContext) -> Proxy:
+        """The proxy that this node describes, unless the caller may not be it: then abort."""
+        try:
+            proxy = proxy_of(node)
+        except (ValueError, TypeError) as error:
+            log.warning("proxy refused node=%r reason=%s", node.id, error)
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        refusal = self._authenticate(proxy, peer_identity(context))
+        if refusal:
+            log.warning("proxy refused proxy=%s reason=%s", proxy.node_id, refusal)
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, refusal)
+        return proxy
+
+
+def proxy_of(node: Node) -> Proxy:
+    """What the node message says. Raises: ValueError, TypeError."""
+    locality = Locality(node.locality.region, node.locality.zone, node.locality.sub_zone)
+    metadata: dict[str, Any] = MessageToDict(node.metadata)
+    return Proxy.from_node(node.id, metadata, locality)
+
+
+async def _write(
+    context: grpc.aio.ServicerContext,
+    poll: Callable[[], Response | None],
+    wake: asyncio.Event,
+    proxy: Proxy,
+) -> None:
+    """Send what the stream has to say, whenever it may have something."""
+    while True:
+        await wake.wait()
+        wake.clear()
+        while (response := poll()) is not None:
+            async with asyncio.timeout(STALLED_SECONDS):
+                await context.write(response.body)
+            log.info(
+                "push proxy=%s type=%s resources=%d bytes=%d nonce=%s",
+                proxy.node_id,
+                response.type_url.rpartition(".")[2],
+                len(response.versions),
+                len(response.body),
+                response.nonce,
+            )
+
+
+def _log_verdict(proxy: Proxy, verdict: Acked | Nacked) -> None:
+    if isinstance(verdict, Nacked):
+        log.warning(
+            "proxy refused a push and keeps what it had proxy=%s type=%s resources=%s reason=%s",
+            proxy.node_id,
+            verdict.type_url.rpartition(".")[2],
+            ",".join(verdict.versions),
+            verdict.detail,
+        )
