@@ -10,7 +10,7 @@ import msgspec
 
 from clew.config import yaml
 from clew.config.finding import FieldPath, Finding
-from clew.config.structure import check_structure, decode_custom, did_you_mean
+from clew.config.structure import check_structure, decode_custom, did_you_mean, with_camel_names
 from clew.config.validate.resource import validate_resource
 from clew.model.base import Resource, ResourceKey
 from clew.model.diagnostic import Diagnostic, Place, Severity
@@ -130,6 +130,8 @@ def _convert(kind: type[T], value: Any) -> tuple[T | None, list[Finding]]:
         return msgspec.convert(value, kind, dec_hook=decode_custom), []
     except (msgspec.ValidationError, ValueError) as error:
         findings = list(check_structure(kind, value))
+        if findings and (respelt := with_camel_names(value)) != value:
+            return _convert(kind, respelt)
         if findings:
             return None, findings
         first = error

@@ -36,6 +36,31 @@ def _is_closed(struct: type) -> bool:
     return bool(struct.__struct_config__.forbid_unknown_fields)  # type: ignore[attr-defined]  # every msgspec.Struct has it
 
 
+# The snake_case spellings that Istio's CRDs accept: (list in the spec, old name, name).
+_OTHER_SPELLINGS = (
+    ("http", "mirror_percent", "mirrorPercent"),
+    ("jwtRules", "jwks_uri", "jwksUri"),
+)
+
+
+def with_camel_names(manifest: Any) -> Any:
+    """Return the manifest with the two fields that Istio also takes in snake_case respelt."""
+    spec = manifest.get("spec") if isinstance(manifest, dict) else None
+    if not isinstance(spec, dict):
+        return manifest
+    respelt = dict(spec)
+    for parent, old, name in _OTHER_SPELLINGS:
+        if isinstance(items := spec.get(parent), list):
+            respelt[parent] = [_renamed(item, old, name) for item in items]
+    return {**manifest, "spec": respelt}
+
+
+def _renamed(item: Any, old: str, name: str) -> Any:
+    if not isinstance(item, dict) or old not in item or name in item:
+        return item
+    return {name if key == old else key: value for key, value in item.items()}
+
+
 def _check(expected: inspect.Type, value: Any, path: FieldPath) -> Iterator[Finding]:
     match expected:
         case inspect.Metadata():

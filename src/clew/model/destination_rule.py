@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+import msgspec
+
 from clew.model.base import Model, Resource
 from clew.model.duration import Duration
 from clew.model.selectors import PolicySelector
@@ -144,7 +146,7 @@ class OutlierDetection(Model, frozen=True, kw_only=True):
     split_external_local_origin_errors: bool | None = None
     consecutive_local_origin_failures: int | None = None
     consecutive_gateway_errors: int | None = None
-    consecutive_5xx_errors: int | None = None
+    consecutive_5xx_errors: int | None = msgspec.field(name="consecutive5xxErrors", default=None)
     interval: Duration | None = None
     base_ejection_time: Duration | None = None
     max_ejection_percent: int | None = None

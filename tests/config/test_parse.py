@@ -1,0 +1,77 @@
+"""What becomes of a text: resources, or every problem with its place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clew.config.parse import parse_documents, parse_manifest
+from clew.model.destination_rule import DestinationRule
+from clew.model.request_authentication import RequestAuthentication
+from clew.model.virtual_service import VirtualService
+
+
+def manifest(kind: str, spec: dict[str, Any], group: str = "networking.istio.io") -> dict[str, Any]:
+    return {"apiVersion": f"{group}/v1", "kind": kind, "metadata": {"name": "a"}, "spec": spec}
+
+
+def test_consecutive_5xx_errors_is_spelt_as_istio_spells_it() -> None:
+    policy = {"outlierDetection": {"consecutive5xxErrors": 3}}
+    rule = parse_manifest(manifest("DestinationRule", {"host": "a", "trafficPolicy": policy}))
+    assert isinstance(rule.resource, DestinationRule)
+    traffic = rule.resource.spec.traffic_policy
+    assert traffic is not None
+    assert traffic.outlier_detection is not None
+    assert traffic.outlier_detection.consecutive_5xx_errors == 3
+
+
+def test_the_two_fields_that_istio_takes_in_snake_case_are_taken() -> None:
+    route = {"route": [{"destination": {"host": "a"}}], "mirror_percent": 5}
+    service = parse_manifest(manifest("VirtualService", {"hosts": ["a"], "http": [route]}))
+    assert isinstance(service.resource, VirtualService)
+    assert service.resource.spec.http[0].mirror_percent == 5
+    rules = {"jwtRules": [{"issuer": "i", "jwks_uri": "https://a/keys"}]}
+    tokens = parse_manifest(manifest("RequestAuthentication", rules, "security.istio.io"))
+    assert isinstance(tokens.resource, RequestAuthentication)
+    assert tokens.resource.spec.jwt_rules[0].jwks_uri == "https://a/keys"
+
+
+def test_every_structural_error_is_reported_with_line_and_field() -> None:
+    text = """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: a}
+spec:
+  hosts: [a]
+  http:
+  - retries:
+      per_try_timeout: 1s
+      attempts: many
+    timeout: soon
+    route:
+    - destination: {port: {number: 80}}
+"""
+    (document,) = parse_documents(text, "a.yaml")
+    found = {(d.place.field, d.place.line) for d in document.diagnostics}
+    assert found == {
+        ("spec.http[0].retries.per_try_timeout", 8),
+        ("spec.http[0].retries.attempts", 9),
+        ("spec.http[0].timeout", 10),
+        ("spec.http[0].route[0].destination", 12),
+    }
+    hints = [d.hint for d in document.diagnostics]
+    assert 'did you mean "perTryTimeout"?' in hints
+
+
+def test_a_document_that_is_not_yaml_does_not_hide_the_next_one() -> None:
+    bad, good = parse_documents(
+        "a: [\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n", "f"
+    )
+    assert not bad.valid
+    assert good.valid
+
+
+def test_a_list_is_taken_apart_and_keeps_places() -> None:
+    text = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Namespaces}\n"
+    (document,) = parse_documents(text, "f")
+    assert document.diagnostics[0].place.line == 4
+    assert document.diagnostics[0].hint == 'did you mean "Namespace"?'
