@@ -143,10 +143,11 @@ class AdsServer(Generic[Connection]):
                 async for request in requests:
                     take(request)
                 writer.cancel()
-        except Exception as error:
+        except Exception:
             # The bulkhead: one proxy's trouble is not another's. It keeps its configuration.
             log.exception("stream failed, the proxy will reconnect proxy=%s", proxy.node_id)
-            await context.abort(grpc.StatusCode.INTERNAL, f"the stream failed: {error}")
+            reason = "the stream failed; the control plane's log says why"
+            await context.abort(grpc.StatusCode.INTERNAL, reason)
         finally:
             self._directory.disconnect(connection)
             log.info("proxy disconnected proxy=%s", proxy.node_id)
