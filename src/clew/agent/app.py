@@ -13,13 +13,14 @@ from typing import IO
 from clew.agent.backoff import delays
 from clew.agent.child import exit_code, start_child, stop_child
 from clew.agent.conditions import Conditions
-from clew.agent.probes import accepts, watch_probe
+from clew.agent.probes import accepts, listening_address, watch_probe
 from clew.agent.spec import AgentSpec, AppSpec, Capture
 
 log = logging.getLogger("clew.agent")
 
 LOG = "app.log"
 _ACCEPT_POLL_SECONDS = 0.05
+_POLLS_UNTIL_HINT = 200  # ten seconds
 # Source: kubelet's CrashLoopBackOff, which forgets after ten minutes of good running.
 _FORGET_CRASHES_SECONDS = 600.0
 _FIRST_RESTART_SECONDS = 1.0
@@ -147,10 +148,19 @@ class App:
             await self._conditions.set_app_ready(passing)
 
     async def _until_accepting(self) -> None:
-        """No probe: the program is ready once all its ports accept."""
-        for port in self._app.ports.values():
-            while not await self._accepts(port):
-                await asyncio.sleep(_ACCEPT_POLL_SECONDS)
+        """No probe: the program is ready once a port accepts, or at once when it has none."""
+        ports = tuple(self._app.ports.values())
+        asked = 0
+        while ports and not any([await self._accepts(port) for port in ports]):
+            asked += 1
+            if asked == _POLLS_UNTIL_HINT:
+                log.warning(
+                    "app does not accept workload=%s addresses=%s; not ready, so nothing is sent "
+                    "to it. Does it listen on 0.0.0.0, and on that port?",
+                    self._spec.name,
+                    [listening_address(self._spec, port) for port in ports],
+                )
+            await asyncio.sleep(_ACCEPT_POLL_SECONDS)
 
     async def _accepts(self, port: int) -> bool:
         try:

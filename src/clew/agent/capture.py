@@ -56,7 +56,7 @@ def _own_address_rules() -> Iterable[str]:
         f"meta mark {PROXY_MARK} tcp dport != 15008 redirect to :{names.INBOUND_PORT}"
     )
     yield (
-        'oifname "lo" ip6 saddr != ::6 ip6 daddr != ::1 '
+        f'oifname "lo" ip6 saddr != {{ ::1, ::6 }} ip6 daddr != ::1 '
         f"meta mark {PROXY_MARK} tcp dport != 15008 redirect to :{names.INBOUND_PORT}"
     )
 

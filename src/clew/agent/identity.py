@@ -32,6 +32,11 @@ log = logging.getLogger("clew.agent")
 
 _METHOD = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
 _CALL_SECONDS = 10.0
+_REFUSALS = (
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.INVALID_ARGUMENT,
+)
 _LIFETIME_SECONDS = 24 * 3600
 # The clock that asyncio sleeps by stands still while a laptop is closed; certificates age.
 _LONGEST_SLEEP_SECONDS = 60.0
@@ -55,7 +60,7 @@ async def obtain_certificate(spec: AgentSpec, wait_seconds: float = 0.1) -> date
             chain = await request_certificate(spec, key)
             return write_certificate(Path(spec.directory), key, chain)
         except grpc.aio.AioRpcError as error:
-            if error.code() in (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED):
+            if error.code() in _REFUSALS:
                 raise IdentityRefused(_refusal(spec, error.details() or "")) from None
             log.warning(
                 "certificate authority away ca=%s error=%r retry_seconds=%.1f",

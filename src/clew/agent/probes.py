@@ -9,6 +9,7 @@ from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator
 
 import grpc
+from google.protobuf.wrappers_pb2 import StringValue
 
 from clew.agent.capture import INBOUND_SOURCE, PROXY_MARK
 from clew.agent.http_client import encode_request, exchange
@@ -159,10 +160,10 @@ async def _execute(app: AppSpec, command: tuple[str, ...]) -> bool:
 
 
 async def _grpc_health(spec: AgentSpec, action: GRPCAction) -> bool:
-    """Ask gRPC's standard health service (its two messages are written by hand here)."""
+    """Ask gRPC's standard health service."""
     _, number = listening_address(spec, action.port)
-    name = action.service.encode()
-    request = b"\x0a" + bytes([len(name)]) + name if name else b""
+    # On the wire the request is a string in field 1, as StringValue is.
+    request = StringValue(value=action.service).SerializeToString()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{number}") as channel:
         answer = await channel.unary_unary(_HEALTH_METHOD)(request)
     return bool(answer == _SERVING)

@@ -128,6 +128,8 @@ class Workload:
         asked = asyncio.ensure_future(self._stop.wait())
         try:
             await asyncio.wait((running, asked), return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                await self._conditions.set_phase("Failed" if running.result() else "Succeeded")
             await self._say_not_ready()
             code = running.result() if running.done() else await self._end_program(running)
             await self._envoy.drain()

@@ -11,6 +11,7 @@ import clew
 # command: (module under clew.cli, one line of help); the order is that of `clew --help`.
 COMMANDS = {
     "validate": ("validate", "Check files, without a mesh."),
+    "agent": ("agent", "Run one Envoy beside one workload."),
 }
 
 

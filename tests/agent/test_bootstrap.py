@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from google.protobuf.json_format import MessageToDict, ParseDict
+
+from clew._pb.envoy.config.core.v3.base_pb2 import Node
+from clew.agent.bootstrap import bootstrap, encode_bootstrap, node
+from clew.agent.certificates import certificate_secret, root_secret
+from clew.agent.envoy_process import envoy_binary
+from clew.agent.spec import AgentSpec, Capture
+from clew.model.proxy import Interception, LocalPort, Proxy, ProxyType
+from clew.model.service import Locality
+from tests.agent.control_plane import Authority
+
+SPEC = AgentSpec(
+    mesh="test",
+    type="sidecar",
+    name="reviews-v1-0",
+    namespace="books",
+    workload="reviews-v1",
+    ip="10.0.0.7",
+    labels={"version": "v1", "app": "reviews"},
+    service_account="bookinfo-reviews",
+    locality="region1/zone1",
+    network="network1",
+    xds="unix:/run/clew/xds.sock",
+    ca="unix:/run/clew/ca.sock",
+    directory="/run/clew/reviews",
+)
+
+
+def without_capture(**changes: Any) -> AgentSpec:
+    return msgspec.structs.replace(SPEC, capture=Capture.ENV, **changes)
+
+
+def read_back(spec: AgentSpec) -> Proxy:
+    """What the control plane understands of the node message."""
+    message = ParseDict(node(spec), Node())
+    place = message.locality
+    locality = Locality(region=place.region, zone=place.zone, subzone=place.sub_zone)
+    return Proxy.from_node(message.id, MessageToDict(message.metadata), locality)
+
+
+def test_the_control_plane_reads_back_who_the_proxy_is() -> None:
+    proxy = read_back(SPEC)
+    assert proxy.type is ProxyType.SIDECAR
+    assert (proxy.name, proxy.namespace, proxy.ip) == ("reviews-v1-0", "books", "10.0.0.7")
+    assert proxy.dns_domain == "books.svc.cluster.local"
+    assert proxy.labels == (("app", "reviews"), ("version", "v1"))
+    assert proxy.service_account == "bookinfo-reviews"
+    assert proxy.locality == Locality(region="region1", zone="zone1", subzone="")
+    assert proxy.network == "network1"
+    assert proxy.interception is Interception.REDIRECT
+    assert proxy.extra_ips == ()
+
+
+def test_without_capture_the_control_plane_learns_the_explicit_ports() -> None:
+    proxy = read_back(
+        without_capture(
+            http_proxy_port=15080,
+            app_ports={"9080": 31000},
+            local_ports={"mongo.books.svc.cluster.local:27017": "127.0.0.1:31001"},
+        )
+    )
+    assert proxy.interception is Interception.NONE
+    assert proxy.http_proxy_port == 15080
+    assert proxy.app_ports == ((9080, 31000),)
+    assert proxy.local_ports == (
+        LocalPort(
+            hostname="mongo.books.svc.cluster.local",
+            port=27017,
+            address="127.0.0.1",
+            local_port=31001,
+        ),
+    )
+
+
+def test_only_a_captured_proxy_marks_its_packets() -> None:
+    assert "cluster_manager" in bootstrap(SPEC)
+    assert "cluster_manager" not in bootstrap(without_capture())
+
+
+def test_pages_are_offered_everywhere_only_in_a_namespace_of_their_own() -> None:
+    def hosts(spec: AgentSpec) -> set[str]:
+        listeners = bootstrap(spec)["static_resources"]["listeners"]
+        addresses = [listener["address"].get("socket_address") for listener in listeners]
+        return {address["address"] for address in addresses if address}
+
+    assert hosts(SPEC) == {"0.0.0.0"}
+    assert hosts(without_capture()) == {"10.0.0.7"}
+    assert hosts(without_capture(bind_address="127.0.0.9")) == {"127.0.0.9"}
+
+
+def test_ports_of_zero_are_off() -> None:
+    spec = msgspec.structs.replace(SPEC, readiness_port=0, prometheus_port=0)
+    (control_plane,) = bootstrap(spec)["static_resources"]["listeners"]
+    assert "pipe" in control_plane["address"]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        SPEC,
+        without_capture(xds="127.0.0.1:15012", http_proxy_port=15080),
+        msgspec.structs.replace(SPEC, xds="[::1]:15012", ip="fd00::7"),
+        msgspec.structs.replace(SPEC, xds="istiod.example.org:15012", type="router"),
+    ],
+    ids=["unix", "ipv4", "ipv6", "name"],
+)
+def test_envoy_accepts_it(spec: AgentSpec, tmp_path: Path) -> None:
+    authority = Authority()
+    (tmp_path / "sds").mkdir()
+    (tmp_path / "sds/rootca.json").write_bytes(root_secret(authority.root))
+    (tmp_path / "sds/default.json").write_bytes(certificate_secret(authority.key, [authority.root]))
+    (tmp_path / "envoy.json").write_bytes(encode_bootstrap(spec))
+    command = [str(envoy_binary()), "--mode", "validate", "-c", "envoy.json", "-l", "warning"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30)
+    assert result.returncode == 0, result.stderr
+    assert "warning" not in result.stderr
