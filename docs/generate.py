@@ -17,7 +17,7 @@ def cli_reference() -> str:
     # click wraps help texts to the terminal's width; a document has one width.
     os.environ["COLUMNS"] = "100"
     parts = ["# The command line\n", "Generated from the commands' own help by `make docs`.\n"]
-    root = click.Context(main, info_name="clew")
+    root = click.Context(main, info_name="clew", **main.context_settings)
     parts.append(f"```text\n{main.get_help(root)}\n```\n")
     for name in COMMANDS:
         command = main.get_command(root, name)

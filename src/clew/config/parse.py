@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from clew.config.finding import FieldPath, Finding
 from clew.config.structure import check_structure, decode_custom, did_you_mean, with_camel_names
 from clew.config.validate.resource import validate_resource
 from clew.model.base import Resource, ResourceKey
+from clew.model.config_map import ConfigMap
 from clew.model.diagnostic import Diagnostic, Place, Severity
 from clew.model.kinds import KINDS, Kind, kind_for
 from clew.model.mesh_config import MeshConfig
@@ -118,7 +120,8 @@ def _parse(manifest: Any, at: FieldPath, locate: Locate, file: str) -> Document:
     else:
         resource, findings = _convert(kind.type, manifest)
         if resource is not None:
-            findings = [*_check_name(kind, resource), *validate_resource(resource)]
+            mesh = _check_mesh_config(resource)
+            findings = [*_check_name(kind, resource), *validate_resource(resource), *mesh]
     key = _key(manifest)
     diagnostics = tuple(_placed(f, place, (), key, file) for f in findings)
     return Document(resource=resource, manifest=manifest, diagnostics=diagnostics, locate=place)
@@ -153,6 +156,21 @@ def _check_name(kind: Kind, resource: Resource) -> Iterator[Finding]:
             "",
             True,
         )
+
+
+def _check_mesh_config(resource: Resource) -> Iterator[Finding]:
+    """MeshConfig has no kind of its own: it is text in ConfigMap ``istio`` or ``istio-…``."""
+    name = resource.metadata.name
+    if not isinstance(resource, ConfigMap) or not (name == "istio" or name.startswith("istio-")):
+        return
+    at: FieldPath = ("data", "mesh")
+    try:
+        value = yaml.without_nulls(yaml.load(resource.data.get("mesh", "")) or {})
+    except yaml.BadYaml as error:
+        yield Finding(at, f"line {error.line} of this text: {error.problem}")
+        return
+    for finding in _convert(MeshConfig, value)[1]:
+        yield dataclasses.replace(finding, path=(*at, *finding.path))
 
 
 def _unknown_kind(manifest: Mapping[str, Any]) -> Finding:
