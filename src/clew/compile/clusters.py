@@ -1,0 +1,274 @@
+"""Outbound clusters: one per service port and subset, and those for what nobody declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from clew._pb.envoy.config.cluster.v3.cluster_pb2 import Cluster
+from clew._pb.envoy.config.core.v3.config_source_pb2 import (
+    AggregatedConfigSource,
+    ApiVersion,
+    ConfigSource,
+)
+from clew._pb.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from clew.compile.connection_pool import Version, apply_connection_pool, apply_version
+from clew.compile.dynamic_forward_proxy import forward_to_named_host
+from clew.compile.endpoint_facts import Coverage
+from clew.compile.load_balancing import apply_load_balancer, locality_setting
+from clew.compile.outlier_detection import apply_outlier_detection
+from clew.compile.resources import resource, sources
+from clew.compile.traffic_policy import Policy, policy_for
+from clew.compile.upstream_tls import apply_upstream_tls, mesh_tls_of
+from clew.model import names
+from clew.model.destination_rule import (
+    ClientTLSMode,
+    DestinationRule,
+    H2UpgradePolicy,
+    SimpleLB,
+)
+from clew.model.mesh_config import MeshConfig, MeshH2UpgradePolicy
+from clew.model.service import Protocol, Resolution, Service, ServicePort
+from clew.model.xds import EnvoyResource
+from clew.snapshot.scope import MutualTls
+
+_BY_DNS = {
+    Resolution.DNS: Cluster.STRICT_DNS,
+    Resolution.DNS_ROUND_ROBIN: Cluster.LOGICAL_DNS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a cluster is used. ``original_destination``: the proxy sees where clients wanted to go.
+
+    Without traffic capture, and on a router, every connection is made to the proxy itself.
+    """
+
+    router: bool
+    original_destination: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    """One service port, and what is known of its endpoints as a whole."""
+
+    service: Service
+    port: ServicePort
+    mode: MutualTls | None  # what auto-mTLS may assume; None: unknown
+    coverage: Coverage
+    identities: frozenset[str]
+
+
+CAPTURED = Site(router=False, original_destination=True)
+UNCAPTURED = Site(router=False, original_destination=False)
+ROUTER = Site(router=True, original_destination=False)
+
+
+def discovery(service: Service, rule: DestinationRule | None, port: int, site: Site) -> Resolution:
+    """How a proxy at ``site`` finds the endpoints of a service port.
+
+    Source: istio ``convertResolution``.
+    """
+    policy = rule.spec.traffic_policy if rule is not None else None
+    levels = policy.port_level_settings if policy is not None else ()
+    own = next((p for p in levels if p.port is not None and p.port.number == port), policy)
+    balancer = own.load_balancer if own is not None else None
+    if balancer is not None and balancer.simple is SimpleLB.PASSTHROUGH:
+        return Resolution.PASSTHROUGH
+    if service.resolution is Resolution.PASSTHROUGH and service.kubernetes:
+        return Resolution.PASSTHROUGH if site.original_destination else Resolution.EDS
+    return service.resolution
+
+
+def compile_clusters(
+    upstream: Upstream,
+    rule: DestinationRule | None,
+    assignments: tuple[ClusterLoadAssignment, ...],
+    site: Site,
+    mesh: MeshConfig,
+) -> tuple[EnvoyResource, ...]:
+    """The clusters of one service port: its own, then those of the rule's subsets.
+
+    ``assignments``: in the same order, for clusters that find their endpoints by DNS, which have
+    them built in. One without endpoints is left out, as Envoy would refuse it.
+    Source: istio ``buildOutboundClusters``.
+    """
+    subsets = ("", *(subset.name for subset in rule.spec.subsets)) if rule else ("",)
+    compiled = []
+    for index, subset in enumerate(dict.fromkeys(subsets)):
+        cluster = _cluster(upstream, rule, subset, site, mesh)
+        if cluster.type in (Cluster.STRICT_DNS, Cluster.LOGICAL_DNS):
+            if index >= len(assignments) or not assignments[index].endpoints:
+                continue
+            cluster.load_assignment.CopyFrom(assignments[index])
+        compiled.append(resource(cluster.name, cluster, sources=sources(upstream.service, rule)))
+    return tuple(compiled)
+
+
+def passthrough_cluster(mesh: MeshConfig, *, original_destination: bool) -> EnvoyResource:
+    """Where traffic to unknown hosts goes: to the address that the client chose.
+
+    Where that is not known, it goes to the host that the request names.
+    """
+    cluster = Cluster(name=names.PASSTHROUGH_CLUSTER)
+    if original_destination:
+        cluster.type = Cluster.ORIGINAL_DST
+        cluster.lb_policy = Cluster.CLUSTER_PROVIDED
+    else:
+        forward_to_named_host(cluster)
+    apply_connection_pool(cluster, None, None, mesh)
+    apply_version(cluster, Version.AS_CLIENT, None)
+    return resource(cluster.name, cluster)
+
+
+def black_hole_cluster(mesh: MeshConfig) -> EnvoyResource:
+    """Where traffic goes that must go nowhere: a cluster without endpoints."""
+    cluster = Cluster(name=names.BLACK_HOLE_CLUSTER, type=Cluster.STATIC)
+    cluster.connect_timeout.FromTimedelta(mesh.connect_timeout.timedelta)
+    return resource(cluster.name, cluster)
+
+
+def _cluster(
+    upstream: Upstream,
+    rule: DestinationRule | None,
+    subset: str,
+    site: Site,
+    mesh: MeshConfig,
+) -> Cluster:
+    service, port = upstream.service, upstream.port
+    policy = policy_for(rule, port.number, subset, mesh)
+    name = names.outbound_cluster(port.number, service.hostname, subset)
+    # The semicolon ends the name for the rule that takes metrics' tags out of it.
+    cluster = Cluster(name=name, alt_stat_name=f"{name};")
+    _find_endpoints(cluster, discovery(service, rule, port.number, site), mesh)
+    apply_connection_pool(cluster, policy.connection_pool, policy.retry_budget, mesh)
+    apply_outlier_detection(cluster, policy.outlier_detection)
+    if cluster.lb_policy != Cluster.CLUSTER_PROVIDED:
+        apply_load_balancer(cluster, policy.load_balancer)
+        _weigh_localities(cluster, policy, service, mesh)
+    original = cluster.type == Cluster.ORIGINAL_DST
+    coverage = mesh_tls_of(upstream.service, policy.tls, upstream.mode, upstream.coverage, mesh)
+    if original and upstream.mode is not MutualTls.STRICT and policy.tls is None:
+        coverage = Coverage.NONE
+    version = _version(port.protocol, policy, coverage, site, mesh)
+    tls = policy.tls
+    from_host = tls is not None and tls.mode in _OWN_TLS and not tls.sni
+    verified = tls is not None and not tls.subject_alt_names and not tls.insecure_skip_verify
+    apply_version(
+        cluster,
+        version,
+        policy.connection_pool,
+        policy.outlier_detection,
+        server_name_from_host=from_host and version is not Version.TCP,
+        verify_server_name=from_host and verified,
+    )
+    apply_upstream_tls(
+        cluster,
+        policy,
+        coverage,
+        version,
+        sans=tuple(sorted(upstream.identities | frozenset(service.subject_alt_names))),
+        server_name=names.server_name(port.number, service.hostname, subset),
+        mesh=mesh,
+    )
+    _describe(cluster, upstream, rule, subset)
+    return cluster
+
+
+_OWN_TLS = (ClientTLSMode.SIMPLE, ClientTLSMode.MUTUAL)
+
+
+def _find_endpoints(cluster: Cluster, how: Resolution, mesh: MeshConfig) -> None:
+    match how:
+        case Resolution.DNS | Resolution.DNS_ROUND_ROBIN:
+            cluster.type = _BY_DNS[how]
+            cluster.dns_lookup_family = Cluster.V4_PREFERRED
+            cluster.dns_refresh_rate.FromTimedelta(mesh.dns_refresh_rate.timedelta)
+            cluster.dns_jitter.FromMilliseconds(100)
+            cluster.respect_dns_ttl = True
+        case Resolution.PASSTHROUGH:
+            cluster.type = Cluster.ORIGINAL_DST
+            cluster.lb_policy = Cluster.CLUSTER_PROVIDED
+        case Resolution.DYNAMIC_DNS:
+            forward_to_named_host(cluster)
+        case _:
+            cluster.type = Cluster.EDS
+            source = ConfigSource(ads=AggregatedConfigSource(), resource_api_version=ApiVersion.V3)
+            # Envoy's limit of 15 s stays: without one, an update whose endpoints are late would
+            # hold back all clusters for ever.
+            cluster.eds_cluster_config.eds_config.CopyFrom(source)
+            cluster.eds_cluster_config.service_name = cluster.name
+
+
+def _version(
+    protocol: Protocol, policy: Policy, coverage: Coverage, site: Site, mesh: MeshConfig
+) -> Version:
+    """What to speak: as the port declares, but HTTP/2 between sidecars.
+
+    One mTLS connection then carries many requests, at half of HTTP/1.1's cost. The server's
+    sidecar speaks to the application what the port declares.
+    """
+    http = policy.connection_pool.http if policy.connection_pool else None
+    if http is not None and http.use_client_protocol and (protocol.is_http or _detected(protocol)):
+        return Version.AS_CLIENT
+    if protocol.is_http2:
+        return Version.HTTP2
+    wanted = (http.h2_upgrade_policy if http else None) or H2UpgradePolicy.DEFAULT
+    if protocol.is_http:
+        if wanted is H2UpgradePolicy.DO_NOT_UPGRADE:
+            return Version.HTTP1
+        upgrade = wanted is H2UpgradePolicy.UPGRADE
+        upgrade |= mesh.h2_upgrade_policy is MeshH2UpgradePolicy.UPGRADE
+        return Version.HTTP2 if upgrade or coverage is Coverage.ALL else Version.HTTP1
+    if _detected(protocol):
+        return Version.HTTP1 if site.router else Version.AS_CLIENT
+    return Version.TCP
+
+
+def _detected(protocol: Protocol) -> bool:
+    return protocol is Protocol.AUTO
+
+
+def _weigh_localities(cluster: Cluster, policy: Policy, service: Service, mesh: MeshConfig) -> None:
+    """Source: istio ``ApplyLocalityLoadBalancer``: only where localities have a say."""
+    setting = locality_setting(policy.load_balancer, mesh)
+    if setting is None:
+        return
+    fails_over = policy.outlier_detection is not None and bool(
+        setting.failover or setting.failover_priority
+    )
+    if setting.distribute or fails_over:
+        cluster.common_lb_config.locality_weighted_lb_config.SetInParent()
+
+
+def _describe(
+    cluster: Cluster, upstream: Upstream, rule: DestinationRule | None, subset: str
+) -> None:
+    """Say what the cluster came from, where explain, metrics and the access log look for it."""
+    service = upstream.service
+    named = {"host": service.hostname, "name": service.name, "namespace": service.namespace}
+    facts: dict[str, Any] = {
+        "services": [named],
+        "default_original_port": upstream.port.number,
+    }
+    if rule is not None:
+        meta = rule.metadata
+        facts["config"] = names.config_path(
+            "networking.istio.io", "v1", meta.namespace, "destination-rule", meta.name
+        )
+    if subset:
+        facts["subset"] = subset
+    if service.mesh_external:
+        facts["external"] = True
+    cluster.metadata.filter_metadata["istio"].update(facts)
+
+
+def cluster_names(
+    service: Service, port: ServicePort, rule: DestinationRule | None
+) -> Iterator[tuple[str, str]]:
+    """The name and subset of each cluster of a service port, in the order they are compiled."""
+    subsets = ("", *(subset.name for subset in rule.spec.subsets)) if rule else ("",)
+    for subset in dict.fromkeys(subsets):
+        yield names.outbound_cluster(port.number, service.hostname, subset), subset

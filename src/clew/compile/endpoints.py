@@ -1,0 +1,199 @@
+"""Cluster load assignments: the endpoints of a cluster, by locality, with health and weight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
+
+from clew._pb.envoy.config.core.v3.address_pb2 import Address, Pipe, SocketAddress
+from clew._pb.envoy.config.core.v3.base_pb2 import Locality as EnvoyLocality
+from clew._pb.envoy.config.core.v3.base_pb2 import Metadata
+from clew._pb.envoy.config.core.v3.health_check_pb2 import HealthStatus
+from clew._pb.envoy.config.endpoint.v3.endpoint_components_pb2 import (
+    Endpoint as EnvoyEndpoint,
+)
+from clew._pb.envoy.config.endpoint.v3.endpoint_components_pb2 import (
+    LbEndpoint,
+    LocalityLbEndpoints,
+)
+from clew._pb.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from clew.compile import wire
+from clew.compile.load_balancing import locality_setting
+from clew.compile.locality import Client, Group, group_endpoints
+from clew.compile.memo import Memo
+from clew.compile.resources import encode, resource_of, sources
+from clew.compile.traffic_policy import Policy, policy_for
+from clew.model import names
+from clew.model.destination_rule import DestinationRule
+from clew.model.mesh_config import MeshConfig
+from clew.model.service import Endpoint, Health, Service, ServicePort, Workload
+from clew.model.xds import EnvoyResource
+
+_HEALTH = {
+    Health.HEALTHY: HealthStatus.UNKNOWN,
+    Health.UNHEALTHY: HealthStatus.UNHEALTHY,
+    Health.DRAINING: HealthStatus.DRAINING,
+}
+_LB_ENDPOINTS = LocalityLbEndpoints.DESCRIPTOR.fields_by_name["lb_endpoints"].number
+_ENDPOINTS = ClusterLoadAssignment.DESCRIPTOR.fields_by_name["endpoints"].number
+
+
+def compile_assignment(
+    memo: Memo,
+    service: Service,
+    port: ServicePort,
+    rule: DestinationRule | None,
+    subset: str,
+    endpoints: tuple[Endpoint, ...],
+    client: Client,
+    mesh: MeshConfig,
+) -> EnvoyResource:
+    """The endpoints of one cluster, which may be none.
+
+    ``endpoints`` are those of the port; each is serialised once for all clusters that share it.
+    Source: istio ``EndpointBuilder``.
+    """
+    name = names.outbound_cluster(port.number, service.hostname, subset)
+    policy = policy_for(rule, port.number, subset, mesh)
+    usable = [e for e in _serving(endpoints, rule, subset, policy) if _has_address(e)]
+    body = encode(ClusterLoadAssignment(cluster_name=name))
+    for group in _groups(usable, client, policy, service, mesh):
+        members = b"".join(memo.call(_endpoint_field, memo, e) for e in group.endpoints)
+        body += wire.field(_ENDPOINTS, encode(_locality(group)) + members)
+    return resource_of(name, body, sources=sources(service, rule))
+
+
+def built_in_assignment(
+    service: Service,
+    port: ServicePort,
+    rule: DestinationRule | None,
+    subset: str,
+    endpoints: tuple[Endpoint, ...],
+    client: Client,
+    mesh: MeshConfig,
+) -> ClusterLoadAssignment:
+    """The same for a cluster that resolves its endpoints' names itself and has them built in."""
+    policy = policy_for(rule, port.number, subset, mesh)
+    assignment = ClusterLoadAssignment(
+        cluster_name=names.outbound_cluster(port.number, service.hostname, subset)
+    )
+    usable = _serving(endpoints, rule, subset, policy)
+    for group in _groups(usable, client, policy, service, mesh):
+        locality = _locality(group)
+        locality.lb_endpoints.extend(
+            _lb_endpoint(e, workload_metadata(e.workload)) for e in group.endpoints
+        )
+        assignment.endpoints.append(locality)
+    return assignment
+
+
+def workload_metadata(workload: Workload) -> str:
+    """Who serves, as Istio's metrics and access logs read it from the endpoint.
+
+    Source: istio ``workload;namespace;canonical-name;canonical-revision;cluster``.
+    """
+    labels = dict(workload.labels)
+    name = (
+        labels.get("service.istio.io/canonical-name")
+        or labels.get("app.kubernetes.io/name")
+        or labels.get("app")
+        or workload.name
+    )
+    revision = (
+        labels.get("service.istio.io/canonical-revision")
+        or labels.get("app.kubernetes.io/version")
+        or labels.get("version")
+        or "latest"
+    )
+    return ";".join((workload.name, workload.namespace, name, revision, "Kubernetes"))
+
+
+def _serving(
+    endpoints: Sequence[Endpoint],
+    rule: DestinationRule | None,
+    subset: str,
+    policy: Policy,
+) -> list[Endpoint]:
+    """Those of the subset, without the ones that are going away.
+
+    Unhealthy ones are told to Envoy as such, since it counts them; but a minimum of health is
+    about what Envoy itself has found out.
+    """
+    labels = _subset_labels(rule, subset)
+    outlier = policy.outlier_detection
+    only_healthy = outlier is not None and bool(outlier.min_health_percent)
+    return [
+        e
+        for e in endpoints
+        if e.health is not Health.DRAINING
+        and not (only_healthy and e.health is Health.UNHEALTHY)
+        and labels.items() <= dict(e.workload.labels).items()
+    ]
+
+
+def _subset_labels(rule: DestinationRule | None, subset: str) -> Mapping[str, str]:
+    declared = rule.spec.subsets if rule is not None and subset else ()
+    return next((s.labels for s in declared if s.name == subset), {})
+
+
+def _has_address(endpoint: Endpoint) -> bool:
+    """Envoy refuses a whole assignment for one host name, which only DNS clusters may have."""
+    if endpoint.address.startswith("unix://"):
+        return True
+    try:
+        ip_address(endpoint.address)
+    except ValueError:
+        return False
+    return True
+
+
+def _groups(
+    endpoints: Sequence[Endpoint],
+    client: Client,
+    policy: Policy,
+    service: Service,
+    mesh: MeshConfig,
+) -> tuple[Group, ...]:
+    return group_endpoints(
+        endpoints,
+        client,
+        locality_setting(policy.load_balancer, mesh),
+        fails_over=policy.outlier_detection is not None,
+        distribution=service.traffic_distribution,
+    )
+
+
+def _locality(group: Group) -> LocalityLbEndpoints:
+    region, zone, subzone = group.locality
+    locality = LocalityLbEndpoints(
+        locality=EnvoyLocality(region=region, zone=zone, sub_zone=subzone),
+        priority=group.priority,
+    )
+    locality.load_balancing_weight.value = group.weight
+    return locality
+
+
+def _endpoint_field(memo: Memo, endpoint: Endpoint) -> bytes:
+    who = memo.call(workload_metadata, endpoint.workload)
+    return wire.field(_LB_ENDPOINTS, encode(_lb_endpoint(endpoint, who)))
+
+
+def _lb_endpoint(endpoint: Endpoint, who: str) -> LbEndpoint:
+    metadata = Metadata()
+    metadata.filter_metadata["istio"].fields["workload"].string_value = who
+    if endpoint.mutual_tls:
+        match = metadata.filter_metadata["envoy.transport_socket_match"]
+        match.fields["tlsMode"].string_value = "istio"
+    compiled = LbEndpoint(
+        endpoint=EnvoyEndpoint(address=_address(endpoint)),
+        health_status=_HEALTH[endpoint.health],
+        metadata=metadata,
+    )
+    compiled.load_balancing_weight.value = max(endpoint.weight, 1)
+    return compiled
+
+
+def _address(endpoint: Endpoint) -> Address:
+    if endpoint.address.startswith("unix://"):
+        return Address(pipe=Pipe(path=endpoint.address.removeprefix("unix://")))
+    return Address(socket_address=SocketAddress(address=endpoint.address, port_value=endpoint.port))
