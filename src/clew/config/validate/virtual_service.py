@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from clew.config.finding import FieldPath, Finding
@@ -13,7 +12,9 @@ from clew.config.validate.hosts import (
     is_dns_label,
     is_ip,
 )
-from clew.model.duration import Duration
+from clew.config.validate.http_actions import check_direct_response, check_redirect, check_rewrite
+from clew.config.validate.http_headers import check_headers, check_match_name, check_names
+from clew.config.validate.scalars import check_duration, check_regex
 from clew.model.virtual_service import (
     CorsPolicy,
     Destination,
@@ -45,6 +46,10 @@ def validate_virtual_service(resource: VirtualService) -> Iterator[Finding]:
     if not spec.hosts and (spec.gateways or spec.tls or spec.tcp):
         yield Finding(("spec",), "without hosts this is a delegate, which may only have http")
     yield from check_export_to(spec.export_to, namespace, ("spec", "exportTo"))
+    for index, gateway in enumerate(spec.gateways):
+        parts = gateway.split("/")
+        if len(parts) > 2 or (len(parts) == 2 and not all(is_dns_label(p) for p in parts)):
+            yield Finding(("spec", "gateways", index), f'"{gateway}" is not <namespace>/<name>')
     for index, route in enumerate(spec.http):
         delegate = not spec.hosts
         yield from _check_http_route(route, ("spec", "http", index), delegate=delegate)
@@ -57,16 +62,21 @@ def validate_virtual_service(resource: VirtualService) -> Iterator[Finding]:
 def _check_hosts(resource: VirtualService) -> Iterator[Finding]:
     spec = resource.spec
     on_mesh = not spec.gateways or "mesh" in spec.gateways
-    seen: set[str] = set()
     for index, host in enumerate(spec.hosts):
         path: FieldPath = ("spec", "hosts", index)
         if not is_ip(host) and (problem := host_problem(host)):
             yield Finding(path, problem)
         if host == "*" and on_mesh:
             yield Finding(path, '"*" cannot be a host in the mesh', "name a gateway, or the hosts")
-        if host in seen:
-            yield Finding(path, f'"{host}" is there twice')
-        seen.add(host)
+        if other := next((h for h in spec.hosts[:index] if overlap(h, host)), None):
+            yield Finding(path, f'"{host}" and "{other}" overlap')
+
+
+def overlap(one: str, other: str) -> bool:
+    """Is there a host that both patterns stand for?"""
+    if one.startswith("*") and other.startswith("*"):
+        return one.endswith(other[1:]) or other.endswith(one[1:])
+    return one == other or _covers(one, other) or _covers(other, one)
 
 
 def _check_http_route(route: HTTPRoute, path: FieldPath, *, delegate: bool) -> Iterator[Finding]:
@@ -75,8 +85,10 @@ def _check_http_route(route: HTTPRoute, path: FieldPath, *, delegate: bool) -> I
         yield from _check_match(match, (*path, "match", index))
     for index, to in enumerate(route.route):
         yield from _check_destination(to.destination, (*path, "route", index, "destination"))
+        yield from check_headers(to.headers, (*path, "route", index, "headers"))
     yield from _check_weights(route.route, (*path, "route"))
-    yield from _check_timeout(route.timeout, (*path, "timeout"))
+    yield from check_duration(route.timeout, (*path, "timeout"))
+    yield from check_headers(route.headers, (*path, "headers"))
     if route.retries is not None:
         yield from _check_retries(route.retries, (*path, "retries"))
     if route.fault is not None:
@@ -109,12 +121,12 @@ def _check_action(route: HTTPRoute, path: FieldPath, *, delegate: bool) -> Itera
         for name, value in (("fault", route.fault), ("rewrite", route.rewrite)):
             if value is not None:
                 yield Finding((*path, name), f"{name} has no effect on a {names[0]}")
+    if route.redirect is not None:
+        yield from check_redirect(route.redirect, route.match, (*path, "redirect"))
     if route.rewrite is not None:
-        rewrite = route.rewrite
-        if not (rewrite.uri or rewrite.authority or rewrite.uri_regex_rewrite):
-            yield Finding((*path, "rewrite"), "set uri, uriRegexRewrite or authority")
-    if (direct := route.direct_response) is not None and not 200 <= direct.status <= 600:
-        yield Finding((*path, "directResponse", "status"), f"{direct.status} is not an HTTP status")
+        yield from check_rewrite(route.rewrite, (*path, "rewrite"))
+    if route.direct_response is not None:
+        yield from check_direct_response(route.direct_response, (*path, "directResponse"))
 
 
 def _check_match(match: HTTPMatchRequest, path: FieldPath) -> Iterator[Finding]:
@@ -125,7 +137,9 @@ def _check_match(match: HTTPMatchRequest, path: FieldPath) -> Iterator[Finding]:
     maps = (("headers", match.headers), ("withoutHeaders", match.without_headers))
     for name, values in (*maps, ("queryParams", match.query_params)):
         for key, value in values.items():
-            if not key:
+            if name != "queryParams":
+                yield from check_match_name(key, (*path, name, key))
+            elif not key:
                 yield Finding((*path, name), "a name is empty")
             yield from _check_string_match(value, (*path, name, key))
     yield from check_port(match.port, (*path, "port"))
@@ -141,19 +155,6 @@ def _check_string_match(
         yield Finding((*path, "prefix"), "an empty prefix matches everything", "leave it out")
     if value.regex is not None and value.regex != "*":
         yield from check_regex(value.regex, (*path, "regex"))
-
-
-def check_regex(pattern: str, path: FieldPath) -> Iterator[Finding]:
-    """RE2's syntax as far as Python can tell: no look-around and no back-references."""
-    if len(pattern) > 1024:
-        yield Finding(path, f"the expression has {len(pattern)} characters; 1024 are allowed")
-    elif re.search(r"\(\?[=!<](?!P)|\\[1-9]", pattern):
-        yield Finding(path, "RE2 has no look-around and no back-references")
-    else:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            yield Finding(path, f"not a regular expression: {error}")
 
 
 def _check_destination(destination: Destination | None, path: FieldPath) -> Iterator[Finding]:
@@ -209,28 +210,14 @@ def _covers(host: str, sni: str) -> bool:
     return host == sni or (host.startswith("*") and sni.removeprefix("*").endswith(host[1:]))
 
 
-def _check_timeout(value: Duration | None, path: FieldPath) -> Iterator[Finding]:
-    if value is not None:
-        yield from check_duration(value, path)
-
-
-def check_duration(value: Duration, path: FieldPath) -> Iterator[Finding]:
-    """At least a millisecond, in whole milliseconds."""
-    if value.nanoseconds < 1_000_000:
-        yield Finding(path, f"{value} is shorter than 1ms")
-    elif value.nanoseconds % 1_000_000:
-        yield Finding(path, f"{value} is not a whole number of milliseconds")
-
-
 def _check_retries(retries: HTTPRetry, path: FieldPath) -> Iterator[Finding]:
     attempts = retries.attempts or 0
     if attempts < 0:
         yield Finding((*path, "attempts"), "attempts cannot be negative")
     if attempts == 0 and (retries.per_try_timeout or retries.retry_on):
         yield Finding(path, "with attempts: 0 nothing is retried, so the rest has no effect")
-    for name, value in (("perTryTimeout", retries.per_try_timeout), ("backoff", retries.backoff)):
-        if value is not None:
-            yield from check_duration(value, (*path, name))
+    yield from check_duration(retries.per_try_timeout, (*path, "perTryTimeout"))
+    yield from check_duration(retries.backoff, (*path, "backoff"))
     for condition in (c.strip() for c in (retries.retry_on or "").split(",")):
         if condition and condition not in _RETRY_ON and not _is_status(condition):
             yield Finding((*path, "retryOn"), f'"{condition}" is not a retry condition')
@@ -270,5 +257,7 @@ def _check_cors(cors: CorsPolicy, path: FieldPath) -> Iterator[Finding]:
             yield Finding((*path, "allowMethods", index), f'"{method}" is not an HTTP method')
     if cors.max_age is not None and cors.max_age.nanoseconds % 1_000_000_000:
         yield Finding((*path, "maxAge"), "must be whole seconds")
+    yield from check_names(cors.allow_headers, (*path, "allowHeaders"))
+    yield from check_names(cors.expose_headers, (*path, "exposeHeaders"))
     for index, origin in enumerate(cors.allow_origins):
         yield from _check_string_match(origin, (*path, "allowOrigins", index))

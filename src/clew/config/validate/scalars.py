@@ -1,0 +1,66 @@
+"""Rules for durations, expressions, percentages and URLs that several kinds share."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from clew.config.finding import FieldPath, Finding
+from clew.model.duration import Duration
+
+
+def check_duration(value: Duration | None, path: FieldPath) -> Iterator[Finding]:
+    """At least a millisecond, in whole milliseconds; unset is fine.
+
+    Source: istio ``ValidateDuration``.
+    """
+    if value is None:
+        return
+    if value.nanoseconds < 1_000_000:
+        yield Finding(path, f"{value} is shorter than 1ms")
+    elif value.nanoseconds % 1_000_000:
+        yield Finding(path, f"{value} is not a whole number of milliseconds")
+
+
+def check_regex(pattern: str, path: FieldPath) -> Iterator[Finding]:
+    """RE2's syntax as far as Python can tell: no look-around and no back-references."""
+    if not pattern:
+        yield Finding(path, "the expression is empty")
+    elif len(pattern) > 1024:
+        yield Finding(path, f"the expression has {len(pattern)} characters; 1024 are allowed")
+    elif re.search(r"\(\?[=!<](?!P)|\\[1-9]", pattern):
+        yield Finding(path, "RE2 has no look-around and no back-references")
+    else:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            yield Finding(path, f"not a regular expression: {error}")
+
+
+def check_range(value: float | None, low: float, high: float, path: FieldPath) -> Iterator[Finding]:
+    if value is not None and not low <= value <= high:
+        yield Finding(path, f"{value:g} is not between {low:g} and {high:g}")
+
+
+def check_not_negative(value: float | None, path: FieldPath) -> Iterator[Finding]:
+    if value is not None and value < 0:
+        yield Finding(path, "cannot be negative")
+
+
+def is_address_or_range(text: str) -> bool:
+    """An IP address, or a range of them such as ``10.0.0.0/8``."""
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def is_url(text: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in schemes and bool(parts.netloc or parts.path)
+    except ValueError:
+        return False
