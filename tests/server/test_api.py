@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import os
+import pwd
 import socket as sockets
 import stat
 import tempfile
@@ -178,7 +178,7 @@ def test_the_history_tells_who_did_what() -> None:
         items = response.json()["items"]
         assert [(item["author"], item["action"]) for item in items] == [
             ("grace", "update"),
-            (getpass.getuser(), "create"),
+            (pwd.getpwuid(os.getuid()).pw_name, "create"),
         ]
 
     run(scenario)

@@ -62,7 +62,7 @@ def socket_path(directory: Path, name: str) -> Path:
 def running_meshes(environ: Mapping[str, str]) -> tuple[str, ...]:
     """The names of the meshes of this user whose control plane accepts connections."""
     sockets = sorted(state_home(environ).glob(f"*/{API_SOCKET}"))
-    return tuple(path.parent.name for path in sockets if _accepts(path))
+    return tuple(path.parent.name for path in sockets if is_served(path))
 
 
 def no_mesh(mesh: str, environ: Mapping[str, str]) -> NoMesh:
@@ -78,7 +78,8 @@ def no_mesh(mesh: str, environ: Mapping[str, str]) -> NoMesh:
     return NoMesh("\n".join(lines))
 
 
-def _accepts(path: Path) -> bool:
+def is_served(path: Path) -> bool:
+    """Whether somebody accepts connections on the socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
         try:

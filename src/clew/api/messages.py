@@ -79,12 +79,16 @@ Result = Literal["created", "configured", "unchanged", "deleted", "refused"]
 
 
 class Applied(Message, frozen=True, kw_only=True):
-    """What became of one document. ``object`` is the object as it is now, or would be."""
+    """What became of one document. ``object`` is the object as it is now, or would be.
+
+    ``restored`` is the revision that a rollback brought back.
+    """
 
     key: Key
     result: Result
     revision: int = 0
     object: dict[str, Any] | None = None
+    restored: int = 0
     error: str = ""
     diagnostics: tuple[Finding, ...] = ()
 

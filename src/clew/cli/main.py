@@ -10,6 +10,13 @@ import clew
 
 # command: (module under clew.cli, one line of help); the order is that of `clew --help`.
 COMMANDS = {
+    "apply": ("apply", "Create or change configuration."),
+    "get": ("get", "List objects."),
+    "describe": ("describe", "Show one object, its effect and its problems."),
+    "delete": ("delete", "Delete objects."),
+    "history": ("history", "Who changed an object, when, and what."),
+    "rollback": ("rollback", "Bring an earlier revision of an object back."),
+    "status": ("status", "Proxies: connected, in sync, rejected configuration."),
     "validate": ("validate", "Check files, without a mesh."),
     "agent": ("agent", "Run one Envoy beside one workload."),
 }

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from clew.api.location import is_served
 from clew.api.messages import (
     Finding,
     ProblemList,
@@ -140,7 +141,7 @@ def _peer_user(peer: socket.socket) -> str:
 @contextmanager
 def _unix_socket(path: Path) -> Iterator[socket.socket]:
     """Listen at ``path`` with mode 0600. What a dead process left there is replaced."""
-    if path.is_socket() and _is_served(path):
+    if is_served(path):
         raise OSError(f"{path} is in use: another control plane serves this mesh already")
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -154,12 +155,3 @@ def _unix_socket(path: Path) -> Iterator[socket.socket]:
     finally:
         listener.close()
         path.unlink(missing_ok=True)
-
-
-def _is_served(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(str(path))
-        except OSError:
-            return False
-    return True

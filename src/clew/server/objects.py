@@ -114,8 +114,9 @@ class Objects:
     async def rollback(self, request: Request) -> Response:
         key = key_of(request)
         entries = await self.store.history(key)
-        manifest = _earlier(key, entries, number(request, "revision"))
-        applied = await self._writer(request).bring_back(key, written(manifest))
+        revision, manifest = _earlier(key, entries, number(request, "revision"))
+        applied = await self._writer(request).bring_back(written(manifest))
+        applied = msgspec.structs.replace(applied, restored=revision)
         return reply(applied, status=_status(applied.error, applied.result))
 
     async def watch(self, request: Request) -> Response:
@@ -184,17 +185,17 @@ def _history_item(entry: HistoryEntry) -> HistoryItem:
 
 def _earlier(
     key: ResourceKey, entries: Sequence[HistoryEntry], revision: int | None
-) -> Mapping[str, Any]:
-    """The manifest to bring back: that of ``revision``, else the one before the newest."""
+) -> tuple[int, Mapping[str, Any]]:
+    """What to bring back: that of ``revision``, else the one before the newest."""
     if revision is None:
         for entry in entries[1:]:
             if entry.manifest is not None:
-                return entry.manifest
+                return entry.revision, entry.manifest
         raise NotFound(f"the history of {key} has no earlier revision to go back to")
     for entry in entries:
         if entry.revision == revision:
             if entry.manifest is None:
                 raise NotFound(f"{key} was deleted in revision {revision}: choose another")
-            return entry.manifest
+            return entry.revision, entry.manifest
     known = ", ".join(str(entry.revision) for entry in entries[:10])
     raise NotFound(f"{key} has no revision {revision}; its newest are: {known or 'none'}")

@@ -47,7 +47,7 @@ class Writer:
             return _refused(document, str(error))
         return _applied(current, stored, document)
 
-    async def bring_back(self, key: ResourceKey, manifest: Mapping[str, Any]) -> Applied:
+    async def bring_back(self, manifest: Mapping[str, Any]) -> Applied:
         """Apply an earlier manifest, and call that a rollback."""
         document = parse_manifest(manifest)
         if document.resource is None or not document.valid:

@@ -1,0 +1,115 @@
+"""``clew describe``: one object, its effect and its problems."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from clew.api.client import manifest_key
+from clew.api.messages import History, ProxyStatus
+from clew.cli.connection import connected, mesh_option, namespace_option
+from clew.cli.get import existing
+from clew.cli.history import render as render_history
+from clew.cli.output import age, as_yaml, echo_value, output_option
+from clew.cli.references import key_in, one_reference
+from clew.cli.status import rejections
+
+_LAST_CHANGES = 5
+
+
+@click.command("describe")
+@click.argument("arguments", nargs=-1, metavar="KIND NAME")
+@namespace_option
+@output_option("json", "yaml")
+@mesh_option
+def command(arguments: tuple[str, ...], namespace: str, output: str | None, mesh: str) -> None:
+    """One object: what it says, whether the proxies have it, its problems and last changes.
+
+    \b
+    Example:
+        clew describe vs reviews
+    """
+    kind, name = one_reference(arguments)
+    key = key_in(kind, namespace, name)
+    with connected(mesh) as client:
+        manifest = existing(client, key, kind)
+        history, proxies = client.history(key), client.proxies().proxies
+        reported = [f.text for f in client.problems().problems if f.object == str(key)]
+    problems = [*_problems_of(manifest), *reported]
+    if output is not None:
+        described = {
+            "object": manifest,
+            "problems": problems,
+            "rejections": rejections(proxies),
+            "history": history.items,
+        }
+        echo_value(described, output)
+    else:
+        click.echo(render(manifest, problems, proxies, history, datetime.now(UTC)))
+
+
+def render(
+    manifest: Mapping[str, Any],
+    problems: Sequence[str],
+    proxies: Sequence[ProxyStatus],
+    history: History,
+    now: datetime,
+) -> str:
+    """Sections in the order in which people ask: what is it, does it work, who changed it."""
+    content = {k: v for k, v in manifest.items() if k not in ("apiVersion", "kind", "metadata")}
+    lines = [*_metadata(manifest, now), as_yaml(_titled(content)).rstrip()]
+    lines += ["Proxies:", *_indented([_sync(proxies), *rejections(proxies)])]
+    lines += ["Problems:", *_indented(problems or ["none"])]
+    if history.items:
+        # One more than is shown, so that the oldest has something to be compared with.
+        shown = render_history(history.items[: _LAST_CHANGES + 1], now).splitlines()
+        lines += ["Changes:", *_indented(shown[: _LAST_CHANGES + 1])]
+    return "\n".join(lines)
+
+
+def _metadata(manifest: Mapping[str, Any], now: datetime) -> list[str]:
+    metadata, key = manifest["metadata"], manifest_key(manifest)
+    created = metadata.get("creationTimestamp", "")
+    pairs = [
+        ("Name", key.name),
+        ("Namespace", key.namespace or "-"),
+        ("Kind", f"{key.kind} ({manifest['apiVersion']})"),
+        ("Labels", _mapping(metadata.get("labels"))),
+        ("Annotations", _mapping(metadata.get("annotations"))),
+        ("Created", f"{created} ({age(created, now)} ago)" if created else "-"),
+        ("Generation", str(metadata.get("generation", "-"))),
+        ("Revision", str(metadata.get("resourceVersion", "-"))),
+    ]
+    return [f"{title + ':':<14}{value}" for title, value in pairs]
+
+
+def _mapping(value: Mapping[str, str] | None) -> str:
+    return f"\n{'':<14}".join(f"{k}={v}" for k, v in (value or {}).items()) or "<none>"
+
+
+def _titled(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {name[:1].upper() + name[1:]: value for name, value in content.items()}
+
+
+def _sync(proxies: Sequence[ProxyStatus]) -> str:
+    """How many have the newest configuration of the mesh, of which this object is a part."""
+    if not proxies:
+        return "none is connected"
+    synced = sum(
+        proxy.connected and all(status.state == "acked" for status in proxy.types.values())
+        for proxy in proxies
+    )
+    return f"{synced} of {len(proxies)} have confirmed the newest configuration of the mesh"
+
+
+def _problems_of(manifest: Mapping[str, Any]) -> list[str]:
+    from clew.config.parse import parse_manifest
+
+    return [str(found) for found in parse_manifest(manifest).diagnostics]
+
+
+def _indented(texts: Sequence[str]) -> list[str]:
+    return [f"  {line}" for text in texts for line in text.splitlines()]

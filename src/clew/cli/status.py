@@ -1,0 +1,79 @@
+"""``clew status``: proxies, connected and in sync or not, and what they rejected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from clew.api.messages import Finding, ProxyStatus
+from clew.cli.connection import connected, mesh_option
+from clew.cli.output import echo_value, output_option, table
+
+_TYPES = ("CDS", "LDS", "EDS", "RDS")
+_WORDS = {"acked": "SYNCED", "pending": "PENDING", "nacked": "REJECTED"}
+
+
+@click.command("status")
+@output_option("json", "yaml")
+@mesh_option
+def command(output: str | None, mesh: str) -> None:
+    """Proxies: connected, in sync, and what they rejected.
+
+    SYNCED: the proxy confirmed the newest configuration. PENDING: it was sent and is not
+    confirmed yet. REJECTED: the proxy refused it and goes on with what it had.
+
+    Exits with 1 when a proxy rejected configuration or lost its connection, or configuration
+    has errors.
+    """
+    with connected(mesh) as client:
+        proxies, problems = client.proxies().proxies, client.problems().problems
+    if output is not None:
+        echo_value({"proxies": proxies, "problems": problems}, output)
+    else:
+        _echo(proxies, problems)
+    raise SystemExit(not all(map(is_well, proxies)) or any(found.is_error for found in problems))
+
+
+def is_well(proxy: ProxyStatus) -> bool:
+    return proxy.connected and all(status.state != "nacked" for status in proxy.types.values())
+
+
+def rejections(proxies: Sequence[ProxyStatus]) -> list[str]:
+    """What Envoy said, one text per proxy and type."""
+    return [
+        f"{_full_name(proxy)} rejected {kind}: {status.error}"
+        + (f"\n  resources: {', '.join(status.resources)}" if status.resources else "")
+        for proxy in proxies
+        for kind, status in proxy.types.items()
+        if status.state == "nacked"
+    ]
+
+
+def _echo(proxies: Sequence[ProxyStatus], problems: Sequence[Finding]) -> None:
+    if proxies:
+        click.echo(table([_header(proxies), *(_row(proxy, proxies) for proxy in proxies)]))
+    else:
+        click.echo("No proxy is connected.", err=True)
+    for text in [*rejections(proxies), *(found.text for found in problems)]:
+        click.echo(f"\n{text}")
+
+
+def _types(proxies: Sequence[ProxyStatus]) -> list[str]:
+    others = {kind for proxy in proxies for kind in proxy.types if kind not in _TYPES}
+    return [*_TYPES, *sorted(others)]
+
+
+def _header(proxies: Sequence[ProxyStatus]) -> list[str]:
+    return ["NAME", "CONNECTED", *_types(proxies), "ADDRESS"]
+
+
+def _row(proxy: ProxyStatus, proxies: Sequence[ProxyStatus]) -> list[str]:
+    states = [
+        _WORDS[proxy.types[kind].state] if kind in proxy.types else "-" for kind in _types(proxies)
+    ]
+    return [_full_name(proxy), "yes" if proxy.connected else "NO", *states, proxy.address or "-"]
+
+
+def _full_name(proxy: ProxyStatus) -> str:
+    return f"{proxy.name}.{proxy.namespace}" if proxy.namespace else proxy.name

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from clew.api.messages import ProxyStatus, TypeStatus
+from clew.model.diagnostic import Diagnostic, Place, Severity
+from tests.cli.mesh import Shell, shell
+from tests.server.api_server import server_thread
+
+ACKED = TypeStatus(state="acked", version="1")
+WELL = ProxyStatus(
+    name="details-v1-0",
+    namespace="default",
+    address="10.0.0.2",
+    types={"CDS": ACKED, "LDS": ACKED, "EDS": ACKED, "RDS": TypeStatus(state="pending")},
+)
+REJECTING = ProxyStatus(
+    name="reviews-v1-0",
+    namespace="default",
+    types={
+        "CDS": TypeStatus(state="nacked", error="no such filter", resources=("outbound|80||a",))
+    },
+)
+
+
+def test_proxies_are_shown_by_type(home: Path) -> None:
+    with server_thread(home, proxies=(WELL,)):
+        header, row = shell(home).good("status").splitlines()
+        assert header.split() == ["NAME", "CONNECTED", "CDS", "LDS", "EDS", "RDS", "ADDRESS"]
+        assert row.split() == [
+            "details-v1-0.default", "yes", "SYNCED", "SYNCED", "SYNCED", "PENDING", "10.0.0.2",
+        ]  # fmt: skip
+
+
+def test_a_rejection_is_shown_and_is_a_problem(home: Path) -> None:
+    with server_thread(home, proxies=(WELL, REJECTING)):
+        result = shell(home).clew("status")
+        assert result.exit_code == 1
+        assert "reviews-v1-0.default rejected CDS: no such filter" in result.stdout
+        assert "resources: outbound|80||a" in result.stdout
+        printed = json.loads(shell(home).clew("status", "-o", "json").stdout)
+        assert printed["proxies"][1]["types"]["CDS"]["state"] == "nacked"
+        assert printed["problems"] == []
+
+
+def test_a_lost_proxy_and_bad_configuration_are_problems(home: Path) -> None:
+    lost = ProxyStatus(name="x", connected=False)
+    bad = Diagnostic(severity=Severity.ERROR, place=Place(file="a.yaml", line=3), problem="is bad")
+    with server_thread(home, proxies=(lost,)):
+        result = shell(home).clew("status")
+        assert result.exit_code == 1
+        assert result.stdout.splitlines()[1].split()[:2] == ["x", "NO"]
+    with server_thread(home, mesh="other", problems=(bad,)):
+        result = shell(home, CLEW_MESH="other").clew("status")
+        assert result.exit_code == 1
+        assert "a.yaml:3" in result.stdout
+
+
+def test_a_mesh_without_proxies_says_so(mesh: Shell) -> None:
+    result = mesh.clew("status")
+    assert result.exit_code == 0
+    assert result.stderr == "No proxy is connected.\n"
