@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
@@ -18,10 +19,12 @@ from clew.compile.cors import compile_cors
 from clew.compile.fault import FILTER as FAULT_FILTER
 from clew.compile.fault import compile_fault, fraction
 from clew.compile.header_operations import apply_headers, host_of
+from clew.compile.load_balancing import hash_policies
 from clew.compile.retries import compile_retries
 from clew.compile.route_match import compile_route_match, is_catch_all
 from clew.compile.typed_config import typed_config
 from clew.model import names
+from clew.model.destination_rule import LoadBalancerSettings
 from clew.model.mesh_config import MeshConfig
 from clew.model.virtual_service import (
     DerivePort,
@@ -36,6 +39,8 @@ from clew.model.virtual_service import (
 
 # From a destination to the cluster of its host, port and subset.
 ClusterOf = Callable[[Destination], str]
+# From a destination to how its endpoints are chosen, as its DestinationRule says.
+BalancerOf = Callable[[Destination], LoadBalancerSettings | None]
 
 _REDIRECT_CODES = {
     301: RedirectAction.MOVED_PERMANENTLY,
@@ -55,6 +60,7 @@ def compile_http_routes(
     labels: Sequence[tuple[str, str]],
     cluster_of: ClusterOf,
     mesh: MeshConfig,
+    balancer_of: BalancerOf = lambda _destination: None,
 ) -> list[Route]:
     """Compile the rules that hold for one proxy, listener port and gateway.
 
@@ -67,6 +73,7 @@ def compile_http_routes(
             if match is not None and not _holds(match, port, gateway, namespace, dict(labels)):
                 continue
             route = _route(service, rule, match, port, cluster_of, mesh)
+            _choose_endpoints(route, rule, balancer_of)
             routes.append(route)
             if is_catch_all(route.match):
                 return routes
@@ -100,7 +107,9 @@ def _route(
         route.redirect.CopyFrom(_redirect(rule.redirect, port))
     elif (direct := rule.direct_response) is not None:
         route.direct_response.status = direct.status
-        if direct.body is not None:
+        if direct.body is not None and direct.body.bytes is not None:
+            route.direct_response.body.inline_bytes = b64decode(direct.body.bytes)
+        elif direct.body is not None:
             route.direct_response.body.inline_string = direct.body.string or ""
     else:
         route.route.CopyFrom(_action(rule, cluster_of, mesh))
@@ -118,6 +127,17 @@ def _route(
     if match is not None and match.stat_prefix:
         route.stat_prefix = match.stat_prefix
     return route
+
+
+def _choose_endpoints(route: Route, rule: HTTPRoute, balancer_of: BalancerOf) -> None:
+    """Let the request decide its endpoint where a destination wants a consistent hash."""
+    if not route.HasField("route"):
+        return
+    for target in rule.route:
+        route.route.hash_policy.extend(hash_policies(balancer_of(target.destination)))
+    if route.route.hash_policy and route.route.HasField("retry_policy"):
+        # A retry elsewhere would be a miss there; the hash decides.
+        del route.route.retry_policy.retry_host_predicate[:]
 
 
 def provenance(service: VirtualService) -> Metadata:

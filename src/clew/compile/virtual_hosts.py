@@ -1,8 +1,9 @@
-"""Virtual hosts of the outbound side: a service's own, and those that VirtualServices add."""
+"""Virtual hosts: the routes of one host, and the domains that it would like to have."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 
 from clew._pb.envoy.config.route.v3.route_components_pb2 import (
@@ -12,167 +13,203 @@ from clew._pb.envoy.config.route.v3.route_components_pb2 import (
     VirtualHost,
 )
 from clew._pb.envoy.config.route.v3.route_pb2 import RouteConfiguration
+from clew.compile import wire
+from clew.compile.destinations import destination_cluster
+from clew.compile.domains import bracketed, service_domains
 from clew.compile.http_routes import compile_http_routes
+from clew.compile.load_balancing import hash_policies
+from clew.compile.resources import NOTHING, encode, sources
 from clew.compile.retries import compile_retries
+from clew.compile.traffic_policy import policy_for
 from clew.model import names
+from clew.model.destination_rule import DestinationRule, LoadBalancerSettings
 from clew.model.mesh_config import MeshConfig
 from clew.model.service import Service
 from clew.model.virtual_service import Destination, VirtualService
-from clew.snapshot.hosts import is_wildcard, most_specific
-from clew.snapshot.scope import OutboundScope
 from clew.snapshot.virtual_services import MESH
+from clew.snapshot.virtual_services import destinations as destinations_of
 
-_MAX_DIRECT_RESPONSE = 1024 * 1024
+_FIELDS = VirtualHost.DESCRIPTOR.fields_by_name
+_ROUTES = _FIELDS["routes"].number
+_DOMAINS = _FIELDS["domains"].number
+_VIRTUAL_HOSTS = RouteConfiguration.DESCRIPTOR.fields_by_name["virtual_hosts"].number
+# X-Envoy-Attempt-Count tells the application which try it is.
+_REST = encode(VirtualHost(include_request_attempt_count=True))
 
 
-def compile_route_configuration(
-    name: str, port: int, services: Sequence[Service], scope: OutboundScope
-) -> RouteConfiguration:
-    """Return the routes of one listener port for the HTTP services on it.
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """Compiled routes of one virtual host: ``body`` is ready to be part of it."""
 
-    A domain belongs to the first virtual host that claims it: the oldest.
-    Source: istio ``buildSidecarOutboundVirtualHosts``.
+    body: bytes
+    uses: frozenset[str]
+    sources: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class HostPlan:
+    """A virtual host before domains have been shared out.
+
+    ``short``: those of ``domains`` that give way to a host of that name. ``body``: the virtual
+    host with all its domains, ready to be part of a route configuration.
     """
-    configuration = RouteConfiguration(name=name, ignore_port_in_host_matching=True)
-    configuration.validate_clusters.value = False
-    configuration.max_direct_response_body_size_bytes.value = _MAX_DIRECT_RESPONSE
-    taken: set[str] = set()
-    for host in _virtual_hosts(port, services, scope):
-        free = [domain for domain in host.domains if domain not in taken]
-        if free:
-            taken.update(free)
-            host.domains[:] = free
-            configuration.virtual_hosts.append(host)
-    configuration.virtual_hosts.sort(key=lambda h: h.name)
-    configuration.virtual_hosts.append(_catch_all(scope))
-    return configuration
+
+    name: str
+    domains: tuple[str, ...]
+    claims: frozenset[str]
+    short: frozenset[str]
+    routes: Routes
+    body: bytes
+
+    def with_domains(self, domains: Iterable[str]) -> bytes:
+        """The same virtual host with other domains."""
+        return _joined(self.name, domains, self.routes)
 
 
-def sniffed_route_configuration(
-    name: str, port: int, service: Service, scope: OutboundScope
-) -> RouteConfiguration:
-    """Return the routes of a port whose protocol is detected: one service, whatever the host."""
-    configuration = compile_route_configuration(name, port, [service], scope)
-    own = [
-        h
-        for h in configuration.virtual_hosts
-        if h.name == names.virtual_host(service.hostname, port)
-    ]
-    del configuration.virtual_hosts[:]
-    for host in own:
-        host.domains[:] = ["*"]
-        configuration.virtual_hosts.append(host)
-    return configuration
+def service_plan(
+    service: Service,
+    port: int,
+    dns_domain: str,
+    aliases: frozenset[str],
+    any_port: bool,
+    routes: Routes,
+) -> HostPlan:
+    """The virtual host of a service port. ``any_port``: see ``_with_port``."""
+    domains, short = service_domains(service, dns_domain, sorted(aliases))
+    return _plan(service.hostname, port, domains, short, any_port, routes)
 
 
-def cluster_of(destination: Destination, port: int, scope: OutboundScope) -> str:
-    """Return the cluster of a destination: its port, else the host's only one, else ours."""
-    number = destination.port.number if destination.port is not None else None
-    service = next((s for s in scope.services if s.hostname == destination.host), None)
-    if number is None and service is not None and len(service.ports) == 1:
-        number = service.ports[0].number
-    return names.outbound_cluster(number or port, destination.host, destination.subset)
+def host_plan(host: str, port: int, any_port: bool, routes: Routes) -> HostPlan:
+    """The virtual host of a host that only VirtualServices know."""
+    return _plan(host, port, [bracketed(host)], NOTHING, any_port, routes)
 
 
-def service_domains(service: Service, dns_domain: str) -> list[str]:
-    """Return every name by which a client in ``dns_domain`` may call the service.
+def service_routes(
+    service: Service, port: int, rule: DestinationRule | None, mesh: MeshConfig
+) -> Routes:
+    """What happens to requests for a service that no VirtualService speaks of."""
+    host = service.external_name or service.hostname
+    route = plain_route(names.outbound_cluster(port, host), mesh)
+    route.decorator.operation = f"{service.hostname}:{port}/*"
+    route.route.hash_policy.extend(hash_policies(policy_for(rule, port, "", mesh).load_balancer))
+    if route.route.hash_policy:
+        del route.route.retry_policy.retry_host_predicate[:]
+    return _encoded([route], sources(service, rule))
 
-    Source: istio ``generateVirtualHostDomains``.
+
+def rule_routes(
+    rules: VirtualService,
+    port: int,
+    namespace: str,
+    labels: tuple[tuple[str, str], ...],
+    mesh: MeshConfig,
+    *dependencies: Service | DestinationRule | None,
+) -> Routes:
+    """What happens to requests for a host of the VirtualService ``rules``; maybe nothing.
+
+    ``dependencies``: for each of ``destination_hosts(rules)`` its service and DestinationRule.
     """
-    domains = [service.hostname, f"{service.hostname}."]
-    parts = service.hostname.split(".")
-    shared = dns_domain.split(".")
-    if service.kubernetes and len(parts) > 2 and parts[2:] == shared[1:]:
-        name, namespace = parts[0], parts[1]
-        if namespace == shared[0]:
-            domains.append(name)
-        domains += [f"{name}.{namespace}.svc", f"{name}.{namespace}"]
-    if service.headless:
-        domains += [f"*.{d}" for d in list(domains)]
-    addresses = [a for a in service.addresses if "/" not in a]
-    return domains + [f"[{a}]" if ":" in a else a for a in addresses]
+    pairs = zip(dependencies[::2], dependencies[1::2], strict=True)
+    known = dict(zip(destination_hosts(rules), pairs, strict=True))
+    services = {h: s for h, (s, _) in known.items() if isinstance(s, Service)}
 
+    def cluster_of(destination: Destination) -> str:
+        return destination_cluster(destination, services, port)
 
-def _virtual_hosts(
-    port: int, services: Sequence[Service], scope: OutboundScope
-) -> Iterator[VirtualHost]:
-    by_host = {s.hostname: s for s in services}
-    routed = [vs for e in scope.egress for vs in e.virtual_services if vs.spec.http]
-    rules = _first_by_host(routed)
-    wildcards = [h for h in rules if is_wildcard(h)]
-    known = {s.hostname for s in scope.services}
-    for hostname, service in by_host.items():
-        best = most_specific(hostname, rules, wildcards)
-        routes = _routes(rules[best], port, scope) if best is not None else []
-        domains = service_domains(service, scope.dns_domain)
-        yield _virtual_host(
-            hostname, port, domains, routes or [_default_route(service, port, scope)]
-        )
-    for host, vs in rules.items():
-        # A host without a service has a virtual host on port 80 only.
-        if host in by_host or (port != 80 and port != 0) or host in known:
-            continue
-        if routes := _routes(vs, port, scope):
-            yield _virtual_host(host, port, [host], routes)
+    def balancer_of(destination: Destination) -> LoadBalancerSettings | None:
+        rule = known[destination.host][1]
+        number = int(cluster_of(destination).split("|")[1])
+        declared = rule if isinstance(rule, DestinationRule) else None
+        return policy_for(declared, number, destination.subset, mesh).load_balancer
 
-
-def _first_by_host(services: Sequence[VirtualService]) -> dict[str, VirtualService]:
-    rules: dict[str, VirtualService] = {}
-    for vs in services:
-        for host in vs.spec.hosts:
-            rules.setdefault(host, vs)
-    return rules
-
-
-def _routes(vs: VirtualService, port: int, scope: OutboundScope) -> list[Route]:
-    return compile_http_routes(
-        vs,
+    routes = compile_http_routes(
+        rules,
         port=port,
         gateway=MESH,
-        namespace=scope.namespace,
-        labels=scope.labels,
-        cluster_of=lambda destination: cluster_of(destination, port, scope),
-        mesh=scope.mesh,
+        namespace=namespace,
+        labels=labels,
+        cluster_of=cluster_of,
+        mesh=mesh,
+        balancer_of=balancer_of,
     )
+    return _encoded(routes, sources(rules))
 
 
-def _virtual_host(
-    hostname: str, port: int, domains: Sequence[str], routes: Sequence[Route]
-) -> VirtualHost:
-    return VirtualHost(
-        name=names.virtual_host(hostname, port),
-        domains=list(dict.fromkeys(domains)),
-        routes=routes,
-        include_request_attempt_count=True,
-    )
+def destination_hosts(rules: VirtualService) -> tuple[str, ...]:
+    """The hosts that a VirtualService may send to, sorted."""
+    return tuple(sorted(destinations_of(rules)))
 
 
-def _default_route(service: Service, port: int, scope: OutboundScope) -> Route:
-    route = _plain_route(names.outbound_cluster(port, service.hostname), scope.mesh)
-    route.decorator.operation = f"{service.hostname}:{port}/*"
-    return route
+def catch_all(registry_only: bool, mesh: MeshConfig) -> HostPlan:
+    """What happens to hosts that nobody declared: as they are, or 502.
+
+    Source: istio ``buildCatchAllVirtualHost``.
+    """
+    if registry_only:
+        route = Route(name="block_all", match=RouteMatch(prefix="/"))
+        route.direct_response.status = 502
+    else:
+        action = RouteAction(cluster=names.PASSTHROUGH_CLUSTER)
+        _wait_for_ever(action)
+        route = Route(name="allow_any", match=RouteMatch(prefix="/"), route=action)
+    routes = _encoded([route], NOTHING)
+    body = _joined(route.name, ["*"], routes)
+    return HostPlan(route.name, ("*",), frozenset("*"), NOTHING, routes, body)
 
 
-def _plain_route(cluster: str, mesh: MeshConfig) -> Route:
+def plain_route(cluster: str, mesh: MeshConfig) -> Route:
+    """Everything to one cluster, with the mesh's retries and no timeout."""
     action = RouteAction(cluster=cluster)
-    action.timeout.FromTimedelta(timedelta(0))
-    action.max_grpc_timeout.FromTimedelta(timedelta(0))
+    _wait_for_ever(action)
     retries = compile_retries(None, mesh.default_http_retry_policy)
     if retries is not None:
         action.retry_policy.CopyFrom(retries)
     return Route(name="default", match=RouteMatch(prefix="/"), route=action)
 
 
-def _catch_all(scope: OutboundScope) -> VirtualHost:
-    """Say what happens to hosts that nobody declared: as they are, or 502."""
-    if scope.registry_only:
-        blocked = Route(name="block_all", match=RouteMatch(prefix="/"))
-        blocked.direct_response.status = 502
-        return VirtualHost(name="block_all", domains=["*"], routes=[blocked])
-    action = RouteAction(cluster=names.PASSTHROUGH_CLUSTER)
+def _wait_for_ever(action: RouteAction) -> None:
+    # Envoy's own default is 15 s; for Istio, no timeout means none, which Envoy spells 0 s.
     action.timeout.FromTimedelta(timedelta(0))
     action.max_grpc_timeout.FromTimedelta(timedelta(0))
-    allowed = Route(name="allow_any", match=RouteMatch(prefix="/"), route=action)
-    return VirtualHost(
-        name="allow_any", domains=["*"], routes=[allowed], include_request_attempt_count=True
-    )
+
+
+def _plan(
+    host: str,
+    port: int,
+    domains: list[str],
+    short: frozenset[str],
+    any_port: bool,
+    routes: Routes,
+) -> HostPlan:
+    wanted = tuple(_with_port(domains, port) if any_port else domains)
+    name = names.virtual_host(host, port)
+    claims = frozenset(domain.lower() for domain in wanted)
+    return HostPlan(name, wanted, claims, short, routes, _joined(name, wanted, routes))
+
+
+def _with_port(domains: Iterable[str], port: int) -> Iterator[str]:
+    """Where requests for all ports arrive, the port is part of the host, unless it is 80."""
+    for domain in domains:
+        if port == 80:
+            yield domain
+        yield f"{domain}:{port}"
+
+
+def _joined(name: str, domains: Iterable[str], routes: Routes) -> bytes:
+    host = wire.field(1, name.encode()) + wire.text_fields(_DOMAINS, domains)
+    return wire.field(_VIRTUAL_HOSTS, host + routes.body + _REST)
+
+
+def _encoded(routes: Iterable[Route], came_from: frozenset[str]) -> Routes:
+    compiled = list(routes)
+    body = b"".join(wire.field(_ROUTES, encode(route)) for route in compiled)
+    uses = frozenset(name for route in compiled for name in route_uses(route))
+    return Routes(body, uses, came_from)
+
+
+def route_uses(route: Route) -> Iterator[str]:
+    """The clusters that a route sends or mirrors to."""
+    if route.route.cluster:
+        yield route.route.cluster
+    yield from (each.name for each in route.route.weighted_clusters.clusters)
+    yield from (policy.cluster for policy in route.route.request_mirror_policies)
