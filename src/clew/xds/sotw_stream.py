@@ -135,9 +135,12 @@ class SotwStream:
         return behind
 
     def _resume(self, type_url: TypeUrl, watch: _Watch, version: str) -> None:
-        """A reconnecting client that has exactly what is published needs no answer."""
+        """A reconnecting client that has exactly what is published needs no answer.
+
+        One that asks by name gets one: it may have asked for a name, in vain, since that version.
+        """
         target = self._target(type_url, watch)
-        if version and version == content_version(target):
+        if watch.wildcard and version and version == content_version(target):
             watch.sent = watch.held = target
             watch.answer = False
 
