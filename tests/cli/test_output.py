@@ -44,6 +44,6 @@ def test_differences_are_named_by_field() -> None:
     assert differences(old, new) == [
         'metadata.labels["app.io/x"]: 1 → 2',
         "-spec.a",
-        "spec.b: [1 items] → [2 items]",
+        "spec.b: [1 item] → [2 items]",
         "+spec.c",
     ]

@@ -70,7 +70,7 @@ def test_each_document_of_an_apply_stands_on_its_own() -> None:
         bad, good = report.items
         assert (bad.result, good.result) == ("refused", "created")
         assert bad.key.resource_key().name == "bad"
-        assert bad.diagnostics[0].text.startswith("both.yaml:7:5: Error VirtualService bad")
+        assert bad.diagnostics[0].text.startswith("both.yaml:7:5: Error VirtualService default/bad")
         assert "did you mean" in bad.diagnostics[0].hint
         assert len((await client.list()).items) == 1
 

@@ -149,13 +149,16 @@ def test_an_object_that_turns_bad_keeps_its_last_good_version(tmp_path: Path) ->
         async def is_well() -> bool:
             return not store.problems()
 
+        subjects: list[ResourceKey | None] = []
         for bad in (ROUTE.replace("route:", "rout:"), "kind: [unclosed", "\0"):
             file.write_text(bad)
             await until(is_reported)
             assert await store.get(reviews) == good
+            subjects.append(store.problems()[0].place.resource)
             file.write_text(ROUTE)
             await until(is_well)
         assert await store.get(reviews) == good
+        assert subjects == [reviews, None, None]
 
     followed(tmp_path, scenario)
 

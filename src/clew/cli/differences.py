@@ -62,6 +62,6 @@ def _short(value: Any) -> str:
     if isinstance(value, Mapping):
         return "{…}"
     if isinstance(value, list):
-        return f"[{len(value)} items]"
+        return f"[{len(value)} item{'s' * (len(value) != 1)}]"
     text = str(value)
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from watchfiles import Change as Event
 from watchfiles import awatch
 
 from clew.model.base import Resource, ResourceKey
@@ -58,14 +59,23 @@ class DirectoryStore:
             rust_timeout=_RESCAN_MILLISECONDS,
             yield_on_timeout=True,
         )
-        async for changed in changes:
-            await self._rescan(frozenset(path for _, path in changed))
+        first = asyncio.ensure_future(anext(changes))
+        try:
+            # The kernel watches from the generator's first step on; then look what came before.
+            await asyncio.sleep(0)
+            await self._rescan(set())
+            await self._rescan(await first)
+            async for changed in changes:
+                await self._rescan(changed)
+        finally:
+            first.cancel()
 
-    async def _rescan(self, changed: frozenset[str] = frozenset()) -> None:
+    async def _rescan(self, events: set[tuple[Event, str]]) -> None:
         if not await asyncio.to_thread(self._directory.is_dir):
             self._problems = (_directory_is_gone(self._directory),)
             return
         files, fingerprints = dict(self._files), dict(self._fingerprints)
+        changed = frozenset(path for _, path in events)
         self._take_over(await asyncio.to_thread(self._read, files, fingerprints, changed))
 
     async def revision(self) -> int:
