@@ -1,0 +1,84 @@
+"""Istio's admission rules for EnvoyFilter."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+from clew.config.finding import FieldPath, Finding
+from clew.config.validate.scalars import check_regex
+from clew.config.validate.selectors import check_target, check_workload_selector
+from clew.model.envoy_filter import (
+    ApplyTo,
+    EnvoyConfigObjectMatch,
+    EnvoyConfigObjectPatch,
+    EnvoyFilter,
+    FilterMatch,
+    PatchContext,
+    PatchOperation,
+)
+
+_HTTP_CONNECTION_MANAGERS = frozenset(
+    {"envoy.filters.network.http_connection_manager", "envoy.http_connection_manager"}
+)
+
+
+def validate_envoy_filter(resource: EnvoyFilter) -> Iterator[Finding]:
+    spec = resource.spec
+    yield from check_workload_selector(spec.workload_selector)
+    if spec.workload_selector is not None and spec.target_refs:
+        yield Finding(("spec",), "set only one of workloadSelector and targetRefs")
+    for index, target in enumerate(spec.target_refs):
+        yield from check_target(target, ("spec", "targetRefs", index))
+    for index, patch in enumerate(spec.config_patches):
+        yield from _check_patch(patch, ("spec", "configPatches", index))
+
+
+def _check_patch(patch: EnvoyConfigObjectPatch, path: FieldPath) -> Iterator[Finding]:
+    if patch.apply_to in (None, ApplyTo.INVALID):
+        yield Finding((*path, "applyTo"), "it is missing what this patch applies to")
+        return
+    if patch.patch is None:
+        yield Finding((*path, "patch"), "the patch is missing")
+    elif patch.patch.operation in (None, PatchOperation.INVALID):
+        yield Finding((*path, "patch", "operation"), "the operation is missing")
+    elif patch.patch.operation is not PatchOperation.REMOVE and patch.patch.value is None:
+        yield Finding((*path, "patch", "value"), "the value is missing")
+    if patch.match is not None:
+        yield from _check_match(patch.match, patch.apply_to, (*path, "match"))
+
+
+def _check_match(
+    match: EnvoyConfigObjectMatch, apply_to: ApplyTo | None, path: FieldPath
+) -> Iterator[Finding]:
+    if (match.context is PatchContext.WAYPOINT) != (match.waypoint is not None) and (
+        match.waypoint is not None or match.listener or match.route_configuration or match.cluster
+    ):
+        yield Finding(path, "waypoint and context: WAYPOINT belong together")
+    objects = (match.listener, match.route_configuration, match.cluster, match.waypoint)
+    if sum(value is not None for value in objects) > 1:
+        yield Finding(path, "listener, routeConfiguration, cluster and waypoint exclude each other")
+    if match.proxy is not None and match.proxy.proxy_version:
+        # Istio takes a long expression here, with a warning.
+        for finding in check_regex(match.proxy.proxy_version, (*path, "proxy", "proxyVersion")):
+            yield dataclasses.replace(finding, warning=len(match.proxy.proxy_version) > 1024)
+    chain = match.listener.filter_chain if match.listener is not None else None
+    if chain is not None and chain.filter is not None:
+        at = (*path, "listener", "filterChain", "filter")
+        yield from _check_filter(chain.filter, apply_to, at)
+
+
+def _check_filter(
+    match: FilterMatch, apply_to: ApplyTo | None, path: FieldPath
+) -> Iterator[Finding]:
+    if not match.name:
+        yield Finding((*path, "name"), "the name of the filter is missing")
+    if match.sub_filter is None:
+        return
+    at = (*path, "subFilter")
+    if apply_to is not ApplyTo.HTTP_FILTER:
+        yield Finding(at, "only applyTo: HTTP_FILTER has filters inside a filter")
+    elif match.name not in _HTTP_CONNECTION_MANAGERS:
+        yield Finding(at, "only the HTTP connection manager has filters inside")
+    if not match.sub_filter.name:
+        yield Finding((*at, "name"), "the name of the filter is missing")

@@ -1,0 +1,47 @@
+"""Istio's admission rules for WorkloadEntry, and for the endpoints that have its shape."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from clew.config.finding import FieldPath, Finding
+from clew.config.validate.hosts import check_port, host_problem, is_ip
+from clew.model.workload_entry import WorkloadEntry, WorkloadEntrySpec
+
+_PORT_NAME = re.compile(r"[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?")
+_UNIX = "unix://"
+
+
+def validate_workload_entry(resource: WorkloadEntry) -> Iterator[Finding]:
+    spec = resource.spec
+    if not spec.address and not spec.network:
+        problem = "the address is missing"
+        yield Finding(("spec", "address"), problem, "only workloads of a network need none")
+    yield from check_workload(spec, ("spec",))
+
+
+def check_workload(spec: WorkloadEntrySpec, path: FieldPath) -> Iterator[Finding]:
+    """Yield what is wrong with the address or the ports; an address may be missing."""
+    address = spec.address
+    if address.startswith(_UNIX):
+        yield from _check_socket(address.removeprefix(_UNIX), (*path, "address"))
+        if spec.ports:
+            yield Finding((*path, "ports"), "a Unix socket has no ports")
+    elif address and not is_ip(address) and (problem := host_problem(address, wildcard=False)):
+        yield Finding((*path, "address"), problem)
+    yield from _check_ports(spec.ports, (*path, "ports"))
+
+
+def _check_socket(socket: str, path: FieldPath) -> Iterator[Finding]:
+    if not socket.startswith(("/", "@")):
+        yield Finding(path, "the path of a Unix socket must be absolute (or abstract: @name)")
+    elif socket.endswith("/"):
+        yield Finding(path, "a directory is not a Unix socket")
+
+
+def _check_ports(ports: Mapping[str, int], path: FieldPath) -> Iterator[Finding]:
+    for name, number in ports.items():
+        if len(name) >= 63 or not _PORT_NAME.fullmatch(name):
+            yield Finding((*path, name), f'"{name}" is not a port name')
+        yield from check_port(number, (*path, name))
