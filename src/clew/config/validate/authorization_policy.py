@@ -33,6 +33,7 @@ _NOT_CUSTOM_KEYS = (
     "source.serviceAccount",
     "request.auth.",
 )
+_BOOLEANS = frozenset("1 t T TRUE true True 0 f F FALSE false False".split())
 _DRY_RUN = "istio.io/dry-run"
 
 
