@@ -45,7 +45,7 @@ def missing_clusters(published: Published) -> Iterator[str]:
         for name in sorted(route_clusters(configuration) - known):
             yield f"routes {configuration.name}: no cluster {name}"
     for listener in _listeners(published):
-        for name in sorted(_listener_clusters(listener) - known):
+        for name in sorted(listener_clusters(listener) - known):
             yield f"listener {listener.name}: no cluster {name}"
 
 
@@ -192,7 +192,7 @@ def _connection_managers(chains: Iterable[FilterChain]) -> Iterator[hcm_pb2.Http
             yield manager
 
 
-def _listener_clusters(listener: Listener) -> frozenset[str]:
+def listener_clusters(listener: Listener) -> frozenset[str]:
     chains = [*listener.filter_chains]
     if listener.HasField("default_filter_chain"):
         chains.append(listener.default_filter_chain)

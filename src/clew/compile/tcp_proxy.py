@@ -8,6 +8,7 @@ from clew._pb.envoy.config.listener.v3.listener_components_pb2 import Filter
 from clew._pb.envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from clew.compile.access_log import compile_access_log
 from clew.compile.typed_config import typed_config
+from clew.model.destination_rule import TunnelSettings
 from clew.model.duration import Duration
 from clew.model.mesh_config import MeshConfig
 
@@ -19,6 +20,8 @@ def compile_tcp_proxy(
     mesh: MeshConfig,
     idle_timeout: Duration | None = None,
     max_connection_duration: Duration | None = None,
+    tunnel: TunnelSettings | None = None,
+    hash_source_address: bool = False,
 ) -> Filter:
     """The network filter that forwards a connection to one of ``clusters`` (name, weight).
 
@@ -36,4 +39,9 @@ def compile_tcp_proxy(
         proxy.idle_timeout.FromTimedelta(idle_timeout.timedelta)
     if max_connection_duration is not None:
         proxy.max_downstream_connection_duration.FromTimedelta(max_connection_duration.timedelta)
+    if tunnel is not None:
+        proxy.tunneling_config.hostname = f"{tunnel.target_host}:{tunnel.target_port}"
+        proxy.tunneling_config.use_post = tunnel.protocol == "POST"
+    if hash_source_address:
+        proxy.hash_policy.add().source_ip.SetInParent()
     return Filter(name="envoy.filters.network.tcp_proxy", typed_config=typed_config(proxy))

@@ -1,0 +1,298 @@
+"""Which outbound listeners a proxy has, what each serves, and which routes they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from clew.compile.memo import Memo
+from clew.compile.outbound_listeners import (
+    Frame,
+    HttpSide,
+    compile_listener,
+    virtual_outbound,
+)
+from clew.compile.outbound_routes import (
+    compile_port_routes,
+    compile_service_routes,
+    services_by_hostname,
+)
+from clew.compile.tcp_routes import Chain, chains_for
+from clew.model.proxy import Interception
+from clew.model.service import Endpoint, Protocol, Resolution, Service, ServicePort
+from clew.model.sidecar import CaptureMode, IstioEgressListener
+from clew.model.xds import EnvoyResource
+from clew.snapshot.protocols import parse_protocol
+from clew.snapshot.scope import EgressListener, OutboundScope
+
+_ANY = "0.0.0.0"
+_LOOPBACK = "127.0.0.1"
+_HTTP_PROXY_ROUTES = "http_proxy"
+# Ports of the proxy itself, which no listener may take from it.
+_RESERVED = frozenset({15000, 15001, 15006, 15020, 15021, 15090})
+
+
+@dataclass(slots=True)
+class _Slot:
+    """What has been found so far for one address and port.
+
+    ``locked``: declared by a Sidecar with a port of its own, so the catch-all adds nothing.
+    ``routed``: of which listener, port and (on a listener of its own) service its routes are.
+    """
+
+    frame: Frame
+    egress: EgressListener
+    http: str = ""
+    routes_port: int = 0
+    routed: Service | None = None
+    detects: bool = False
+    grpc_web: bool = False
+    names_hosts: bool = False
+    only_http: bool = False
+    locked: bool = False
+    chains: list[tuple[Chain, ...]] = field(default_factory=list)
+
+
+_Slots = dict[tuple[str, int], _Slot]
+
+
+def compile_outbound(
+    scope: OutboundScope, memo: Memo
+) -> tuple[list[EnvoyResource], list[EnvoyResource]]:
+    """The outbound listeners of a sidecar, and the route configurations that they ask for.
+
+    Source: istio ``buildSidecarOutboundListeners``.
+    """
+    slots: _Slots = {}
+    for egress in scope.egress:
+        if egress.declared is not None and egress.declared.port is not None:
+            _declared_port(slots, egress, egress.declared, scope, memo)
+    for egress in scope.egress:
+        if egress.declared is None or egress.declared.port is None:
+            _all_ports(slots, egress, scope, memo)
+    _local_ports(slots, scope, memo)
+    _http_proxy(slots, scope)
+    listeners = [_compiled(slot, scope, memo) for slot in slots.values()]
+    if scope.interception is not Interception.NONE:
+        transparent = scope.interception is Interception.TPROXY
+        listeners.append(memo.call(virtual_outbound, scope.mesh, scope.registry_only, transparent))
+    return listeners, list(_routes(slots, scope, memo))
+
+
+def _compiled(slot: _Slot, scope: OutboundScope, memo: Memo) -> EnvoyResource:
+    frame, http = slot.frame, None
+    if slot.http:
+        http = memo.call(
+            _http_side,
+            slot.http,
+            slot.detects,
+            slot.grpc_web,
+            slot.names_hosts,
+            slot.only_http and not slot.chains,
+        )
+    kept = memo.call(
+        _frame, frame.address, frame.port, frozenset(frame.more_addresses), frame.captured
+    )
+    return memo.call(compile_listener, kept, http, scope.registry_only, scope.mesh, *slot.chains)
+
+
+def _http_side(
+    routes: str, detects: bool, grpc_web: bool, names_hosts: bool, only: bool
+) -> HttpSide:
+    return HttpSide(
+        routes=routes, detects=detects, grpc_web=grpc_web, names_hosts=names_hosts, only=only
+    )
+
+
+def _frame(address: str, port: int, more: frozenset[str], captured: bool) -> Frame:
+    return Frame(address=address, port=port, more_addresses=tuple(sorted(more)), captured=captured)
+
+
+def _routes(slots: _Slots, scope: OutboundScope, memo: Memo) -> Iterator[EnvoyResource]:
+    done: set[str] = set()
+    for slot in slots.values():
+        if not slot.http or slot.http in done:
+            continue
+        done.add(slot.http)
+        if slot.routed is None:
+            yield compile_port_routes(slot.http, slot.routes_port, slot.egress, scope, memo)
+        else:
+            yield compile_service_routes(
+                slot.http, slot.routes_port, slot.routed, slot.egress, scope, memo
+            )
+
+
+def _declared_port(
+    slots: _Slots,
+    egress: EgressListener,
+    declared: IstioEgressListener,
+    scope: OutboundScope,
+    memo: Memo,
+) -> None:
+    """A Sidecar's listener with a port of its own: its services and no others."""
+    if declared.port is None:
+        return
+    number = declared.port.number or 0
+    proxied = declared.port.protocol.upper() == "HTTP_PROXY"
+    protocol = Protocol.HTTP if proxied else parse_protocol(declared.port.protocol)
+    captured = _is_captured(declared, scope)
+    address = declared.bind or (_ANY if captured else _LOOPBACK)
+    if protocol.is_http:
+        slot = _slot(slots, address, number, egress, captured=captured)
+        slot.http = str(number) if number else declared.bind
+        slot.routes_port = 0 if proxied else number
+        slot.only_http = not captured
+    else:
+        for service in egress.services:
+            port = service.port(number) or (service.ports[0] if service.ports else None)
+            if port is not None and service.resolution is not Resolution.ALIAS:
+                own = ServicePort(name=port.name, number=number, protocol=protocol)
+                bind = declared.bind or ("" if captured else _LOOPBACK)
+                _add_port(slots, egress, service, own, scope, memo, bind=bind, captured=captured)
+    for (_, taken), slot in slots.items():
+        slot.locked |= taken == number and slot.egress is egress
+
+
+def _all_ports(slots: _Slots, egress: EgressListener, scope: OutboundScope, memo: Memo) -> None:
+    """The catch-all: every port of every service it sees."""
+    declared = egress.declared
+    captured = _is_captured(declared, scope)
+    if not captured and (declared is None or declared.capture_mode is not CaptureMode.NONE):
+        # Without traffic capture only what is asked for has a port of its own on the host.
+        return
+    bind = (declared.bind if declared else "") or ("" if captured else _LOOPBACK)
+    for service in egress.services:
+        if service.resolution is Resolution.ALIAS:
+            continue
+        for port in service.ports:
+            if port.protocol is not Protocol.UDP and port.number not in _RESERVED:
+                _add_port(slots, egress, service, port, scope, memo, bind=bind, captured=captured)
+
+
+def _is_captured(declared: IstioEgressListener | None, scope: OutboundScope) -> bool:
+    if declared is not None and declared.capture_mode is CaptureMode.NONE:
+        return False
+    return scope.interception is not Interception.NONE
+
+
+def _slot(
+    slots: _Slots,
+    address: str,
+    port: int,
+    egress: EgressListener,
+    *,
+    captured: bool,
+    more: tuple[str, ...] = (),
+) -> _Slot:
+    key = (address, port)
+    if key not in slots:
+        frame = Frame(address=address, port=port, more_addresses=more, captured=captured)
+        slots[key] = _Slot(frame, egress)
+    return slots[key]
+
+
+def _add_port(
+    slots: _Slots,
+    egress: EgressListener,
+    service: Service,
+    port: ServicePort,
+    scope: OutboundScope,
+    memo: Memo,
+    *,
+    bind: str,
+    captured: bool,
+) -> None:
+    """Add one service port to the listeners that must serve it."""
+    if port.protocol.is_http:
+        slot = _slot(slots, bind or _ANY, port.number, egress, captured=captured)
+        if not slot.locked:
+            _serve_http(slot, str(port.number), port, service)
+        return
+    for address, more, ranges in _places(service, port, scope, bind):
+        slot = _slot(slots, address, port.number, egress, captured=captured, more=more)
+        if slot.locked:
+            continue
+        shared = address == _ANY
+        slot.chains.append(chains_for(service, port, ranges, shared, egress, scope, memo))
+        if port.protocol is Protocol.AUTO:
+            own = "" if shared else f"{service.hostname}:{port.number}"
+            if own and not slot.http:
+                slot.routed = service
+            _serve_http(slot, own or str(port.number), port, service)
+
+
+def _serve_http(slot: _Slot, routes: str, port: ServicePort, service: Service) -> None:
+    slot.http = slot.http or routes
+    slot.routes_port = port.number
+    slot.detects |= port.protocol is Protocol.AUTO
+    slot.grpc_web |= port.protocol is Protocol.GRPC_WEB
+    slot.names_hosts |= service.resolution is Resolution.DYNAMIC_DNS
+
+
+def _places(
+    service: Service, port: ServicePort, scope: OutboundScope, bind: str
+) -> Iterator[tuple[str, tuple[str, ...], str]]:
+    """Addresses at which connections to a port are recognised, with ranges they must be in.
+
+    A service is known by its virtual IPs, a headless one by its endpoints' addresses, and one
+    with neither only by its port.
+    """
+    if bind:
+        yield bind, (), ""
+        return
+    single = tuple(a for a in service.addresses if "/" not in a)
+    ranges = tuple(a for a in service.addresses if "/" in a)
+    if single:
+        yield single[0], single[1:], ""
+    if ranges:
+        yield _ANY, (), ",".join(ranges)
+    if service.addresses:
+        return
+    if service.resolution is not Resolution.PASSTHROUGH:
+        yield _ANY, (), ""
+        return
+    found = _endpoint_addresses(scope.endpoints.get(service.key, ()), port)
+    if not found and not service.kubernetes and service.selector is None:
+        yield _ANY, (), ""
+    for address in found:
+        # The application's connections to its own address do not come by here.
+        if address not in scope.own_ips:
+            yield address, (), ""
+
+
+def _endpoint_addresses(endpoints: tuple[Endpoint, ...], port: ServicePort) -> list[str]:
+    return list(
+        dict.fromkeys(
+            e.address for e in endpoints if e.port_name == port.name and e.address[:1].isdigit()
+        )
+    )
+
+
+def _local_ports(slots: _Slots, scope: OutboundScope, memo: Memo) -> None:
+    """Without capture: a bound listener for each upstream that the workload asked for by name."""
+    for local in scope.local_ports:
+        for egress in scope.egress:
+            service = memo.call(services_by_hostname, egress.services).get(local.hostname)
+            port = service.port(local.port) if service is not None else None
+            if service is None or port is None:
+                continue
+            slot = _slot(slots, local.address, local.local_port, egress, captured=False)
+            if not port.protocol.is_http:
+                slot.chains.append(chains_for(service, port, "", False, egress, scope, memo))
+            if port.protocol.is_http or port.protocol is Protocol.AUTO:
+                _serve_http(slot, f"{service.hostname}:{port.number}", port, service)
+                slot.routed = service
+                slot.only_http = port.protocol.is_http
+            break
+
+
+def _http_proxy(slots: _Slots, scope: OutboundScope) -> None:
+    """Without capture: the port to which HTTP clients send requests for any host."""
+    if not scope.http_proxy_port or not scope.egress:
+        return
+    slot = _slot(slots, _LOOPBACK, scope.http_proxy_port, scope.egress[-1], captured=False)
+    slot.http = _HTTP_PROXY_ROUTES
+    slot.routes_port = 0
+    slot.only_http = True
+    slot.detects = True
+    slot.names_hosts = True
