@@ -6,6 +6,7 @@ from typing import Any
 
 from clew.config.parse import parse_documents, parse_manifest
 from clew.model.destination_rule import DestinationRule
+from clew.model.peer_authentication import PeerAuthentication
 from clew.model.request_authentication import RequestAuthentication
 from clew.model.virtual_service import VirtualService
 
@@ -75,3 +76,20 @@ def test_a_list_is_taken_apart_and_keeps_places() -> None:
     (document,) = parse_documents(text, "f")
     assert document.diagnostics[0].place.line == 4
     assert document.diagnostics[0].hint == 'did you mean "Namespace"?'
+
+
+def test_numbers_as_keys_are_texts() -> None:
+    text = """\
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: a}
+spec: {selector: {matchLabels: {app: a}}, portLevelMtls: {8080: {mode: STRICT}}}
+"""
+    (document,) = parse_documents(text)
+    assert isinstance(document.resource, PeerAuthentication)
+    assert list(document.resource.spec.port_level_mtls) == ["8080"]
+
+
+def test_a_key_that_is_no_text_is_explained() -> None:
+    (document,) = parse_documents("a: {{ .Values.a }}\n", "f")
+    assert [(d.problem, d.place.line) for d in document.diagnostics] == [("a key must be text", 1)]

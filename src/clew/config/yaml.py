@@ -29,13 +29,24 @@ class _Loader(yaml.CSafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                mark = key.start_mark
+                raise BadYaml("a key must be text", mark.line + 1, mark.column + 1)
             if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
                 mark = key.start_mark
                 raise BadYaml(
                     f'the key "{key.value}" appears twice', mark.line + 1, mark.column + 1
                 )
             seen.add(key.value)
-        return super().construct_mapping(node, deep)
+        values = super().construct_mapping(node, deep)
+        if all(isinstance(key, str) for key in values):
+            return values
+        return {_key_text(key): value for key, value in values.items()}
+
+
+def _key_text(key: Hashable) -> str:
+    """JSON has only texts as keys: a port ``8080:`` is ``"8080"``, as in sigs.k8s.io/yaml."""
+    return str(key).lower() if isinstance(key, bool) else str(key)
 
 
 _REPLACED = ("timestamp", "int", "float", "value")

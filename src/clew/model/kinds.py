@@ -29,12 +29,15 @@ from clew.model.service_entry import ServiceEntry
 from clew.model.sidecar import Sidecar
 from clew.model.stateful_set import StatefulSet
 from clew.model.telemetry import Telemetry
+from clew.model.traffic_extension import TrafficExtension
 from clew.model.virtual_service import VirtualService
+from clew.model.wasm_plugin import WasmPlugin
 from clew.model.workload_entry import WorkloadEntry
 from clew.model.workload_group import WorkloadGroup
 
 NETWORKING = "networking.istio.io"
 SECURITY = "security.istio.io"
+EXTENSIONS = "extensions.istio.io"
 GATEWAY_API = "gateway.networking.k8s.io"
 THREE = ("v1", "v1beta1", "v1alpha3")
 
@@ -121,11 +124,18 @@ KINDS = (
     Kind(
         "networking.k8s.io", "Ingress", "ingresses", Ingress, short_names=("ing",), effective=False
     ),
+    Kind(EXTENSIONS, "WasmPlugin", "wasmplugins", WasmPlugin, ("v1alpha1",), effective=False),
+    Kind(
+        EXTENSIONS,
+        "TrafficExtension",
+        "trafficextensions",
+        TrafficExtension,
+        ("v1alpha1",),
+        effective=False,
+    ),
     *(
         Kind(group, kind, plural, OpaqueResource, versions, namespaced=namespaced, effective=False)
         for group, kind, plural, versions, namespaced in (
-            ("extensions.istio.io", "WasmPlugin", "wasmplugins", ("v1alpha1",), True),
-            ("extensions.istio.io", "TrafficExtension", "trafficextensions", ("v1alpha1",), True),
             (GATEWAY_API, "GatewayClass", "gatewayclasses", ("v1", "v1beta1"), False),
             (GATEWAY_API, "Gateway", "gateways", ("v1", "v1beta1"), True),
             (GATEWAY_API, "HTTPRoute", "httproutes", ("v1", "v1beta1"), True),

@@ -16,7 +16,9 @@ from clew.config.validate.request_authentication import validate_request_authent
 from clew.config.validate.service_entry import validate_service_entry
 from clew.config.validate.sidecar import validate_sidecar
 from clew.config.validate.telemetry import validate_telemetry
+from clew.config.validate.traffic_extension import validate_traffic_extension
 from clew.config.validate.virtual_service import validate_virtual_service
+from clew.config.validate.wasm_plugin import validate_wasm_plugin
 from clew.config.validate.workload_entry import validate_workload_entry
 from clew.config.validate.workload_group import validate_workload_group
 from clew.model.authorization_policy import AuthorizationPolicy
@@ -31,7 +33,9 @@ from clew.model.request_authentication import RequestAuthentication
 from clew.model.service_entry import ServiceEntry
 from clew.model.sidecar import Sidecar
 from clew.model.telemetry import Telemetry
+from clew.model.traffic_extension import TrafficExtension
 from clew.model.virtual_service import VirtualService
+from clew.model.wasm_plugin import WasmPlugin
 from clew.model.workload_entry import WorkloadEntry
 from clew.model.workload_group import WorkloadGroup
 
@@ -46,6 +50,8 @@ _RULES: Mapping[type[Resource], Callable[[Any], Iterator[Finding]]] = {
     ServiceEntry: validate_service_entry,
     Sidecar: validate_sidecar,
     Telemetry: validate_telemetry,
+    TrafficExtension: validate_traffic_extension,
+    WasmPlugin: validate_wasm_plugin,
     VirtualService: validate_virtual_service,
     WorkloadEntry: validate_workload_entry,
     WorkloadGroup: validate_workload_group,

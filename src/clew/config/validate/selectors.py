@@ -66,7 +66,11 @@ def check_targets(spec: Targeted) -> Iterator[Finding]:
     yield from check_selector(spec.selector)
     if spec.target_ref is not None:
         yield from check_target(spec.target_ref, ("spec", "targetRef"))
-    for index, target in enumerate(spec.target_refs):
+    yield from check_target_list(spec.target_refs)
+
+
+def check_target_list(targets: tuple[PolicyTargetReference, ...]) -> Iterator[Finding]:
+    for index, target in enumerate(targets):
         yield from check_target(target, ("spec", "targetRefs", index))
 
 
