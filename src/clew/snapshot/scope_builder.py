@@ -66,7 +66,10 @@ def build_scope(
 def affects(dirty: Dirty, scope: ProxyScope) -> bool:
     """Whether a change may concern proxies of this scope."""
     touched = dirty.hosts | dirty.endpoint_hosts
-    return dirty.everything or any(s.hostname in touched for s in scope.outbound.services)
+    served = [port.service for port in scope.inbound.ports] if scope.inbound else []
+    return dirty.everything or any(
+        service.hostname in touched for service in (*scope.outbound.services, *served)
+    )
 
 
 def _build_outbound(snapshot: MeshSnapshot, proxy: Proxy) -> OutboundScope:

@@ -1,0 +1,55 @@
+"""``clew server``: the control plane alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option(
+    "--state-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where sockets, keys and the store are kept. Default: the directory of --mesh.",
+)
+@click.option("--mesh", default="", help="Name of the mesh on this machine (CLEW_MESH).")
+@click.option(
+    "--config",
+    "configuration",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Serve the manifests of this directory, read-only, instead of the store.",
+)
+def command(state_dir: Path | None, mesh: str, configuration: Path | None) -> None:
+    """Run the control plane in the foreground until it is stopped.
+
+    Proxies connect to xds.sock and ca.sock, `clew apply` and its like to api.sock, all in the
+    state directory.
+    """
+    import asyncio
+    import logging
+    import os
+    import signal
+
+    from clew.api.location import BadLocation, mesh_directory
+    from clew.ca.keys import UnusableKeys
+    from clew.server.control_plane import Settings, run_control_plane
+
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level="INFO")
+
+    async def serve(settings: Settings) -> None:
+        running = asyncio.ensure_future(run_control_plane(settings))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, running.cancel)
+        try:
+            await running
+        except asyncio.CancelledError:
+            return
+
+    try:
+        directory = state_dir or mesh_directory(mesh, os.environ)
+        asyncio.run(serve(Settings(state=directory.absolute(), configuration=configuration)))
+    except (BadLocation, UnusableKeys, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    except ExceptionGroup as group:
+        raise click.ClickException("; ".join(str(e) for e in group.exceptions)) from group

@@ -1,0 +1,70 @@
+"""What is known of each connected proxy: which versions it acknowledged, which it refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from clew.api.messages import ProxyStatus, TypeState, TypeStatus
+from clew.model.proxy import Proxy
+from clew.model.xds import CLUSTER, ENDPOINTS, LISTENER, ROUTE, Published, TypeUrl
+from clew.server.publisher import Subscriber
+from clew.xds.answers import Acked, Nacked
+
+SHORT_NAMES = {CLUSTER: "CDS", ENDPOINTS: "EDS", LISTENER: "LDS", ROUTE: "RDS"}
+
+
+@dataclass(slots=True, eq=False)
+class ConnectedProxy:
+    """One stream of a proxy. ``acked`` and ``refused`` hold versions by type and name."""
+
+    subscriber: Subscriber
+    since: str
+    acked: dict[TypeUrl, dict[str, str]] = field(default_factory=dict)
+    refused: dict[TypeUrl, dict[str, tuple[str, str]]] = field(default_factory=dict)
+
+    @property
+    def proxy(self) -> Proxy:
+        return self.subscriber.proxy
+
+    def report(self, verdict: Acked | Nacked) -> None:
+        acked = self.acked.setdefault(verdict.type_url, {})
+        refused = self.refused.setdefault(verdict.type_url, {})
+        for name, version in verdict.versions.items():
+            refused.pop(name, None)
+            if version is None:
+                acked.pop(name, None)
+            elif isinstance(verdict, Acked):
+                acked[name] = version
+            else:
+                refused[name] = (version, verdict.detail)
+
+    def status(self, published: Published) -> ProxyStatus:
+        """Compare what was acknowledged with what is published now."""
+        return ProxyStatus(
+            name=self.proxy.name,
+            namespace=self.proxy.namespace,
+            node=self.proxy.node_id,
+            address=self.proxy.ip,
+            since=self.since,
+            types={
+                short: self._type_status(type_url, published)
+                for type_url, short in SHORT_NAMES.items()
+                if type_url in self.acked
+            },
+        )
+
+    def _type_status(self, type_url: TypeUrl, published: Published) -> TypeStatus:
+        wanted = {name: r.version for name, r in published.get(type_url, {}).items()}
+        acked, refused = self.acked[type_url], self.refused.get(type_url, {})
+        guilty = {n: detail for n, (version, detail) in refused.items() if wanted.get(n) == version}
+        if guilty:
+            error = "; ".join(dict.fromkeys(guilty.values()))
+            return TypeStatus(state="nacked", error=error, resources=tuple(sorted(guilty)))
+        return TypeStatus(state=_state(wanted, acked))
+
+
+def _state(wanted: Mapping[str, str], acked: Mapping[str, str]) -> TypeState:
+    """A proxy need not subscribe to everything; what it holds must be the newest."""
+    held = {name: wanted.get(name) for name in acked}
+    return "acked" if held == acked else "pending"

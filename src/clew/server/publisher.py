@@ -1,0 +1,153 @@
+"""From a batch of changed objects to what each connected proxy is told: the live part of the core.
+
+Proxies with equal scope keys form one group: they share a scope, its compilation and the
+published resources. A change costs what its group's dirty part costs, however many proxies the
+group has. Nothing here waits or does I/O; it runs in the control plane's event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from clew.compile.memo import Memo
+from clew.compile.name_table import compile_name_table
+from clew.compile.proxy import compile_endpoints, compile_proxy, endpoints_shape
+from clew.compile.proxyless_grpc import compile_proxyless_grpc
+from clew.model.base import Resource, ResourceKey
+from clew.model.proxy import Proxy
+from clew.model.xds import ENDPOINTS, NAME_TABLE, Published, ResourcesByName, TypeUrl
+from clew.snapshot.scope import ProxyScope
+from clew.snapshot.scope_builder import affects, build_scope, scope_key
+from clew.snapshot.snapshot import Dirty, MeshSnapshot, update_snapshot
+
+Changed = Mapping[TypeUrl, AbstractSet[str]]
+# Told what is published now, and which names differ from before (None: everything).
+OnPublish = Callable[[Published, Changed | None], None]
+
+
+@dataclass(slots=True, eq=False)
+class Subscriber:
+    """One connected proxy."""
+
+    proxy: Proxy
+    on_publish: OnPublish
+
+
+@dataclass(slots=True, eq=False)
+class _Group:
+    scope: ProxyScope
+    published: Published
+    subscribers: set[Subscriber] = field(default_factory=set)
+
+
+class Publisher:
+    """Owns the snapshot and the groups; everything else it holds is immutable."""
+
+    def __init__(self, snapshot: MeshSnapshot) -> None:
+        self.snapshot = snapshot
+        self._memo = Memo()
+        self._groups: dict[Hashable, _Group] = {}
+        self._group_of: dict[Subscriber, Hashable] = {}
+
+    def connect(self, proxy: Proxy, on_publish: OnPublish) -> Subscriber:
+        """Add a proxy and publish to it at once."""
+        subscriber = Subscriber(proxy, on_publish)
+        group = self._join(subscriber)
+        on_publish(group.published, None)
+        return subscriber
+
+    def disconnect(self, subscriber: Subscriber) -> None:
+        key = self._group_of.pop(subscriber)
+        group = self._groups[key]
+        group.subscribers.discard(subscriber)
+        if not group.subscribers:
+            del self._groups[key]
+
+    def published_to(self, subscriber: Subscriber) -> Published:
+        return self._groups[self._group_of[subscriber]].published
+
+    def change(self, changes: Iterable[tuple[ResourceKey, Resource | None]]) -> None:
+        """Take a batch of changes and publish what differs to those whom it concerns."""
+        before = self.snapshot
+        self.snapshot, dirty = update_snapshot(before, changes)
+        if dirty.everything:
+            self._regroup()
+        for group in self._groups.values():
+            if affects(dirty, group.scope):
+                self._recompile(group, dirty)
+
+    def _join(self, subscriber: Subscriber) -> _Group:
+        key = scope_key(self.snapshot, subscriber.proxy)
+        group = self._groups.get(key)
+        if group is None:
+            scope = build_scope(self.snapshot, subscriber.proxy)
+            group = self._groups[key] = _Group(scope, _compile(scope, self._memo))
+        group.subscribers.add(subscriber)
+        self._group_of[subscriber] = key
+        return group
+
+    def _regroup(self) -> None:
+        """Proxies may belong together in another way now. Those that moved get what is theirs."""
+        moved = [s for s, key in self._group_of.items() if scope_key(self.snapshot, s.proxy) != key]
+        for subscriber in moved:
+            before = self.published_to(subscriber)
+            self.disconnect(subscriber)
+            group = self._join(subscriber)
+            subscriber.on_publish(group.published, difference(before, group.published))
+
+    def _recompile(self, group: _Group, dirty: Dirty) -> None:
+        before, old = group.published, group.scope
+        proxy = next(iter(group.subscribers)).proxy
+        group.scope = build_scope(self.snapshot, proxy, old)
+        if self._only_endpoints(old, group.scope, dirty):
+            endpoints = compile_endpoints(group.scope, dirty.endpoint_hosts, self._memo)
+            names = _name_table(group.scope)
+            group.published = {
+                **before,
+                ENDPOINTS: {**before[ENDPOINTS], **endpoints},
+                NAME_TABLE: names,
+            }
+        else:
+            group.published = _compile(group.scope, self._memo)
+        if changed := difference(before, group.published):
+            for subscriber in list(group.subscribers):
+                subscriber.on_publish(group.published, changed)
+
+    def _only_endpoints(self, before: ProxyScope, after: ProxyScope, dirty: Dirty) -> bool:
+        """Whether load assignments are all that the change can have touched."""
+        if dirty.everything or dirty.hosts or after.proxy.grpc:
+            return False
+        if before.inbound is not after.inbound or before.gateway is not after.gateway:
+            return False
+        shapes = [endpoints_shape(s, dirty.endpoint_hosts, self._memo) for s in (before, after)]
+        return shapes[0] == shapes[1]
+
+
+def _compile(scope: ProxyScope, memo: Memo) -> Published:
+    if scope.proxy.grpc:
+        return compile_proxyless_grpc(scope.outbound, memo)
+    return {**compile_proxy(scope, memo), NAME_TABLE: _name_table(scope)}
+
+
+def _name_table(scope: ProxyScope) -> ResourcesByName:
+    table = compile_name_table(scope.outbound)
+    return {table.name: table}
+
+
+def difference(before: Published, after: Published) -> dict[TypeUrl, frozenset[str]]:
+    """Return the names, by type, whose version differs or that only one side has."""
+    changed = {}
+    for type_url in before.keys() | after.keys():
+        old, new = before.get(type_url, {}), after.get(type_url, {})
+        if old is new:
+            continue
+        differing = {
+            name
+            for name, resource in new.items()
+            if (known := old.get(name)) is None or known.version != resource.version
+        }
+        if names := frozenset(differing | (old.keys() - new.keys())):
+            changed[type_url] = names
+    return changed
