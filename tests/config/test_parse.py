@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from clew.config.parse import parse_documents, parse_manifest
+from clew.config.parse import parse_documents, parse_manifest, parse_mesh_config
 from clew.model.destination_rule import DestinationRule
 from clew.model.peer_authentication import PeerAuthentication
 from clew.model.request_authentication import RequestAuthentication
@@ -93,3 +93,12 @@ spec: {selector: {matchLabels: {app: a}}, portLevelMtls: {8080: {mode: STRICT}}}
 def test_a_key_that_is_no_text_is_explained() -> None:
     (document,) = parse_documents("a: {{ .Values.a }}\n", "f")
     assert [(d.problem, d.place.line) for d in document.diagnostics] == [("a key must be text", 1)]
+
+
+def test_mesh_config_is_held_to_istios_rules() -> None:
+    mesh, diagnostics = parse_mesh_config("connectTimeout: 1m\ntrustDomain: a..b\n", "mesh.yaml")
+    assert mesh.connect_timeout.seconds == 60
+    assert [(d.place.field, d.place.line) for d in diagnostics] == [
+        ("connectTimeout", 1),
+        ("trustDomain", 2),
+    ]

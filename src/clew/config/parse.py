@@ -12,6 +12,7 @@ import msgspec
 from clew.config import yaml
 from clew.config.finding import FieldPath, Finding
 from clew.config.structure import check_structure, decode_custom, did_you_mean, with_camel_names
+from clew.config.validate.mesh_config import validate_mesh_config
 from clew.config.validate.resource import validate_resource
 from clew.model.base import Resource, ResourceKey
 from clew.model.config_map import ConfigMap
@@ -55,7 +56,7 @@ def parse_manifest(manifest: Mapping[str, Any], file: str = "") -> Document:
 
 
 def parse_mesh_config(text: str, file: str = "") -> tuple[MeshConfig, tuple[Diagnostic, ...]]:
-    """Read MeshConfig from YAML. With errors, the defaults are returned beside them."""
+    """Read MeshConfig from YAML. With errors in its structure, the defaults are returned."""
 
     def locate(path: FieldPath) -> tuple[int, int]:
         return yaml.locate(text, path)
@@ -66,7 +67,7 @@ def parse_mesh_config(text: str, file: str = "") -> tuple[MeshConfig, tuple[Diag
         place = Place(file, error.line, error.column)
         problem = Diagnostic(severity=Severity.ERROR, place=place, problem=error.problem)
         return MeshConfig(), (problem,)
-    mesh, findings = _convert(MeshConfig, value)
+    mesh, findings = _read_mesh_config(value)
     return mesh or MeshConfig(), tuple(_placed(f, locate, (), None, file) for f in findings)
 
 
@@ -169,8 +170,13 @@ def _check_mesh_config(resource: Resource) -> Iterator[Finding]:
     except yaml.BadYaml as error:
         yield Finding(at, f"line {error.line} of this text: {error.problem}")
         return
-    for finding in _convert(MeshConfig, value)[1]:
+    for finding in _read_mesh_config(value)[1]:
         yield dataclasses.replace(finding, path=(*at, *finding.path))
+
+
+def _read_mesh_config(value: Any) -> tuple[MeshConfig | None, list[Finding]]:
+    mesh, findings = _convert(MeshConfig, value)
+    return mesh, findings if mesh is None else list(validate_mesh_config(mesh))
 
 
 def _unknown_kind(manifest: Mapping[str, Any]) -> Finding:

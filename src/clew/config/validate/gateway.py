@@ -63,6 +63,8 @@ def _check_hosts(server: Server, path: FieldPath, *, nobody: bool) -> Iterator[F
             continue
         if problem := host_problem(host):
             yield Finding((*path, "hosts", index), problem)
+        elif host.startswith("*") and host != "*" and not host.startswith("*."):
+            yield Finding((*path, "hosts", index), f'"{host}": * must stand for a whole label')
         elif host != "*" and "." not in host:
             problem = f'"{host}" is a short name'
             yield Finding((*path, "hosts", index), problem, "a gateway needs full host names")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from clew.config.finding import FieldPath, Finding
 
 _LABEL = re.compile(r"[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?")
-_FIRST_WILDCARD = re.compile(r"\*|(\*-)?[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?|\*-[-a-zA-Z0-9]+")
+_FIRST_WILDCARD = re.compile(r"\*|(\*|\*-)?[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?")
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 

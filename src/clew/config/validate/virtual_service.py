@@ -14,13 +14,13 @@ from clew.config.validate.hosts import (
 )
 from clew.config.validate.http_actions import check_direct_response, check_redirect, check_rewrite
 from clew.config.validate.http_headers import check_headers, check_match_name, check_names
+from clew.config.validate.http_retries import check_retries
 from clew.config.validate.scalars import check_duration, check_regex
 from clew.model.virtual_service import (
     CorsPolicy,
     Destination,
     HTTPFaultInjection,
     HTTPMatchRequest,
-    HTTPRetry,
     HTTPRoute,
     HTTPRouteDestination,
     Percent,
@@ -31,11 +31,6 @@ from clew.model.virtual_service import (
 )
 
 _METHODS = frozenset("GET HEAD POST PUT PATCH DELETE CONNECT OPTIONS TRACE *".split())
-_RETRY_ON = frozenset(
-    "5xx gateway-error reset reset-before-request connect-failure retriable-4xx refused-stream "
-    "retriable-status-codes retriable-headers envoy-ratelimited http3-post-connect-failure "
-    "cancelled deadline-exceeded internal resource-exhausted unavailable".split()
-)
 
 
 def validate_virtual_service(resource: VirtualService) -> Iterator[Finding]:
@@ -90,7 +85,7 @@ def _check_http_route(route: HTTPRoute, path: FieldPath, *, delegate: bool) -> I
     yield from check_duration(route.timeout, (*path, "timeout"))
     yield from check_headers(route.headers, (*path, "headers"))
     if route.retries is not None:
-        yield from _check_retries(route.retries, (*path, "retries"))
+        yield from check_retries(route.retries, (*path, "retries"))
     if route.fault is not None:
         yield from _check_fault(route.fault, (*path, "fault"))
     if route.cors_policy is not None:
@@ -208,23 +203,6 @@ def _check_tls_route(route: TLSRoute, hosts: Sequence[str], path: FieldPath) -> 
 
 def _covers(host: str, sni: str) -> bool:
     return host == sni or (host.startswith("*") and sni.removeprefix("*").endswith(host[1:]))
-
-
-def _check_retries(retries: HTTPRetry, path: FieldPath) -> Iterator[Finding]:
-    attempts = retries.attempts or 0
-    if attempts < 0:
-        yield Finding((*path, "attempts"), "attempts cannot be negative")
-    if attempts == 0 and (retries.per_try_timeout or retries.retry_on):
-        yield Finding(path, "with attempts: 0 nothing is retried, so the rest has no effect")
-    yield from check_duration(retries.per_try_timeout, (*path, "perTryTimeout"))
-    yield from check_duration(retries.backoff, (*path, "backoff"))
-    for condition in (c.strip() for c in (retries.retry_on or "").split(",")):
-        if condition and condition not in _RETRY_ON and not _is_status(condition):
-            yield Finding((*path, "retryOn"), f'"{condition}" is not a retry condition')
-
-
-def _is_status(text: str) -> bool:
-    return text.isdigit() and 100 <= int(text) <= 599
 
 
 def _check_fault(fault: HTTPFaultInjection, path: FieldPath) -> Iterator[Finding]:

@@ -1,0 +1,32 @@
+"""Istio's rules for retries of HTTP requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from clew.config.finding import FieldPath, Finding
+from clew.config.validate.scalars import check_duration
+from clew.model.virtual_service import HTTPRetry
+
+_RETRY_ON = frozenset(
+    "5xx gateway-error reset reset-before-request connect-failure retriable-4xx refused-stream "
+    "retriable-status-codes retriable-headers envoy-ratelimited http3-post-connect-failure "
+    "cancelled deadline-exceeded internal resource-exhausted unavailable".split()
+)
+
+
+def check_retries(retries: HTTPRetry, path: FieldPath) -> Iterator[Finding]:
+    attempts = retries.attempts or 0
+    if attempts < 0:
+        yield Finding((*path, "attempts"), "attempts cannot be negative")
+    if attempts == 0 and (retries.per_try_timeout or retries.retry_on):
+        yield Finding(path, "with attempts: 0 nothing is retried, so the rest has no effect")
+    yield from check_duration(retries.per_try_timeout, (*path, "perTryTimeout"))
+    yield from check_duration(retries.backoff, (*path, "backoff"))
+    for condition in (c.strip() for c in (retries.retry_on or "").split(",")):
+        if condition and condition not in _RETRY_ON and not _is_status(condition):
+            yield Finding((*path, "retryOn"), f'"{condition}" is not a retry condition')
+
+
+def _is_status(text: str) -> bool:
+    return text.isdigit() and 100 <= int(text) <= 599
