@@ -182,7 +182,10 @@ class ProxyStatus(Message, frozen=True, kw_only=True):
 
 
 class ProxyList(Message, frozen=True, kw_only=True):
+    """``revision``: changes up to this one have been published to the proxies."""
+
     proxies: tuple[ProxyStatus, ...] = ()
+    revision: int = 0
 
 
 class ProblemList(Message, frozen=True, kw_only=True):

@@ -47,14 +47,17 @@ def build_app(
     author_of: Callable[[Request], str] = peer_author,
     problems: Callable[[], Sequence[Diagnostic]] = tuple,
     ready: Callable[[], bool] = lambda: True,
+    published: Callable[[], int] = lambda: 0,
 ) -> Starlette:
-    """Return the API over a store; ``mesh_status``, ``problems`` and ``ready`` answer at once.
+    """Return the API over a store; the callables answer at once.
+
+    ``published``: the revision up to which changes have been published.
 
     The event ``app.state.closing`` ends the watch streams.
     """
 
     async def proxies(_request: Request) -> Response:
-        return reply(ProxyList(proxies=tuple(mesh_status())))
+        return reply(ProxyList(proxies=tuple(mesh_status()), revision=published()))
 
     async def list_problems(_request: Request) -> Response:
         found: tuple[Finding, ...] = tuple(finding(problem) for problem in problems())

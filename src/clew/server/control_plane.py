@@ -45,10 +45,14 @@ class Settings:
 
 
 class Directory:
-    """Answers the ADS service, and remembers who acknowledged what."""
+    """Answers the ADS service, and remembers who acknowledged what.
 
-    def __init__(self, publisher: Publisher) -> None:
+    ``revision``: the store's, up to which changes have been published.
+    """
+
+    def __init__(self, publisher: Publisher, revision: int) -> None:
         self.publisher = publisher
+        self.revision = revision
         self._connected: set[ConnectedProxy] = set()
 
     def connect(self, proxy: Proxy, on_publish: OnPublish) -> ConnectedProxy:
@@ -95,15 +99,21 @@ async def _serve(
 ) -> None:
     revision, objects = await store.list()
     publisher = Publisher(build_snapshot(stored.resource for stored in objects))
-    directory = Directory(publisher)
+    directory = Directory(publisher, revision)
     servers = await _start_grpc(settings, directory, publisher.snapshot.mesh.trust_domain)
-    app = build_app(store, mesh_status=directory.status, now=_now, problems=problems)
+    app = build_app(
+        store,
+        mesh_status=directory.status,
+        now=_now,
+        problems=problems,
+        published=lambda: directory.revision,
+    )
     log.info("ready state=%s objects=%d revision=%d", settings.state, len(objects), revision)
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(serve_api(app, socket_path(settings.state, API_SOCKET)))
             async for changes in store.watch(revision):
-                _take(publisher, changes)
+                _take(directory, changes)
     finally:
         for server in servers:
             await server.stop(STOP_SECONDS)
@@ -113,15 +123,18 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _take(publisher: Publisher, changes: Sequence[Change]) -> None:
+def _take(directory: Directory, changes: Sequence[Change]) -> None:
     """Publish a batch. What the compiler cannot take is our mistake: it is logged, and everyone
     keeps the last good configuration.
     """
     try:
-        publisher.change((c.key, c.stored.resource if c.stored else None) for c in changes)
+        directory.publisher.change(
+            (c.key, c.stored.resource if c.stored else None) for c in changes
+        )
     except Exception:
         names = ", ".join(str(change.key) for change in changes)
         log.exception("not published, proxies keep what they have changes=%s", names)
+    directory.revision = changes[-1].revision
 
 
 async def _start_grpc(
