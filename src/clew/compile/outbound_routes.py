@@ -79,7 +79,7 @@ def compile_port_routes(
             taken |= plan.claims
         elif free := _free(plan, taken, known):
             named[plan.name] = plan.with_domains(free)
-            taken.update(domain.lower() for domain in free)
+            taken.update(free)
         else:
             continue
         kept.append(plan)
@@ -128,7 +128,7 @@ def _free(plan: HostPlan, taken: set[str], known: frozenset[str]) -> list[str]:
     return [
         domain
         for domain in plan.domains
-        if domain.lower() not in taken and not (domain in plan.short and domain in known)
+        if domain not in taken and not (domain in plan.short and domain in known)
     ]
 
 

@@ -181,9 +181,11 @@ def _plan(
     any_port: bool,
     routes: Routes,
 ) -> HostPlan:
-    wanted = tuple(_with_port(domains, port) if any_port else domains)
-    name = names.virtual_host(host, port)
-    claims = frozenset(domain.lower() for domain in wanted)
+    # Envoy compares hosts in lower case, and refuses two domains that differ only in it.
+    lower = [domain.lower() for domain in domains]
+    wanted = tuple(_with_port(lower, port) if any_port else lower)
+    name = names.virtual_host(host.lower(), port)
+    claims = frozenset(wanted)
     return HostPlan(name, wanted, claims, short, routes, _joined(name, wanted, routes))
 
 

@@ -1,0 +1,188 @@
+"""Istio's own routing tables. The numbers are a ratchet: raise them, never lower."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from clew._pb.envoy.config.route.v3.route_pb2 import RouteConfiguration
+from clew.compile.check import route_clusters
+from clew.compile.domains import service_domains
+from clew.compile.memo import Memo
+from clew.compile.outbound_plan import compile_outbound
+from clew.compile.outbound_routes import compile_port_routes
+from clew.config.parse import parse_documents, parse_manifest
+from clew.model.base import Resource, ResourceKey
+from clew.model.mesh_config import (
+    MeshConfig,
+    OutboundTrafficPolicy,
+    OutboundTrafficPolicyMode,
+)
+from clew.model.proxy import Proxy, ProxyType
+from clew.model.service import Resolution, Service, ServicePort
+from clew.snapshot.protocols import parse_protocol
+from clew.snapshot.scope import OutboundScope
+from clew.snapshot.scope_builder import build_scope
+from clew.snapshot.snapshot import build_snapshot
+from tests.corpora.corpus import cases
+
+RESOLUTIONS = {
+    "Passthrough": Resolution.PASSTHROUGH,
+    "DNSLB": Resolution.DNS,
+    1: Resolution.DNS,
+}
+
+
+def service(declared: dict[str, Any]) -> Service:
+    ports = (
+        ServicePort(
+            name=port["name"], number=port["port"], protocol=parse_protocol(port["protocol"])
+        )
+        for port in declared.get("ports") or ()
+    )
+    address = declared.get("address") or ""
+    namespace = declared.get("namespace") or ""
+    return Service(
+        hostname=declared["hostname"],
+        namespace=namespace,
+        name=declared["hostname"],
+        ports=tuple(ports),
+        addresses=(address,) if address not in ("", "0.0.0.0") else (),
+        resolution=RESOLUTIONS.get(declared.get("resolution"), Resolution.EDS),
+        kubernetes=True,
+        export_to=frozenset(
+            namespace if each == "." else each for each in declared.get("exportTo") or ["*"]
+        ),
+        source=ResourceKey("", "Service", namespace, declared["hostname"]),
+    )
+
+
+def outbound_scope(
+    namespace: str,
+    dns_domain: str,
+    resources: Iterable[Resource],
+    services: tuple[Service, ...] | None = None,
+    *,
+    registry_only: bool = False,
+) -> OutboundScope:
+    mode = OutboundTrafficPolicyMode.REGISTRY_ONLY if registry_only else None
+    mesh = MeshConfig(outbound_traffic_policy=OutboundTrafficPolicy(mode=mode))
+    snapshot = build_snapshot(resources, mesh)
+    if services is not None:
+        snapshot = replace(snapshot, services=services)
+    proxy = Proxy(
+        type=ProxyType.SIDECAR,
+        name="app",
+        namespace=namespace,
+        ip="1.1.1.1",
+        dns_domain=dns_domain,
+    )
+    return build_scope(snapshot, proxy).outbound
+
+
+def routes_named(name: str, scope: OutboundScope) -> RouteConfiguration:
+    """What the proxy would get; for a port without listeners, what it would get if it had one."""
+    memo = Memo()
+    for resource in compile_outbound(scope, memo)[1]:
+        if resource.name == name:
+            return RouteConfiguration.FromString(resource.body)
+    fallback = compile_port_routes(name, int(name), scope.egress[-1], scope, memo)
+    return RouteConfiguration.FromString(fallback.body)
+
+
+def domains_by_host(routes: RouteConfiguration) -> dict[str, list[str]]:
+    return {host.name: sorted(host.domains) for host in routes.virtual_hosts}
+
+
+def rds_domains(case: dict[str, Any]) -> bool:
+    scope = outbound_scope(
+        case["proxy"]["namespace"],
+        case["proxy"]["dns_domain"],
+        [r for each in case["config"] if (r := parse_manifest(each).resource)],
+        tuple(service(each) for each in case["services"]),
+        registry_only=case["registry_only"],
+    )
+    routes = routes_named(case["route_name"], scope)
+    wanted = {name: sorted(found) for name, found in case["expected_vhosts"].items()}
+    count = sum(len(host.routes) for host in routes.virtual_hosts)
+    return domains_by_host(routes) == wanted and count == case["expected_route_count"]
+
+
+def sidecar_virtual_hosts(case: dict[str, Any]) -> bool:
+    namespace = case["proxy"]["ConfigNamespace"]
+    resources = [d.resource for d in parse_documents(case["config"]) if d.resource]
+    scope = outbound_scope(namespace, f"{namespace}.svc.cluster.local", resources)
+    routes = routes_named(case["route_config"], scope)
+    found = {
+        domain: sorted(route_clusters(RouteConfiguration(virtual_hosts=[host])))
+        for host in routes.virtual_hosts
+        for domain in host.domains
+    }
+    wanted = case["expected_virtual_hosts"] or {}
+    return all(found.get(domain) == clusters for domain, clusters in wanted.items())
+
+
+def domain_rules(case: dict[str, Any]) -> bool:
+    rule = case["case"]
+    if "expectedHosts" in rule:
+        return duplicate_domains(rule)
+    aliases = ["alias.local.campus.net"] if rule["name"] == "alias" else []
+    domains, _ = service_domains(service(rule["service"]), rule["node"]["DNSDomain"], aliases)
+    return sorted(domains) == sorted(rule["want"])
+
+
+def duplicate_domains(rule: dict[str, Any]) -> bool:
+    services = tuple(
+        service(
+            {
+                "hostname": each["Hostname"],
+                "namespace": each["Attributes"]["Namespace"],
+                "resolution": each["Resolution"],
+                "ports": [
+                    {"name": p["Name"], "port": p["Port"], "protocol": p["Protocol"]}
+                    for p in each["Ports"]
+                ],
+            }
+        )
+        for each in rule["services"]
+    )
+    manifests = [
+        {
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "VirtualService",
+            "metadata": {"name": each["Meta"]["Name"], "namespace": "default"},
+            "spec": each["Spec"],
+        }
+        for each in rule["config"] or ()
+    ]
+    resources = [r for each in manifests if (r := parse_manifest(each).resource)]
+    scope = outbound_scope("default", "default.svc.cluster.local", resources, services)
+    wanted = {name: sorted(found) for name, found in rule["expectedHosts"].items()}
+    return domains_by_host(routes_named("80", scope)) == wanted
+
+
+def right(name: str, verdict: Callable[[dict[str, Any]], bool], **fields: str) -> int:
+    """How many cases come out as in Istio; prints the others."""
+    count = 0
+    for case in cases(name):
+        if any(case.get(field) != value for field, value in fields.items()):
+            continue
+        if verdict(case):
+            count += 1
+        else:
+            print(f"{name}: {case['id']} {case.get('name')}")
+    return count
+
+
+def test_routes_and_domains_of_a_port() -> None:
+    assert right("routing-rds-domains", rds_domains) >= 13
+
+
+def test_the_most_specific_virtual_service_decides() -> None:
+    found = right("routing-sidecar-vhosts", sidecar_virtual_hosts, variant="virtualservice")
+    assert found >= 15
+
+
+def test_names_by_which_a_service_may_be_called() -> None:
+    assert right("routing-vhost-domain-rules", domain_rules) >= 12
