@@ -11,7 +11,7 @@ from clew.compile.check import route_clusters
 from clew.compile.domains import service_domains
 from clew.compile.memo import Memo
 from clew.compile.outbound_plan import compile_outbound
-from clew.compile.outbound_routes import compile_port_routes
+from clew.compile.outbound_routes import compile_port_routes, view_of
 from clew.config.parse import parse_documents, parse_manifest
 from clew.model.base import Resource, ResourceKey
 from clew.model.mesh_config import (
@@ -87,7 +87,7 @@ def routes_named(name: str, scope: OutboundScope) -> RouteConfiguration:
     for resource in compile_outbound(scope, memo)[1]:
         if resource.name == name:
             return RouteConfiguration.FromString(resource.body)
-    fallback = compile_port_routes(name, int(name), scope.egress[-1], scope, memo)
+    fallback = compile_port_routes(name, int(name), view_of(scope.egress[-1], scope, memo))
     return RouteConfiguration.FromString(fallback.body)
 
 

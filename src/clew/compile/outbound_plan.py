@@ -16,6 +16,7 @@ from clew.compile.outbound_routes import (
     compile_port_routes,
     compile_service_routes,
     services_by_hostname,
+    view_of,
 )
 from clew.compile.tcp_routes import Chain, chains_for
 from clew.model.proxy import Interception
@@ -114,12 +115,11 @@ def _routes(slots: _Slots, scope: OutboundScope, memo: Memo) -> Iterator[EnvoyRe
         if not slot.http or slot.http in done:
             continue
         done.add(slot.http)
+        view = view_of(slot.egress, scope, memo)
         if slot.routed is None:
-            yield compile_port_routes(slot.http, slot.routes_port, slot.egress, scope, memo)
+            yield compile_port_routes(slot.http, slot.routes_port, view)
         else:
-            yield compile_service_routes(
-                slot.http, slot.routes_port, slot.routed, slot.egress, scope, memo
-            )
+            yield compile_service_routes(slot.http, slot.routes_port, slot.routed, view)
 
 
 def _declared_port(

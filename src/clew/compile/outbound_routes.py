@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from clew._pb.envoy.config.route.v3.route_pb2 import RouteConfiguration
 from clew.compile.memo import Memo
-from clew.compile.resources import encode, resource_of
+from clew.compile.resources import NOTHING, encode, resource_of
 from clew.compile.virtual_hosts import (
     HostPlan,
     Routes,
     catch_all,
     destination_hosts,
     host_plan,
+    plain_plan,
     rule_routes,
     service_plan,
-    service_routes,
 )
 from clew.model.service import Protocol, Resolution, Service
 from clew.model.virtual_service import VirtualService
@@ -57,47 +57,57 @@ class Rulebook:
                 yield rules
 
 
-def compile_port_routes(
-    name: str, port: int, egress: EgressListener, scope: OutboundScope, memo: Memo
-) -> EnvoyResource:
+@dataclass(frozen=True, slots=True)
+class View:
+    """What one listener sees, indexed."""
+
+    scope: OutboundScope
+    registry: Registry
+    rulebook: Rulebook
+    services: Mapping[str, Service]
+    memo: Memo
+
+
+def view_of(egress: EgressListener, scope: OutboundScope, memo: Memo) -> View:
+    return View(
+        scope,
+        memo.call(_registry, egress.services),
+        memo.call(_rulebook, egress.virtual_services),
+        memo.call(services_by_hostname, scope.services),
+        memo,
+    )
+
+
+def compile_port_routes(name: str, port: int, view: View) -> EnvoyResource:
     """The routes of a listener for all HTTP services on a port; port 0 is for all ports.
 
     A domain belongs to the first virtual host that claims it.
     Source: istio ``BuildSidecarOutboundVirtualHosts``.
     """
-    plans = list(_plans(port, egress, scope, memo))
-    registry = memo.call(_registry, egress.services)
-    known = _known_hosts(port, registry)
+    known = _known_hosts(port, view.registry)
     taken: set[str] = set()
-    named: dict[str, bytes] = {}
+    bodies: dict[str, bytes] = {}
     kept: list[HostPlan] = []
-    for plan in plans:
-        if plan.name in named:
+    for plan in _plans(port, view):
+        if plan.name in bodies:
             continue
         if taken.isdisjoint(plan.claims) and known.isdisjoint(plan.short):
-            named[plan.name] = plan.body
+            bodies[plan.name] = plan.body
             taken |= plan.claims
         elif free := _free(plan, taken, known):
-            named[plan.name] = plan.with_domains(free)
+            bodies[plan.name] = plan.with_domains(free)
             taken.update(free)
         else:
             continue
         kept.append(plan)
-    last = memo.call(catch_all, scope.registry_only, scope.mesh)
-    bodies = [named[name] for name in sorted(named)]
-    return _configuration(name, [*bodies, last.body], [*kept, last], match_port=port == 0)
+    last = view.memo.call(catch_all, view.scope.registry_only, view.scope.mesh)
+    in_order = [bodies[host] for host in sorted(bodies)]
+    return _configuration(name, [*in_order, last.body], [*kept, last], match_port=port == 0)
 
 
-def compile_service_routes(
-    name: str,
-    port: int,
-    service: Service,
-    egress: EgressListener,
-    scope: OutboundScope,
-    memo: Memo,
-) -> EnvoyResource:
+def compile_service_routes(name: str, port: int, service: Service, view: View) -> EnvoyResource:
     """The routes of a listener that only one service has: all requests are for it."""
-    plan = _service_plan(service, port, egress, scope, memo)
+    plan = _owned_plan(service, port, view, any_port=False)[1]
     return _configuration(name, [plan.with_domains(["*"])], [plan], match_port=False)
 
 
@@ -106,7 +116,7 @@ def service_route_configuration(
 ) -> RouteConfiguration:
     """The same as a message, under the first listener that sees the service."""
     egress = next((e for e in scope.egress if service in e.services), EgressListener())
-    compiled = compile_service_routes(name, port, service, egress, scope, memo)
+    compiled = compile_service_routes(name, port, service, view_of(egress, scope, memo))
     return RouteConfiguration.FromString(compiled.body)
 
 
@@ -132,106 +142,78 @@ def _free(plan: HostPlan, taken: set[str], known: frozenset[str]) -> list[str]:
     ]
 
 
-def _plans(
-    port: int, egress: EgressListener, scope: OutboundScope, memo: Memo
-) -> Iterator[HostPlan]:
+def _plans(port: int, view: View) -> Iterator[HostPlan]:
     if port:
-        yield from _port_plans(port, egress, scope, memo, any_port=False)
+        yield from _port_plans(port, view, any_port=False)
         return
-    registry = memo.call(_registry, egress.services)
-    for each in sorted({*registry.by_port, _PORT_OF_UNKNOWN_HOSTS}):
-        yield from _port_plans(each, egress, scope, memo, any_port=True)
+    for each in sorted({*view.registry.by_port, _PORT_OF_UNKNOWN_HOSTS}):
+        yield from _port_plans(each, view, any_port=True)
 
 
-def _port_plans(
-    port: int, egress: EgressListener, scope: OutboundScope, memo: Memo, *, any_port: bool
-) -> Iterator[HostPlan]:
+def _port_plans(port: int, view: View, *, any_port: bool) -> Iterator[HostPlan]:
     """Virtual hosts in the order of their claims: VirtualServices', then the other services'."""
-    registry = memo.call(_registry, egress.services)
-    rulebook = memo.call(_rulebook, egress.virtual_services)
-    services = registry.by_port.get(port, ())
     owned: dict[int, list[HostPlan]] = {}
     rest: list[HostPlan] = []
-    for service in services:
-        owner, plan = _owned_plan(service, port, egress, scope, memo, any_port=any_port)
+    for service in view.registry.by_port.get(port, ()):
+        owner, plan = _owned_plan(service, port, view, any_port=any_port)
         (rest if owner is None else owned.setdefault(id(owner), [])).append(plan)
-    for rules in rulebook.ordered:
-        yield from _rule_hosts(rules, port, registry, scope, memo, any_port=any_port)
+    for rules in view.rulebook.ordered:
+        yield from _rule_hosts(rules, port, view, any_port=any_port)
         yield from owned.get(id(rules), ())
     yield from rest
 
 
 def _rule_hosts(
-    rules: VirtualService,
-    port: int,
-    registry: Registry,
-    scope: OutboundScope,
-    memo: Memo,
-    *,
-    any_port: bool,
+    rules: VirtualService, port: int, view: View, *, any_port: bool
 ) -> Iterator[HostPlan]:
     """Virtual hosts of the rule's hosts that are no services on this port."""
-    known = registry.hosts_by_port.get(port, frozenset())
+    known = view.registry.hosts_by_port.get(port, frozenset())
     strangers = [host for host in rules.spec.hosts if not _among(host, known)]
     if not strangers:
         return
     serves = any(
-        host == service.hostname or (is_wildcard(host) and covers(host, service.hostname))
+        covers(host, service.hostname)
         for host in rules.spec.hosts
-        for service in registry.by_port.get(port, ())
+        for service in view.registry.by_port.get(port, ())
     )
     if not serves and port != _PORT_OF_UNKNOWN_HOSTS:
         return
-    routes = _rule_routes(rules, port, scope, memo)
+    routes = _rule_routes(rules, port, view)
     if routes.body:
         for host in strangers:
-            yield memo.call(host_plan, host, port, any_port, routes)
+            yield view.memo.call(host_plan, host, port, any_port, routes)
 
 
-def _among(host: str, known: Iterable[str]) -> bool:
+def _among(host: str, known: frozenset[str]) -> bool:
     if not is_wildcard(host):
-        return host in frozenset(known)
+        return host in known
     return any(covers(host, name) for name in known)
 
 
-def _service_plan(
-    service: Service, port: int, egress: EgressListener, scope: OutboundScope, memo: Memo
-) -> HostPlan:
-    return _owned_plan(service, port, egress, scope, memo, any_port=False)[1]
-
-
 def _owned_plan(
-    service: Service,
-    port: int,
-    egress: EgressListener,
-    scope: OutboundScope,
-    memo: Memo,
-    *,
-    any_port: bool,
+    service: Service, port: int, view: View, *, any_port: bool
 ) -> tuple[VirtualService | None, HostPlan]:
     """The virtual host of a service, and the VirtualService that decides what it does, if any."""
-    registry = memo.call(_registry, egress.services)
-    rulebook = memo.call(_rulebook, egress.virtual_services)
-    owner, routes = None, None
-    for rules in rulebook.for_host(service.hostname):
-        found = _rule_routes(rules, port, scope, memo)
+    scope, memo, hostname = view.scope, view.memo, service.hostname
+    aliases = view.registry.aliases.get(hostname, NOTHING)
+    for rules in view.rulebook.for_host(hostname):
+        routes = _rule_routes(rules, port, view)
         # Rules may all be for other ports, clients or gateways.
-        if found.body:
-            owner, routes = rules, found
-            break
-    if routes is None:
-        rule = scope.destination_rules.get(service.hostname)
-        routes = memo.call(service_routes, service, port, rule, scope.mesh)
-    aliases = registry.aliases.get(service.hostname, frozenset())
-    plan = memo.call(service_plan, service, port, scope.dns_domain, aliases, any_port, routes)
-    return owner, plan
+        if routes.body:
+            return rules, memo.call(
+                service_plan, service, port, scope.dns_domain, aliases, any_port, routes
+            )
+    rule = scope.destination_rules.get(hostname)
+    return None, memo.call(
+        plain_plan, service, port, rule, scope.dns_domain, aliases, any_port, scope.mesh
+    )
 
 
-def _rule_routes(rules: VirtualService, port: int, scope: OutboundScope, memo: Memo) -> Routes:
-    services = memo.call(services_by_hostname, scope.services)
+def _rule_routes(rules: VirtualService, port: int, view: View) -> Routes:
+    scope, memo = view.scope, view.memo
     dependencies: list[object] = []
     for host in memo.call(destination_hosts, rules):
-        dependencies += (services.get(host), scope.destination_rules.get(host))
+        dependencies += (view.services.get(host), scope.destination_rules.get(host))
     labels = scope.labels if memo.call(_asks_for_labels, rules) else ()
     return memo.call(rule_routes, rules, port, scope.namespace, labels, scope.mesh, *dependencies)
 

@@ -2,74 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 
-from clew._pb.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from clew.compile.check import listener_clusters, route_clusters
-from clew.compile.clusters import (
-    CAPTURED,
-    ROUTER,
-    UNCAPTURED,
-    Site,
-    Upstream,
-    black_hole_cluster,
-    cluster_names,
-    compile_clusters,
-    discovery,
-    passthrough_cluster,
-)
-from clew.compile.endpoint_facts import (
-    Coverage,
-    EndpointFacts,
-    endpoint_facts,
-    endpoints_of_port,
-)
-from clew.compile.endpoints import built_in_assignment, compile_assignment
+from clew.compile.clusters import black_hole_cluster, passthrough_cluster
 from clew.compile.gateway_listeners import compile_gateway_listeners
 from clew.compile.gateway_routes import compile_gateway_routes
 from clew.compile.inbound_clusters import compile_inbound_clusters
 from clew.compile.inbound_listeners import compile_inbound_listeners
-from clew.compile.locality import Client
 from clew.compile.memo import Memo
 from clew.compile.outbound_plan import compile_outbound
 from clew.compile.outbound_routes import services_by_hostname
 from clew.compile.resources import resource
-from clew.model.destination_rule import DestinationRule
+from clew.compile.upstreams import compile_upstreams, endpoints_shape, site_of
 from clew.model.mesh_config import MeshConfig
-from clew.model.proxy import Interception
-from clew.model.service import (
-    Endpoint,
-    Locality,
-    Protocol,
-    Resolution,
-    Service,
-    ServicePort,
-)
+from clew.model.service import Service
 from clew.model.xds import CLUSTER, ENDPOINTS, LISTENER, ROUTE, EnvoyResource, Published
-from clew.snapshot.scope import GatewayScope, InboundScope, MutualTls, OutboundScope, ProxyScope
-
-_BY_DNS = (Resolution.DNS, Resolution.DNS_ROUND_ROBIN)
+from clew.snapshot.scope import GatewayScope, InboundScope, ProxyScope
 
 
 def compile_proxy(scope: ProxyScope, memo: Memo) -> Published:
     """All resources of a proxy, by type. Equal scopes get equal bytes, whatever ``memo`` holds."""
-    clusters, endpoints = _upstreams(scope, memo)
-    listeners: list[EnvoyResource] = []
-    routes: list[EnvoyResource] = []
+    clusters: list[EnvoyResource] = []
+    endpoints: list[EnvoyResource] = []
+    outbound, site = scope.outbound, site_of(scope)
+    for upstreams in compile_upstreams(outbound.services, outbound, site, memo):
+        clusters += upstreams.clusters
+        endpoints += upstreams.endpoints
+    clusters.append(memo.call(black_hole_cluster, outbound.mesh))
     if scope.gateway is not None:
-        for_gateway = memo.call(
-            _gateway, scope.gateway, scope.outbound.services, scope.outbound.labels
-        )
-        listeners += for_gateway[0]
-        routes += for_gateway[1]
+        listeners, routes = memo.call(_gateway, scope.gateway, outbound.services, outbound.labels)
     else:
-        outbound = compile_outbound(scope.outbound, memo)
-        listeners += outbound[0]
-        routes += outbound[1]
+        clusters.append(memo.call(_passthrough, outbound.mesh, site.original_destination))
+        listeners, routes = compile_outbound(outbound, memo)
     if scope.inbound is not None:
         for_inbound = memo.call(_inbound, scope.inbound)
-        listeners += for_inbound[0]
+        listeners = [*listeners, *for_inbound[0]]
         clusters += for_inbound[1]
     return {
         CLUSTER: _named(clusters),
@@ -82,179 +50,38 @@ def compile_proxy(scope: ProxyScope, memo: Memo) -> Published:
 def compile_endpoints(
     scope: ProxyScope, hosts: frozenset[str], memo: Memo
 ) -> Mapping[str, EnvoyResource]:
-    """The load assignments of these hosts only.
+    """The load assignments of these hosts, which replace those of the last compilation.
 
-    For changes that touch nothing but endpoints, as long as ``endpoints_shape`` stays the same.
+    Enough for a change that touches nothing but endpoints, if ``only_endpoints_differ``.
     """
-    site = _site(scope)
-    compiled = [
-        assignment
-        for each in _ports(scope.outbound, site)
-        if each.service.hostname in hosts and each.how is Resolution.EDS
-        for assignment in _assignments(each, scope.outbound, memo)
-    ]
-    return _named(compiled)
-
-
-def endpoints_shape(scope: ProxyScope, hosts: frozenset[str], memo: Memo) -> object:
-    """What clusters and listeners depend on of the endpoints of ``hosts``: equal if unaffected."""
     outbound = scope.outbound
-    shapes: list[object] = []
-    for each in _ports(outbound, _site(scope)):
-        if each.service.hostname not in hosts:
-            continue
-        members = outbound.endpoints.get(each.service.key, ())
-        if each.how is Resolution.EDS:
-            own = memo.call(endpoints_of_port, members, each.port.name)
-            facts = memo.call(endpoint_facts, own, outbound.trust_domain)
-            shapes.append((each.service.key, each.port.number, facts))
-        else:
-            shapes.append((each.service.key, each.port.number, members))
-    return shapes
+    services = [service for service in outbound.services if service.hostname in hosts]
+    found = compile_upstreams(services, outbound, site_of(scope), memo)
+    return _named(assignment for upstreams in found for assignment in upstreams.endpoints)
 
 
-@dataclass(frozen=True, slots=True)
-class _Port:
-    """One service port of the outbound side, and how its endpoints are found."""
+def only_endpoints_differ(
+    before: ProxyScope, after: ProxyScope, hosts: frozenset[str], memo: Memo
+) -> bool:
+    """Whether a change of the endpoints of ``hosts`` leaves clusters and listeners as they are.
 
-    service: Service
-    port: ServicePort
-    rule: DestinationRule | None
-    how: Resolution
-
-
-def _site(scope: ProxyScope) -> Site:
-    if scope.gateway is not None:
-        return ROUTER
-    uncaptured = scope.outbound.interception is Interception.NONE
-    return UNCAPTURED if uncaptured else CAPTURED
-
-
-def _client(each: _Port, outbound: OutboundScope, memo: Memo) -> Client:
-    """Where the proxy is; one value for equal places, so that results for it are found again.
-
-    Its labels are left out unless the port compares them with those of endpoints.
+    It does not where they bring a new identity, come without a proxy, or have listeners of their
+    own.
     """
-    compares = memo.call(_compares_labels, each.service, each.rule, outbound.mesh)
-    labels = frozenset(outbound.labels if compares else ())
-    return memo.call(_client_at, outbound.network, labels, *outbound.locality)
-
-
-def _client_at(
-    network: str, labels: frozenset[tuple[str, str]], region: str, zone: str, subzone: str
-) -> Client:
-    return Client(Locality(region, zone, subzone), network, tuple(sorted(labels)))
-
-
-def _compares_labels(service: Service, rule: DestinationRule | None, mesh: MeshConfig) -> bool:
-    if service.traffic_distribution:
-        return True
-    policies = [rule.spec.traffic_policy] if rule is not None else []
-    policies += [subset.traffic_policy for subset in rule.spec.subsets] if rule is not None else []
-    declared = [policy for policy in policies if policy is not None]
-    balancers = [policy.load_balancer for policy in declared]
-    balancers += [level.load_balancer for p in declared for level in p.port_level_settings]
-    settings = [b.locality_lb_setting for b in balancers if b is not None]
-    return any(s is not None and s.failover_priority for s in (*settings, mesh.locality_lb_setting))
-
-
-def _ports(outbound: OutboundScope, site: Site) -> Iterator[_Port]:
-    rules = outbound.destination_rules
-    for service in outbound.services:
-        if service.resolution is Resolution.ALIAS:
-            continue
-        rule = rules.get(service.hostname)
-        for port in service.ports:
-            if port.protocol is not Protocol.UDP:
-                yield _Port(service, port, rule, discovery(service, rule, port.number, site))
-
-
-def _upstreams(scope: ProxyScope, memo: Memo) -> tuple[list[EnvoyResource], list[EnvoyResource]]:
-    """Outbound clusters, and the load assignments of those that get them from the control plane."""
-    outbound, site, mesh = scope.outbound, _site(scope), scope.outbound.mesh
-    clusters: list[EnvoyResource] = []
-    endpoints: list[EnvoyResource] = []
-    for each in _ports(outbound, site):
-        clusters += _clusters(each, outbound, site, memo)
-        if each.how is Resolution.EDS:
-            endpoints += _assignments(each, outbound, memo)
-    clusters.append(memo.call(black_hole_cluster, mesh))
-    if scope.gateway is None:
-        clusters.append(memo.call(_passthrough, mesh, site.original_destination))
-    return clusters, endpoints
+    shapes = [
+        endpoints_shape(
+            [service for service in scope.outbound.services if service.hostname in hosts],
+            scope.outbound,
+            site_of(scope),
+            memo,
+        )
+        for scope in (before, after)
+    ]
+    return shapes[0] == shapes[1]
 
 
 def _passthrough(mesh: MeshConfig, original_destination: bool) -> EnvoyResource:
     return passthrough_cluster(mesh, original_destination=original_destination)
-
-
-def _clusters(
-    each: _Port, outbound: OutboundScope, site: Site, memo: Memo
-) -> tuple[EnvoyResource, ...]:
-    members = outbound.endpoints.get(each.service.key, ())
-    own = memo.call(endpoints_of_port, members, each.port.name)
-    facts = memo.call(endpoint_facts, own, outbound.trust_domain)
-    mode = outbound.mutual_tls.get((each.service.hostname, each.port.number))
-    upstream = memo.call(_upstream, each.service, each.port, mode, *_spread(facts))
-    assignments: tuple[ClusterLoadAssignment, ...] = ()
-    if each.how in _BY_DNS:
-        client = _client(each, outbound, memo)
-        assignments = memo.call(
-            _built_in, each.service, each.port, each.rule, own, client, outbound.mesh
-        )
-    return memo.call(compile_clusters, upstream, each.rule, assignments, site, outbound.mesh)
-
-
-def _spread(facts: EndpointFacts) -> tuple[Coverage, frozenset[str]]:
-    return facts.coverage, facts.identities
-
-
-def _upstream(
-    service: Service,
-    port: ServicePort,
-    mode: MutualTls | None,
-    coverage: Coverage,
-    identities: frozenset[str],
-) -> Upstream:
-    return Upstream(service=service, port=port, mode=mode, coverage=coverage, identities=identities)
-
-
-def _built_in(
-    service: Service,
-    port: ServicePort,
-    rule: DestinationRule | None,
-    endpoints: tuple[Endpoint, ...],
-    client: Client,
-    mesh: MeshConfig,
-) -> tuple[ClusterLoadAssignment, ...]:
-    return tuple(
-        built_in_assignment(service, port, rule, subset, endpoints, client, mesh)
-        for _, subset in cluster_names(service, port, rule)
-    )
-
-
-def _assignments(each: _Port, outbound: OutboundScope, memo: Memo) -> tuple[EnvoyResource, ...]:
-    members = outbound.endpoints.get(each.service.key, ())
-    own = memo.call(endpoints_of_port, members, each.port.name)
-    client = _client(each, outbound, memo)
-    return memo.call(
-        _compiled_assignments, memo, each.service, each.port, each.rule, own, client, outbound.mesh
-    )
-
-
-def _compiled_assignments(
-    memo: Memo,
-    service: Service,
-    port: ServicePort,
-    rule: DestinationRule | None,
-    endpoints: tuple[Endpoint, ...],
-    client: Client,
-    mesh: MeshConfig,
-) -> tuple[EnvoyResource, ...]:
-    return tuple(
-        compile_assignment(memo, service, port, rule, subset, endpoints, client, mesh)
-        for _, subset in cluster_names(service, port, rule)
-    )
 
 
 def _inbound(scope: InboundScope) -> tuple[list[EnvoyResource], list[EnvoyResource]]:

@@ -79,6 +79,20 @@ def service_plan(
     return _plan(service.hostname, port, domains, short, any_port, routes)
 
 
+def plain_plan(
+    service: Service,
+    port: int,
+    rule: DestinationRule | None,
+    dns_domain: str,
+    aliases: frozenset[str],
+    any_port: bool,
+    mesh: MeshConfig,
+) -> HostPlan:
+    """The same for a service that no VirtualService speaks of."""
+    routes = service_routes(service, port, rule, mesh)
+    return service_plan(service, port, dns_domain, aliases, any_port, routes)
+
+
 def host_plan(host: str, port: int, any_port: bool, routes: Routes) -> HostPlan:
     """The virtual host of a host that only VirtualServices know."""
     return _plan(host, port, [bracketed(host)], NOTHING, any_port, routes)

@@ -1,0 +1,177 @@
+"""A service as an upstream: the clusters of its ports and subsets, and their endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from clew.compile.clusters import (
+    CAPTURED,
+    ROUTER,
+    UNCAPTURED,
+    Site,
+    Upstream,
+    cluster_names,
+    compile_clusters,
+    discovery,
+)
+from clew.compile.endpoint_facts import (
+    Coverage,
+    EndpointFacts,
+    endpoint_facts,
+    endpoints_of_port,
+)
+from clew.compile.endpoints import built_in_assignment, compile_assignment
+from clew.compile.locality import Client
+from clew.compile.memo import Memo
+from clew.model.destination_rule import DestinationRule, LoadBalancerSettings
+from clew.model.mesh_config import MeshConfig
+from clew.model.proxy import Interception
+from clew.model.service import Endpoint, Locality, Protocol, Resolution, Service, ServicePort
+from clew.model.xds import EnvoyResource
+from clew.snapshot.scope import MutualTls, OutboundScope, ProxyScope
+
+_BY_DNS = (Resolution.DNS, Resolution.DNS_ROUND_ROBIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Upstreams:
+    """``endpoints`` are the load assignments of those ``clusters`` that ask for them."""
+
+    clusters: tuple[EnvoyResource, ...]
+    endpoints: tuple[EnvoyResource, ...]
+
+
+def site_of(scope: ProxyScope) -> Site:
+    """Where a proxy stands: in the way of captured traffic, or called by its own address."""
+    if scope.gateway is not None:
+        return ROUTER
+    uncaptured = scope.outbound.interception is Interception.NONE
+    return UNCAPTURED if uncaptured else CAPTURED
+
+
+def compile_upstreams(
+    services: Iterable[Service], outbound: OutboundScope, site: Site, memo: Memo
+) -> Iterator[Upstreams]:
+    """The clusters and endpoints of ``services``, compiled again only where something changed."""
+    mesh, trust_domain = outbound.mesh, outbound.trust_domain
+    region, zone, subzone = outbound.locality
+    compares_all = _compares_labels(mesh, None)
+    for service in services:
+        if service.resolution is Resolution.ALIAS:
+            continue
+        host = service.hostname
+        rule = outbound.destination_rules.get(host)
+        compares = (
+            compares_all
+            or service.traffic_distribution != ""
+            or (rule is not None and memo.call(_compares_labels, mesh, rule))
+        )
+        yield memo.call(
+            _compiled,
+            memo,
+            service,
+            rule,
+            outbound.endpoints.get(service.key, ()),
+            # By value, since scopes that agree on these share the result.
+            frozenset((p.number, outbound.mutual_tls.get((host, p.number))) for p in service.ports),
+            frozenset(outbound.labels) if compares else frozenset(),
+            outbound.network,
+            region,
+            zone,
+            subzone,
+            trust_domain,
+            site,
+            mesh,
+        )
+
+
+def endpoints_shape(
+    services: Iterable[Service], outbound: OutboundScope, site: Site, memo: Memo
+) -> Mapping[tuple[str, int], EndpointFacts | tuple[Endpoint, ...]]:
+    """What anything but the load assignments depends on of the endpoints of ``services``.
+
+    While it stays the same, a change of endpoints is a matter of load assignments alone.
+    """
+    shape: dict[tuple[str, int], EndpointFacts | tuple[Endpoint, ...]] = {}
+    for service in services:
+        rule = outbound.destination_rules.get(service.hostname)
+        members = outbound.endpoints.get(service.key, ())
+        for port in _ports(service):
+            own = memo.call(endpoints_of_port, members, port.name)
+            by_us = discovery(service, rule, port.number, site) is Resolution.EDS
+            facts = memo.call(endpoint_facts, own, outbound.trust_domain)
+            shape[(service.hostname, port.number)] = facts if by_us else own
+    return shape
+
+
+def _compiled(  # noqa: PLR0913  (the arguments are the key in the memo)
+    memo: Memo,
+    service: Service,
+    rule: DestinationRule | None,
+    members: tuple[Endpoint, ...],
+    modes: frozenset[tuple[int, MutualTls | None]],
+    labels: frozenset[tuple[str, str]],
+    network: str,
+    region: str,
+    zone: str,
+    subzone: str,
+    trust_domain: str,
+    site: Site,
+    mesh: MeshConfig,
+) -> Upstreams:
+    client = Client(Locality(region, zone, subzone), network, tuple(sorted(labels)))
+    mode_by_port = dict(modes)
+    clusters: list[EnvoyResource] = []
+    endpoints: list[EnvoyResource] = []
+    for port in _ports(service):
+        own = memo.call(endpoints_of_port, members, port.name)
+        how = discovery(service, rule, port.number, site)
+        facts = memo.call(endpoint_facts, own, trust_domain)
+        upstream = memo.call(
+            _upstream, service, port, mode_by_port[port.number], facts.coverage, facts.identities
+        )
+        if how is Resolution.EDS:
+            endpoints += (
+                compile_assignment(memo, service, port, rule, subset, own, client, mesh)
+                for _, subset in cluster_names(service, port, rule)
+            )
+            clusters += memo.call(compile_clusters, upstream, rule, (), site, mesh)
+            continue
+        built_in = (
+            built_in_assignment(service, port, rule, subset, own, client, mesh)
+            for _, subset in cluster_names(service, port, rule)
+            if how in _BY_DNS
+        )
+        clusters += compile_clusters(upstream, rule, tuple(built_in), site, mesh)
+    return Upstreams(tuple(clusters), tuple(endpoints))
+
+
+def _ports(service: Service) -> Iterator[ServicePort]:
+    return (port for port in service.ports if port.protocol is not Protocol.UDP)
+
+
+def _upstream(
+    service: Service,
+    port: ServicePort,
+    mode: MutualTls | None,
+    coverage: Coverage,
+    identities: frozenset[str],
+) -> Upstream:
+    """One value for equal facts, so that clusters are not compiled for every new endpoint."""
+    return Upstream(service=service, port=port, mode=mode, coverage=coverage, identities=identities)
+
+
+def _compares_labels(mesh: MeshConfig, rule: DestinationRule | None) -> bool:
+    """Whether the proxy's own labels have a say in which endpoints it prefers."""
+    settings = [mesh.locality_lb_setting]
+    settings += [b.locality_lb_setting for b in _balancers(rule)] if rule is not None else []
+    return any(setting is not None and setting.failover_priority for setting in settings)
+
+
+def _balancers(rule: DestinationRule) -> Iterator[LoadBalancerSettings]:
+    policies = (rule.spec.traffic_policy, *(s.traffic_policy for s in rule.spec.subsets))
+    for policy in policies:
+        if policy is not None:
+            levels = (policy.load_balancer, *(p.load_balancer for p in policy.port_level_settings))
+            yield from (balancer for balancer in levels if balancer is not None)
