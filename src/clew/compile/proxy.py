@@ -14,7 +14,7 @@ from clew.compile.memo import Memo
 from clew.compile.outbound_plan import compile_outbound
 from clew.compile.outbound_routes import services_by_hostname
 from clew.compile.resources import resource
-from clew.compile.upstreams import compile_upstreams, endpoints_shape, site_of
+from clew.compile.upstreams import compile_upstreams, site_of, upstreams_shape
 from clew.model.mesh_config import MeshConfig
 from clew.model.service import Service
 from clew.model.xds import CLUSTER, ENDPOINTS, LISTENER, ROUTE, EnvoyResource, Published
@@ -52,7 +52,7 @@ def compile_endpoints(
 ) -> Mapping[str, EnvoyResource]:
     """The load assignments of these hosts, which replace those of the last compilation.
 
-    Enough for a change that touches nothing but endpoints, if ``only_endpoints_differ``.
+    Enough for a change that touches nothing but endpoints, if ``endpoints_shape`` is the same.
     """
     outbound = scope.outbound
     services = [service for service in outbound.services if service.hostname in hosts]
@@ -60,24 +60,14 @@ def compile_endpoints(
     return _named(assignment for upstreams in found for assignment in upstreams.endpoints)
 
 
-def only_endpoints_differ(
-    before: ProxyScope, after: ProxyScope, hosts: frozenset[str], memo: Memo
-) -> bool:
-    """Whether a change of the endpoints of ``hosts`` leaves clusters and listeners as they are.
+def endpoints_shape(scope: ProxyScope, hosts: frozenset[str], memo: Memo) -> object:
+    """What clusters and listeners depend on of the endpoints of ``hosts``: equal if unaffected.
 
-    It does not where they bring a new identity, come without a proxy, or have listeners of their
-    own.
+    It changes where endpoints bring a new identity, come without a proxy, or have listeners of
+    their own.
     """
-    shapes = [
-        endpoints_shape(
-            [service for service in scope.outbound.services if service.hostname in hosts],
-            scope.outbound,
-            site_of(scope),
-            memo,
-        )
-        for scope in (before, after)
-    ]
-    return shapes[0] == shapes[1]
+    services = [service for service in scope.outbound.services if service.hostname in hosts]
+    return upstreams_shape(services, scope.outbound, site_of(scope), memo)
 
 
 def _passthrough(mesh: MeshConfig, original_destination: bool) -> EnvoyResource:

@@ -86,7 +86,7 @@ def compile_upstreams(
         )
 
 
-def endpoints_shape(
+def upstreams_shape(
     services: Iterable[Service], outbound: OutboundScope, site: Site, memo: Memo
 ) -> Mapping[tuple[str, int], EndpointFacts | tuple[Endpoint, ...]]:
     """What anything but the load assignments depends on of the endpoints of ``services``.
