@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from clew.model import names
 from clew.model.service import Service
 from clew.model.virtual_service import Destination
+
+# From a destination to the cluster of its host, port and subset.
+ClusterOf = Callable[[Destination], str]
 
 
 def destination_cluster(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from clew._pb.envoy.config.core.v3.base_pb2 import Metadata
@@ -16,10 +16,12 @@ from clew._pb.envoy.config.route.v3.route_components_pb2 import (
 from clew._pb.envoy.type.matcher.v3.regex_pb2 import RegexMatcher
 from clew.compile.cors import FILTER as CORS_FILTER
 from clew.compile.cors import compile_cors
+from clew.compile.destinations import ClusterOf
 from clew.compile.fault import FILTER as FAULT_FILTER
-from clew.compile.fault import compile_fault, fraction
+from clew.compile.fault import compile_fault
 from clew.compile.header_operations import apply_headers, host_of
 from clew.compile.load_balancing import hash_policies
+from clew.compile.mirror import compile_mirrors
 from clew.compile.retries import compile_retries
 from clew.compile.route_match import compile_route_match, is_catch_all
 from clew.compile.typed_config import typed_config
@@ -33,12 +35,9 @@ from clew.model.virtual_service import (
     HTTPRedirect,
     HTTPRoute,
     HTTPRouteDestination,
-    Percent,
     VirtualService,
 )
 
-# From a destination to the cluster of its host, port and subset.
-ClusterOf = Callable[[Destination], str]
 # From a destination to how its endpoints are chosen, as its DestinationRule says.
 BalancerOf = Callable[[Destination], LoadBalancerSettings | None]
 
@@ -175,8 +174,7 @@ def _action(rule: HTTPRoute, cluster_of: ClusterOf, mesh: MeshConfig) -> RouteAc
         _send_to_one(action, targets[0], cluster_of)
     else:
         action.weighted_clusters.CopyFrom(_weighted(targets, cluster_of))
-    for mirror in _mirrors(rule, cluster_of):
-        action.request_mirror_policies.append(mirror)
+    action.request_mirror_policies.extend(compile_mirrors(rule, cluster_of))
     return action
 
 
@@ -197,23 +195,6 @@ def _weighted(targets: Sequence[HTTPRouteDestination], cluster_of: ClusterOf) ->
         if host := host_of(target.headers):
             share.host_rewrite_literal = host
     return weighted
-
-
-def _mirrors(rule: HTTPRoute, cluster_of: ClusterOf) -> Iterator[RouteAction.RequestMirrorPolicy]:
-    """Absent a percentage everything is mirrored; at 0 nothing is."""
-    whole = Percent(value=float(rule.mirror_percent)) if rule.mirror_percent is not None else None
-    wanted = [(m.destination, m.percentage) for m in rule.mirrors]
-    if rule.mirror is not None:
-        wanted.append((rule.mirror, rule.mirror_percentage or whole))
-    for destination, percentage in wanted:
-        share = fraction(percentage or Percent(value=100.0))
-        if share.numerator:
-            policy = RouteAction.RequestMirrorPolicy(
-                cluster=cluster_of(destination), disable_shadow_host_suffix_append=True
-            )
-            policy.runtime_fraction.default_value.CopyFrom(share)
-            policy.trace_sampled.value = False
-            yield policy
 
 
 def _rewrite(action: RouteAction, rule: HTTPRoute, *, exact: bool) -> None:
