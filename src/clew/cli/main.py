@@ -18,6 +18,7 @@ COMMANDS = {
     "rollback": ("rollback", "Bring an earlier revision of an object back."),
     "status": ("status", "Proxies: connected, in sync, rejected configuration."),
     "validate": ("validate", "Check files, without a mesh."),
+    "compile": ("compile", "Print what Envoy would get from files, without a mesh."),
     "server": ("server", "Run the control plane alone."),
     "agent": ("agent", "Run one Envoy beside one workload."),
 }

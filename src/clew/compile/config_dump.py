@@ -1,0 +1,35 @@
+"""Published resources as Envoy's own ``/config_dump`` prints them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+
+from clew._pb.envoy.config.cluster.v3.cluster_pb2 import Cluster
+from clew._pb.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from clew._pb.envoy.config.listener.v3.listener_pb2 import Listener
+from clew._pb.envoy.config.route.v3.route_pb2 import RouteConfiguration
+from clew.model.xds import CLUSTER, ENDPOINTS, LISTENER, ROUTE, Published, TypeUrl
+
+_TYPES: tuple[tuple[str, TypeUrl, type[Message]], ...] = (
+    ("listeners", LISTENER, Listener),
+    ("routes", ROUTE, RouteConfiguration),
+    ("clusters", CLUSTER, Cluster),
+    ("endpoints", ENDPOINTS, ClusterLoadAssignment),
+)
+
+
+def config_dump(published: Published) -> dict[str, list[dict[str, Any]]]:
+    """The resources by type, each in proto-JSON with the fields' proto names, sorted by name.
+
+    Types inside an ``Any`` are known because whoever compiled them has loaded them.
+    """
+    return {
+        title: [
+            MessageToDict(message.FromString(each.body), preserving_proto_field_name=True)
+            for _, each in sorted(published.get(type_url, {}).items())
+        ]
+        for title, type_url, message in _TYPES
+    }
