@@ -1,4 +1,4 @@
-"""Istio's own simulations of traffic: which cluster, or which failure, a call through Envoy ends in."""
+"""Istio's own simulations of traffic: where each call through Envoy must end."""
 
 from __future__ import annotations
 
