@@ -131,6 +131,17 @@ def process_id(pid: int) -> ProcessId | None:
     return None if fields[0] == "Z" else ProcessId(pid=pid, started=int(fields[19]))
 
 
+def format_process(process: ProcessId) -> str:
+    return f"{process.pid}:{process.started}"
+
+
+def parse_process(text: str) -> ProcessId | None:
+    pid, _, started = text.partition(":")
+    if not (pid.isdigit() and started.isdigit()):
+        return None
+    return ProcessId(pid=int(pid), started=int(started))
+
+
 def is_alive(process: ProcessId | None) -> bool:
     return process is not None and process_id(process.pid) == process
 

@@ -1,0 +1,121 @@
+"""What the agent of a replica is told: AgentSpec from a workload and the mesh it runs in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from clew.agent.spec import AgentSpec, AppSpec, Capture
+from clew.api.location import API_SOCKET, CA_SOCKET, XDS_SOCKET
+from clew.local.addresses import GATEWAY, numbered
+from clew.local.network import MeshNetwork
+from clew.local.programs import service_account
+from clew.local.state import agent_directory
+from clew.local.workloads import Workload, is_gateway, pod_labels
+
+INGRESS_NAMESPACE = "istio-system"
+INGRESS = "istio-ingressgateway"
+# TCP services that a program calls by a port of its own, where traffic is not captured.
+UPSTREAMS = "clew.dev/upstreams"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeshPlace:
+    """Where a mesh runs on this machine. ``network`` is None without capture."""
+
+    mesh: str
+    directory: Path
+    subnet: IPv4Network
+    network: MeshNetwork | None
+    environ: Mapping[str, str]
+    working_dir: str
+
+    @property
+    def capture(self) -> Capture:
+        return Capture.ENV if self.network is None else Capture.NETNS
+
+
+def is_ingress(workload: Workload) -> bool:
+    """Tell whether this is the gateway that `clew up` publishes on the machine's ports."""
+    return (workload.namespace, workload.name) == (INGRESS_NAMESPACE, INGRESS)
+
+
+def runs_outside(workload: Workload, place: MeshPlace) -> bool:
+    """Tell whether the replica runs in the machine's own network: no capture, or root's gateway."""
+    if place.network is None:
+        return True
+    return is_ingress(workload) and not place.network.user_namespace
+
+
+def fixed_address(workload: Workload, place: MeshPlace) -> str:
+    """The address that is reserved for the workload, "" if it takes any."""
+    return numbered(place.subnet, GATEWAY) if is_ingress(workload) else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """One replica's name and address, and whether it is in the machine's own network."""
+
+    name: str
+    address: str
+    outside: bool
+
+
+def agent_spec(
+    workload: Workload,
+    where: Where,
+    place: MeshPlace,
+    *,
+    app: AppSpec | None,
+    trust_domain: str,
+    take_port: Callable[[], int],
+) -> AgentSpec:
+    """Return the replica's spec. ``take_port`` is asked for each port that must be chosen."""
+    labels = pod_labels(workload)
+    gateway = is_gateway(workload.template)
+    uncaptured = place.network is None and not gateway
+    ports = app.ports.values() if app and uncaptured else ()
+    return AgentSpec(
+        mesh=place.mesh,
+        type="router" if gateway else "sidecar",
+        name=where.name,
+        namespace=workload.namespace,
+        workload=workload.name,
+        ip=where.address,
+        labels=labels,
+        service_account=service_account(workload),
+        trust_domain=trust_domain,
+        locality=labels.get("istio-locality", "").replace(".", "/"),
+        network=labels.get("topology.istio.io/network", ""),
+        capture=Capture.NONE if gateway else place.capture,
+        xds=f"unix:{place.directory / XDS_SOCKET}",
+        ca=f"unix:{place.directory / CA_SOCKET}",
+        api=str(place.directory / API_SOCKET),
+        directory=str(agent_directory(place.directory, workload.namespace, where.name)),
+        readiness_port=take_port() if where.outside else 15021,
+        prometheus_port=take_port() if where.outside else 15090,
+        dns_port=0 if where.outside else 15053,
+        dns_upstreams=() if place.network is None else (place.network.bridge,),
+        http_proxy_port=take_port() if uncaptured else 0,
+        app_ports={str(port): take_port() for port in ports},
+        local_ports=_local_ports(workload, take_port) if uncaptured else {},
+        bind_address="127.0.0.1" if gateway and where.outside else "",
+        app=app,
+    )
+
+
+def _local_ports(workload: Workload, take_port: Callable[[], int]) -> dict[str, str]:
+    text = workload.template.metadata.annotations.get(UPSTREAMS, "")
+    upstreams = (word.strip() for word in text.split(","))
+    return {upstream: f"127.0.0.1:{take_port()}" for upstream in upstreams if upstream}
+
+
+def upstream_variables(local_ports: Mapping[str, str]) -> dict[str, str]:
+    """``{"db:27017": "127.0.0.1:21000"}`` → ``{"UPSTREAM_DB_27017": "127.0.0.1:21000"}``"""
+    return {f"UPSTREAM_{_variable(upstream)}": local for upstream, local in local_ports.items()}
+
+
+def _variable(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in name).upper()

@@ -1,0 +1,294 @@
+"""Makes this machine run what the objects of the mesh say: starts, replaces and stops replicas."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Iterable
+from datetime import UTC, datetime
+
+import msgspec
+
+from clew.agent.spec import AgentSpec
+from clew.api.client import ApiError, AsyncClient, Unreachable
+from clew.local.addresses import NoFreeAddress
+from clew.local.agents import MeshPlace, agent_spec, upstream_variables
+from clew.local.images import Images
+from clew.local.ports import Ports, PortTaken
+from clew.local.process import CommandFailed
+from clew.local.programs import CannotRun, Place, Surroundings, app_spec, container_command
+from clew.local.registrar import (
+    give_service_addresses,
+    is_orphan,
+    register_pod,
+    report_replicas,
+    set_not_ready,
+    unregister_pod,
+)
+from clew.local.replica import ReplicaProcess
+from clew.local.rollout import Replica, plan_rollout
+from clew.local.state import ReplicaState, is_alive, parse_process
+from clew.local.workloads import RUN_BY, Workload, is_gateway, pod_labels
+from clew.local.world import KINDS, World, is_ready
+from clew.model.base import ResourceKey
+
+_RETRY_SECONDS = 0.2
+_LOOK_AT_RUNNERS_SECONDS = 2.0
+
+Report = Callable[[str], None]
+
+
+class Controller:
+    """Everything that runs in one mesh. ``report`` is told, in a line, what people should know."""
+
+    def __init__(
+        self,
+        place: MeshPlace,
+        client: AsyncClient,
+        *,
+        images: Images,
+        inherited: dict[str, str],
+        ports: Ports,
+        report: Report,
+        on_change: Callable[[], None],
+    ) -> None:
+        self._place = place
+        self._client = client
+        self._images = images
+        self._inherited = inherited
+        self._ports = ports
+        self._say = report
+        self._on_change = on_change
+        self._world = World()
+        self._seen = False
+        self._changed = asyncio.Event()
+        self._settled = asyncio.Condition()
+        self._replicas: dict[tuple[ResourceKey, str], ReplicaProcess] = {}
+        self._stopping: dict[tuple[ResourceKey, str], ReplicaProcess] = {}
+        self._problems: dict[ResourceKey, str] = {}
+        self._service_addresses: dict[str, str] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # What people ask
+
+    @property
+    def replicas(self) -> tuple[ReplicaState, ...]:
+        everything = (*self._replicas.values(), *self._stopping.values())
+        return tuple(replica.state for replica in everything if replica.started)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why workloads do not run, one text for each."""
+        return tuple(f"{key}: {text}" for key, text in sorted(self._problems.items()))
+
+    async def wait_until_ready(self, wanted: Iterable[ResourceKey]) -> None:
+        """Return when each of these workloads has all its replicas ready, or cannot run."""
+        keys = tuple(wanted)
+        async with self._settled:
+            await self._settled.wait_for(lambda: self._seen and all(map(self._is_settled, keys)))
+
+    def _is_settled(self, key: ResourceKey) -> bool:
+        workload = next((w for w in self._world.workloads() if w.owner == key), None)
+        if workload is None:
+            return False
+        return key in self._problems or self._ready_count(workload) >= workload.replicas
+
+    def _ready_count(self, workload: Workload) -> int:
+        return sum(
+            replica.ready and replica.workload.version == workload.version
+            for (owner, _), replica in self._replicas.items()
+            if owner == workload.owner
+        )
+
+    # What keeps it going
+
+    async def run(self) -> None:
+        """Follow the objects and act on every change, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow())
+            tasks.create_task(self._reconcile_for_ever())
+            tasks.create_task(self._unregister_dead_runners())
+
+    async def _follow(self) -> None:
+        while True:
+            with contextlib.suppress(Unreachable):
+                async for objects in self._client.follow(kinds=KINDS):
+                    self._world.update(objects)
+                    self._seen = True
+                    self._changed.set()
+            await asyncio.sleep(_RETRY_SECONDS)  # the supervisor restarts the control plane
+
+    async def _reconcile_for_ever(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            if not self._seen:
+                continue
+            try:
+                await self._reconcile()
+            except (Unreachable, ApiError):
+                # Away, or somebody was faster: the next state of the world comes by itself.
+                await asyncio.sleep(_RETRY_SECONDS)
+                self._changed.set()
+            async with self._settled:
+                self._settled.notify_all()
+
+    async def _reconcile(self) -> None:
+        await give_service_addresses(self._client, self._world, self._service_addresses)
+        self._take_over_readiness()
+        wanted = {workload.owner: workload for workload in self._world.workloads()}
+        for key in [key for key in self._replicas if key[0] not in wanted]:
+            self._stop(key)
+        for owner in [owner for owner in self._problems if owner not in wanted]:
+            del self._problems[owner]
+        for workload in wanted.values():
+            await self._roll_out(workload)
+            await self._report(workload)
+        await self._remove_orphans()
+        self._on_change()
+
+    def _take_over_readiness(self) -> None:
+        for replica in self._replicas.values():
+            pod = self._world.pod(replica.workload.namespace, replica.name)
+            replica.ready = replica.running and is_ready(pod)
+            if replica.ready and not replica.announced:
+                replica.announced = True
+                seconds = (datetime.now(UTC) - replica.since).total_seconds()
+                self._say(f"{replica.owner} is ready after {seconds:.1f} s")
+
+    async def _roll_out(self, workload: Workload) -> None:
+        mine = self._replicas_of(workload)
+        running = [Replica(name=r.name, version=r.workload.version, ready=r.ready) for r in mine]
+        stopping = [name for owner, name in self._stopping if owner == workload.owner]
+        plan = plan_rollout(workload, running, stopping)
+        for name in plan.stop:
+            self._stop((workload.owner, name))
+        for name in plan.start:
+            await self._start(workload, name)
+        if not plan.start and all(r.version == workload.version for r in running):
+            self._problems.pop(workload.owner, None)
+
+    def _replicas_of(self, workload: Workload) -> list[ReplicaProcess]:
+        return [r for (owner, _), r in self._replicas.items() if owner == workload.owner]
+
+    async def _start(self, workload: Workload, name: str) -> None:
+        replica = ReplicaProcess(
+            workload, name, self._place, on_change=self._on_change, on_exit=self._agent_ended
+        )
+        try:
+            if not is_gateway(workload.template):
+                container_command(workload, self._images)
+            await replica.prepare()
+            spec = self._spec(workload, replica)
+            since = replica.since.isoformat(timespec="seconds").replace("+00:00", "Z")
+            await register_pod(self._client, self._world, workload, name, replica.address, since)
+        except (CannotRun, CommandFailed, NoFreeAddress, PortTaken) as error:
+            await replica.forget()
+            self._set_problem(workload, str(error))
+            return
+        self._problems.pop(workload.owner, None)
+        self._replicas[(workload.owner, name)] = replica
+        self._spawn(replica.run(spec))
+
+    def _spec(self, workload: Workload, replica: ReplicaProcess) -> AgentSpec:
+        app = None
+        if not is_gateway(workload.template):
+            surroundings = Surroundings(
+                images=self._images, resources=self._world.resources, inherited=self._inherited
+            )
+            labels = pod_labels(workload)
+            where = Place(name=replica.name, address=replica.address, labels=labels)
+            app = app_spec(workload, where, surroundings)
+        spec = agent_spec(
+            workload,
+            replica.where,
+            self._place,
+            app=app,
+            trust_domain=self._world.trust_domain(),
+            take_port=self._ports.take,
+        )
+        return with_upstreams(spec)
+
+    def _set_problem(self, workload: Workload, problem: str) -> None:
+        if self._problems.get(workload.owner) != problem:
+            self._problems[workload.owner] = problem
+            self._say(f"{workload.owner} cannot run: {problem}")
+
+    def _agent_ended(self, replica: ReplicaProcess, message: str) -> None:
+        self._say(message)
+        replica.ready = False
+        namespace = replica.workload.namespace
+        self._spawn(set_not_ready(self._client, self._world, namespace, replica.name))
+        self._changed.set()
+
+    async def _report(self, workload: Workload) -> None:
+        mine = self._replicas_of(workload)
+        counts = {
+            "replicas": len(mine),
+            "updatedReplicas": sum(r.workload.version == workload.version for r in mine),
+            "readyReplicas": sum(r.ready for r in mine),
+            "availableReplicas": sum(r.ready for r in mine),
+        }
+        problem = self._problems.get(workload.owner, "")
+        await report_replicas(self._client, self._world, workload, counts=counts, problem=problem)
+
+    async def _remove_orphans(self) -> None:
+        """Pods of an earlier run, which nothing runs any more."""
+        known = {
+            (replica.workload.namespace, replica.name)
+            for replica in (*self._replicas.values(), *self._stopping.values())
+        }
+        for pod in list(self._world.pods()):
+            place = (pod.metadata.namespace, pod.metadata.name)
+            if is_orphan(pod) and place not in known:
+                await unregister_pod(self._client, *place)
+
+    async def _unregister_dead_runners(self) -> None:
+        """Pods of a `clew run` that was killed before it could take them back."""
+        while True:
+            for pod in list(self._world.pods()):
+                runner = pod.metadata.annotations.get(RUN_BY)
+                if runner is not None and not is_alive(parse_process(runner)):
+                    with contextlib.suppress(Unreachable):
+                        meta = pod.metadata
+                        await unregister_pod(self._client, meta.namespace, meta.name)
+            await asyncio.sleep(_LOOK_AT_RUNNERS_SECONDS)
+
+    def _stop(self, key: tuple[ResourceKey, str]) -> None:
+        self._stopping[key] = self._replicas.pop(key)
+        self._spawn(self._retire(key))
+
+    async def _retire(self, key: tuple[ResourceKey, str]) -> None:
+        """Stop one replica in order, and then forget it."""
+        replica = self._stopping[key]
+        await replica.stop()
+        if key[0].kind != "Pod":  # its user deleted or replaced it already
+            with contextlib.suppress(Unreachable):
+                await unregister_pod(self._client, replica.workload.namespace, replica.name)
+        await replica.forget()
+        del self._stopping[key]
+        self._changed.set()
+
+    async def stop_all(self) -> None:
+        """Stop every program and its proxy, then the gateways. Nothing is unregistered."""
+        everything = (*self._replicas.values(), *self._stopping.values())
+        gateways = [r for r in everything if is_gateway(r.workload.template)]
+        sidecars = [r for r in everything if not is_gateway(r.workload.template)]
+        for group in (sidecars, gateways):
+            await asyncio.gather(*(replica.stop() for replica in group))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def with_upstreams(spec: AgentSpec) -> AgentSpec:
+    """Tell the program where its declared upstreams are, if it has no capture."""
+    if spec.app is None or not spec.local_ports:
+        return spec
+    env = upstream_variables(spec.local_ports) | spec.app.env
+    return msgspec.structs.replace(spec, app=msgspec.structs.replace(spec.app, env=env))

@@ -1,0 +1,66 @@
+"""Free TCP ports of this machine, where processes share its addresses."""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections.abc import Iterator
+
+# Below the range from which Linux takes ports for outgoing connections.
+_FIRST, _LAST = 20000, 32000
+
+
+class PortTaken(Exception):
+    """Somebody listens there already, or we may not."""
+
+
+class Ports:
+    """Hands out ports that are free, each only once."""
+
+    def __init__(self) -> None:
+        self._given: set[int] = set()
+
+    def take(self) -> int:
+        for port in _candidates():
+            if port not in self._given and is_free(port):
+                self._given.add(port)
+                return port
+        raise PortTaken(f"no port from {_FIRST} to {_LAST} is free")
+
+    def take_near(self, wanted: int) -> int:
+        """Return ``wanted`` or the first free port after it."""
+        port = next(p for p in range(wanted, 65536) if p not in self._given and is_free(p))
+        self._given.add(port)
+        return port
+
+    def take_exactly(self, port: int) -> int:
+        """Return ``port``. Raises: PortTaken."""
+        try:
+            _try(port)
+        except OSError as error:
+            raise PortTaken(f"port {port} of 127.0.0.1 cannot be used: {error.strerror}") from None
+        self._given.add(port)
+        return port
+
+
+def _candidates() -> Iterator[int]:
+    """Every port once, from a random one on, so that two programs seldom choose the same."""
+    count = _LAST - _FIRST
+    start = random.randrange(count)
+    return (_FIRST + (start + offset) % count for offset in range(count))
+
+
+def is_free(port: int) -> bool:
+    try:
+        _try(port)
+    except OSError:
+        return False
+    return True
+
+
+def _try(port: int) -> None:
+    """Take the port for a moment, on all addresses: each listener there would be in the way."""
+    for address in ("127.0.0.1", "0.0.0.0"):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind((address, port))
