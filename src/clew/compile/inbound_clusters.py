@@ -72,9 +72,11 @@ def _port_cluster(scope: InboundScope, port: InboundPort) -> Cluster:
 
 def _services(port: InboundPort) -> Mapping[str, list[dict[str, str]]]:
     """Source: Istio's cluster metadata; access logs and metrics read the service from it."""
-    service = port.service
-    named = {"host": service.hostname, "name": service.name, "namespace": service.namespace}
-    return {"services": [named]}
+    named = [
+        {"host": service.hostname, "name": service.name, "namespace": service.namespace}
+        for service in (port.service, *port.sharing)
+    ]
+    return {"services": named}
 
 
 def _cluster(name: str, mesh: MeshConfig, pool: ConnectionPoolSettings | None) -> Cluster:
@@ -139,10 +141,8 @@ def _socket(host: str, port: int) -> Address:
 
 
 def _connection_pool(port: InboundPort) -> ConnectionPoolSettings | None:
-    """The Sidecar's settings for this port, else those of the service's DestinationRule."""
-    if port.ingress and port.ingress.connection_pool:
-        return port.ingress.connection_pool
-    return _destination_pool(port.destination_rule, port.port.number)
+    """The Sidecar's settings, else those of the service's DestinationRule."""
+    return port.connection_pool or _destination_pool(port.destination_rule, port.port.number)
 
 
 def _destination_pool(rule: DestinationRule | None, port: int) -> ConnectionPoolSettings | None:

@@ -91,7 +91,7 @@ def _bound_listener(scope: InboundScope, port: InboundPort) -> Listener:
     address = (port.ingress.bind if port.ingress else "") or scope.ip or "0.0.0.0"
     name = names.listener(address, port.target_port)
     listener = _listener(name, address, port.target_port, scope.mesh)
-    if needs_tls_inspector(port.mutual_tls):
+    if _inspects_tls(port):
         listener.listener_filters.append(_TLS_INSPECTOR)
     if port.port.protocol is Protocol.AUTO:
         listener.listener_filters.append(_HTTP_INSPECTOR)
@@ -138,7 +138,7 @@ def _inspectors(
     scope: InboundScope, ports: tuple[InboundPort, ...]
 ) -> tuple[ListenerFilter, ListenerFilter]:
     opaque = {n for n, mode in scope.passthrough_port_mutual_tls if not needs_tls_inspector(mode)}
-    opaque |= {p.target_port for p in ports if not needs_tls_inspector(p.mutual_tls)}
+    opaque |= {p.target_port for p in ports if not _inspects_tls(p)}
     not_http = {p.target_port for p in ports if not needs_http_inspector(p.port.protocol)}
     return (_except(_TLS_INSPECTOR, opaque), _except(_HTTP_INSPECTOR, not_http))
 
@@ -237,6 +237,10 @@ def _ends_users_tls(port: InboundPort) -> bool:
     """Source: Istio: ``Sidecar.ingress.tls`` counts where mesh mTLS is disabled."""
     ingress = port.ingress
     return ingress is not None and ingress.tls is not None and port.mutual_tls is MutualTls.DISABLE
+
+
+def _inspects_tls(port: InboundPort) -> bool:
+    return needs_tls_inspector(port.mutual_tls) or _ends_users_tls(port)
 
 
 def _end_users_tls(chain: FilterChain, port: InboundPort, mesh: MeshConfig) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from clew.model.destination_rule import DestinationRule
+from clew.model.destination_rule import ConnectionPoolSettings, DestinationRule
 from clew.model.gateway import Gateway, Server
 from clew.model.mesh_config import MeshConfig
 from clew.model.proxy import Interception, LocalPort, Proxy
@@ -52,8 +52,12 @@ class InboundPort:
     target_port: int
     mutual_tls: MutualTls
     ingress: IstioIngressListener | None = None
-    # The service's DestinationRule, whose connection pool also binds the server side.
+    # Younger services that select the same port: they have no say in how it is handled.
+    sharing: tuple[Service, ...] = ()
+    # The service's DestinationRule, whose connection pool also binds the server side, unless the
+    # proxy's Sidecar has one for this port or for all.
     destination_rule: DestinationRule | None = None
+    connection_pool: ConnectionPoolSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
