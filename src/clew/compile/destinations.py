@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from clew.compile.traffic_policy import policy_for
 from clew.model import names
+from clew.model.destination_rule import DestinationRule, LoadBalancerSettings
+from clew.model.mesh_config import MeshConfig
 from clew.model.service import Service
 from clew.model.virtual_service import Destination
 
 # From a destination to the cluster of its host, port and subset.
 ClusterOf = Callable[[Destination], str]
+# From a destination to how its endpoints are chosen, as its DestinationRule says.
+BalancerOf = Callable[[Destination], LoadBalancerSettings | None]
 
 
 def destination_cluster(
@@ -29,3 +34,15 @@ def destination_cluster(
         port = ports[0].number if len(ports) == 1 else listener_port
     host = service.external_name if service and service.external_name else destination.host
     return names.outbound_cluster(port, host, destination.subset)
+
+
+def destination_balancer(
+    destination: Destination,
+    cluster: str,
+    rules: Mapping[str, DestinationRule],
+    mesh: MeshConfig,
+) -> LoadBalancerSettings | None:
+    """How endpoints of ``destination``, which is ``cluster``, are chosen."""
+    port = int(cluster.split("|")[1])
+    rule = rules.get(destination.host)
+    return policy_for(rule, port, destination.subset, mesh).load_balancer

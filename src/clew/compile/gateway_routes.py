@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from clew._pb.envoy.config.route.v3.route_components_pb2 import Route, VirtualHost
 from clew._pb.envoy.config.route.v3.route_pb2 import RouteConfiguration
-from clew.compile.destinations import destination_cluster
+from clew.compile.destinations import destination_balancer, destination_cluster
 from clew.compile.gateway_servers import (
     GatewayPort,
     ServerKind,
@@ -20,8 +20,9 @@ from clew.compile.gateway_servers import (
 from clew.compile.http_routes import compile_http_routes
 from clew.compile.route_match import is_catch_all
 from clew.model import names
+from clew.model.destination_rule import DestinationRule
 from clew.model.service import Service
-from clew.model.virtual_service import VirtualService
+from clew.model.virtual_service import Destination, VirtualService
 from clew.snapshot.scope import GatewayScope, GatewayServer
 
 _MAX_DIRECT_RESPONSE = 1024 * 1024
@@ -31,15 +32,17 @@ def compile_gateway_routes(
     scope: GatewayScope,
     services: Mapping[str, Service],
     labels: tuple[tuple[str, str], ...] = (),
+    rules: Mapping[str, DestinationRule] | None = None,
 ) -> tuple[RouteConfiguration, ...]:
     """One route configuration per RDS name that the router's listeners ask for.
 
-    ``services`` by hostname resolve the ports of destinations, ``labels`` are the router's own.
+    ``services`` by hostname resolve the ports of destinations, ``labels`` are the router's own,
+    ``rules`` by hostname say what of a request decides its endpoint.
 
     Source: istio ``buildGatewayHTTPRouteConfig``.
     """
     return tuple(
-        _route_configuration(name, servers, scope, services, labels)
+        _route_configuration(name, servers, scope, services, labels, rules or {})
         for port in merge_servers(scope.servers)
         for name, servers in _by_route_name(port).items()
     )
@@ -60,11 +63,12 @@ def _route_configuration(
     scope: GatewayScope,
     services: Mapping[str, Service],
     labels: tuple[tuple[str, str], ...],
+    rules: Mapping[str, DestinationRule],
 ) -> RouteConfiguration:
     hosts: dict[str, VirtualHost] = {}
     for server in servers:
         for virtual_service in server.virtual_services:
-            routes = _routes(server, virtual_service, scope, services, labels)
+            routes = _routes(server, virtual_service, scope, services, labels, rules)
             for host in routed_hosts(server, virtual_service) if routes else ():
                 _virtual_host(hosts, host, server).routes.extend(routes)
         if _redirects_to_https(server):
@@ -87,16 +91,24 @@ def _routes(
     scope: GatewayScope,
     services: Mapping[str, Service],
     labels: tuple[tuple[str, str], ...],
+    rules: Mapping[str, DestinationRule],
 ) -> list[Route]:
     port = server.server.port.number
+
+    def cluster_of(destination: Destination) -> str:
+        return destination_cluster(destination, services, port)
+
     return compile_http_routes(
         virtual_service,
         port=port,
         gateway=gateway_name(server),
         namespace=scope.namespace,
         labels=labels,
-        cluster_of=lambda destination: destination_cluster(destination, services, port),
+        cluster_of=cluster_of,
         mesh=scope.mesh,
+        balancer_of=lambda destination: destination_balancer(
+            destination, cluster_of(destination), rules, scope.mesh
+        ),
     )
 
 

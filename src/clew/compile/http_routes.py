@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 from clew._pb.envoy.config.core.v3.base_pb2 import Metadata
@@ -16,7 +16,7 @@ from clew._pb.envoy.config.route.v3.route_components_pb2 import (
 from clew._pb.envoy.type.matcher.v3.regex_pb2 import RegexMatcher
 from clew.compile.cors import FILTER as CORS_FILTER
 from clew.compile.cors import compile_cors
-from clew.compile.destinations import ClusterOf
+from clew.compile.destinations import BalancerOf, ClusterOf
 from clew.compile.fault import FILTER as FAULT_FILTER
 from clew.compile.fault import compile_fault
 from clew.compile.header_operations import apply_headers, host_of
@@ -26,20 +26,15 @@ from clew.compile.retries import compile_retries
 from clew.compile.route_match import compile_route_match, is_catch_all
 from clew.compile.typed_config import typed_config
 from clew.model import names
-from clew.model.destination_rule import LoadBalancerSettings
 from clew.model.mesh_config import MeshConfig
 from clew.model.virtual_service import (
     DerivePort,
-    Destination,
     HTTPMatchRequest,
     HTTPRedirect,
     HTTPRoute,
     HTTPRouteDestination,
     VirtualService,
 )
-
-# From a destination to how its endpoints are chosen, as its DestinationRule says.
-BalancerOf = Callable[[Destination], LoadBalancerSettings | None]
 
 _REDIRECT_CODES = {
     301: RedirectAction.MOVED_PERMANENTLY,

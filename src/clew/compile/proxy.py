@@ -15,6 +15,7 @@ from clew.compile.outbound_plan import compile_outbound
 from clew.compile.outbound_routes import services_by_hostname
 from clew.compile.resources import resource
 from clew.compile.upstreams import compile_upstreams, site_of, upstreams_shape
+from clew.model.destination_rule import DestinationRule
 from clew.model.mesh_config import MeshConfig
 from clew.model.service import Service
 from clew.model.xds import CLUSTER, ENDPOINTS, LISTENER, ROUTE, EnvoyResource, Published
@@ -31,7 +32,13 @@ def compile_proxy(scope: ProxyScope, memo: Memo) -> Published:
         endpoints += upstreams.endpoints
     clusters.append(memo.call(black_hole_cluster, outbound.mesh))
     if scope.gateway is not None:
-        listeners, routes = memo.call(_gateway, scope.gateway, outbound.services, outbound.labels)
+        listeners, routes = memo.call(
+            _gateway,
+            scope.gateway,
+            outbound.services,
+            outbound.labels,
+            outbound.destination_rules,
+        )
     else:
         clusters.append(memo.call(_passthrough, outbound.mesh, site.original_destination))
         listeners, routes = compile_outbound(outbound, memo)
@@ -83,7 +90,10 @@ def _inbound(scope: InboundScope) -> tuple[list[EnvoyResource], list[EnvoyResour
 
 
 def _gateway(
-    scope: GatewayScope, services: tuple[Service, ...], labels: tuple[tuple[str, str], ...]
+    scope: GatewayScope,
+    services: tuple[Service, ...],
+    labels: tuple[tuple[str, str], ...],
+    rules: Mapping[str, DestinationRule],
 ) -> tuple[list[EnvoyResource], list[EnvoyResource]]:
     by_name = services_by_hostname(services)
     listeners = [
@@ -92,7 +102,7 @@ def _gateway(
     ]
     routes = [
         resource(routes.name, routes, uses=route_clusters(routes))
-        for routes in compile_gateway_routes(scope, by_name, labels)
+        for routes in compile_gateway_routes(scope, by_name, labels, rules)
     ]
     return listeners, routes
 

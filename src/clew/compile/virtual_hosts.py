@@ -14,7 +14,7 @@ from clew._pb.envoy.config.route.v3.route_components_pb2 import (
 )
 from clew._pb.envoy.config.route.v3.route_pb2 import RouteConfiguration
 from clew.compile import wire
-from clew.compile.destinations import destination_cluster
+from clew.compile.destinations import destination_balancer, destination_cluster
 from clew.compile.domains import bracketed, service_domains
 from clew.compile.http_routes import compile_http_routes
 from clew.compile.load_balancing import hash_policies
@@ -126,15 +126,13 @@ def rule_routes(
     pairs = zip(dependencies[::2], dependencies[1::2], strict=True)
     known = dict(zip(destination_hosts(rules), pairs, strict=True))
     services = {h: s for h, (s, _) in known.items() if isinstance(s, Service)}
+    declared = {h: r for h, (_, r) in known.items() if isinstance(r, DestinationRule)}
 
     def cluster_of(destination: Destination) -> str:
         return destination_cluster(destination, services, port)
 
     def balancer_of(destination: Destination) -> LoadBalancerSettings | None:
-        rule = known[destination.host][1]
-        number = int(cluster_of(destination).split("|")[1])
-        declared = rule if isinstance(rule, DestinationRule) else None
-        return policy_for(declared, number, destination.subset, mesh).load_balancer
+        return destination_balancer(destination, cluster_of(destination), declared, mesh)
 
     routes = compile_http_routes(
         rules,
