@@ -28,8 +28,19 @@ def config_dump(published: Published) -> dict[str, list[dict[str, Any]]]:
     """
     return {
         title: [
-            MessageToDict(message.FromString(each.body), preserving_proto_field_name=True)
+            _plain(MessageToDict(message.FromString(each.body), preserving_proto_field_name=True))
             for _, each in sorted(published.get(type_url, {}).items())
         ]
         for title, type_url, message in _TYPES
     }
+
+
+def _plain(value: Any) -> Any:
+    """The same of built-in types only, and in one order: protobuf's maps come in any."""
+    if isinstance(value, dict):
+        return {key: _plain(value[key]) for key in sorted(value, key=_order)}
+    return [_plain(each) for each in value] if isinstance(value, list) else value
+
+
+def _order(key: str) -> tuple[bool, bool, str]:
+    return key != "@type", key != "name", key
