@@ -6,12 +6,16 @@ from clew._pb.envoy.extensions.filters.network.http_connection_manager.v3 import
     http_connection_manager_pb2 as hcm_pb2,
 )
 from clew._pb.envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
-from clew.model.mesh_config import MeshConfig
+from clew.model.mesh_config import (
+    MeshConfig,
+    OutboundTrafficPolicy,
+    OutboundTrafficPolicyMode,
+)
 from clew.model.proxy import Interception, LocalPort
 from clew.model.service import Protocol, Resolution
 from clew.model.sidecar import IstioEgressListener, SidecarPort
 from clew.model.virtual_service import VirtualService
-from clew.model.xds import LISTENER
+from clew.model.xds import CLUSTER, LISTENER, ROUTE
 from clew.snapshot.scope import EgressListener
 from clew.snapshot.virtual_services import resolve_virtual_services
 from tests.compile.scopes import (
@@ -94,6 +98,16 @@ def test_connections_to_the_proxy_itself_go_nowhere() -> None:
 def test_with_registry_only_unknown_connections_go_nowhere() -> None:
     found = listener(outbound(registry_only=True), "virtualOutbound")
     assert tcp(found.filter_chains[1]).cluster == "BlackHoleCluster"
+
+
+def test_requests_to_unknown_addresses_may_be_resolved_by_their_host() -> None:
+    mode = OutboundTrafficPolicyMode.ALLOW_ANY_DYNAMIC_DNS
+    mesh = MeshConfig(outbound_traffic_policy=OutboundTrafficPolicy(mode=mode))
+    scope = outbound(service("web"), mesh=mesh)
+    found = listener(scope, "virtualOutbound")
+    assert "virtualOutbound-catchall-tcp-http" in [chain.name for chain in found.filter_chains]
+    assert compiled(scope)[ROUTE]["8080"].uses >= {"AllowAnyDynamicDNSCluster"}
+    assert "AllowAnyDynamicDNSCluster" in compiled(scope)[CLUSTER]
 
 
 def test_address_ranges_share_the_ports_listener_and_the_first_of_equal_ones_counts() -> None:

@@ -16,6 +16,11 @@ from clew.compile.memo import Memo
 from clew.compile.proxy import compile_endpoints, compile_proxy, endpoints_shape
 from clew.config.parse import parse_documents
 from clew.model.base import Resource
+from clew.model.mesh_config import (
+    MeshConfig,
+    OutboundTrafficPolicy,
+    OutboundTrafficPolicyMode,
+)
 from clew.model.proxy import Interception, LocalPort, Proxy, ProxyType
 from clew.model.virtual_service import VirtualService
 from clew.model.xds import CLUSTER, ENDPOINTS, ROUTE
@@ -76,6 +81,14 @@ PROXIES = {
 @pytest.mark.parametrize("kind", PROXIES)
 def test_envoy_takes_everything_that_is_compiled(kind: str, tmp_path: Path) -> None:
     published = compile_proxy(build_scope(build_snapshot(mesh()), PROXIES[kind]), Memo())
+    assert check_published(published) == ()
+    assert validate(as_json(published), tmp_path) == ""
+
+
+def test_envoy_takes_a_proxy_that_resolves_unknown_hosts(tmp_path: Path) -> None:
+    mode = OutboundTrafficPolicyMode.ALLOW_ANY_DYNAMIC_DNS
+    settings = MeshConfig(outbound_traffic_policy=OutboundTrafficPolicy(mode=mode))
+    published = compile_proxy(build_scope(build_snapshot(mesh(), settings), proxy()), Memo())
     assert check_published(published) == ()
     assert validate(as_json(published), tmp_path) == ""
 

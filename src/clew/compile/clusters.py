@@ -20,6 +20,7 @@ from clew.compile.load_balancing import apply_load_balancer, locality_setting
 from clew.compile.outlier_detection import apply_outlier_detection
 from clew.compile.resources import resource, sources
 from clew.compile.traffic_policy import Policy, policy_for
+from clew.compile.unknown_traffic import RESOLVING_CLUSTER
 from clew.compile.upstream_tls import apply_upstream_tls, mesh_tls_of
 from clew.model import names
 from clew.model.destination_rule import (
@@ -118,6 +119,15 @@ def passthrough_cluster(mesh: MeshConfig, *, original_destination: bool) -> Envo
         cluster.lb_policy = Cluster.CLUSTER_PROVIDED
     else:
         forward_to_named_host(cluster)
+    apply_connection_pool(cluster, None, None, mesh)
+    apply_version(cluster, Version.AS_CLIENT, None)
+    return resource(cluster.name, cluster)
+
+
+def resolving_cluster(mesh: MeshConfig) -> EnvoyResource:
+    """Where requests go that are for the host they name, whoever that is."""
+    cluster = Cluster(name=RESOLVING_CLUSTER)
+    forward_to_named_host(cluster)
     apply_connection_pool(cluster, None, None, mesh)
     apply_version(cluster, Version.AS_CLIENT, None)
     return resource(cluster.name, cluster)

@@ -13,13 +13,16 @@ from clew._pb.envoy.config.listener.v3.listener_components_pb2 import (
     FilterChainMatch,
 )
 from clew._pb.envoy.config.listener.v3.listener_pb2 import AdditionalAddress, Listener
+from clew._pb.envoy.config.route.v3.route_pb2 import RouteConfiguration
 from clew.compile.access_log import compile_listener_access_log
 from clew.compile.dynamic_forward_proxy import FORWARD_TO_NAMED_HOST
 from clew.compile.http_connection_manager import GRPC_WEB, OFFER_HTTP, Direction, compile_hcm
-from clew.compile.listener_filters import inspectors
+from clew.compile.listener_filters import HTTP_INSPECTOR, inspectors
 from clew.compile.resources import NOTHING, resource
 from clew.compile.tcp_proxy import compile_tcp_proxy
 from clew.compile.tcp_routes import Chain
+from clew.compile.unknown_traffic import RESOLVING_CLUSTER, UnknownTraffic, connection_cluster
+from clew.compile.virtual_hosts import resolving_host
 from clew.model import names
 from clew.model.mesh_config import MeshConfig
 from clew.model.xds import EnvoyResource
@@ -60,7 +63,7 @@ class HttpSide:
     only: bool = False
 
 
-def virtual_outbound(mesh: MeshConfig, registry_only: bool, transparent: bool) -> EnvoyResource:
+def virtual_outbound(mesh: MeshConfig, unknown: UnknownTraffic, transparent: bool) -> EnvoyResource:
     """The listener to which all outbound traffic is redirected.
 
     It hands connections to the listener of their original destination; those that have none go
@@ -78,23 +81,21 @@ def virtual_outbound(mesh: MeshConfig, registry_only: bool, transparent: bool) -
         listener.transparent.value = True
     loop = FilterChainMatch()
     loop.destination_port.value = mesh.proxy_listen_port
+    cluster = connection_cluster(unknown)
     listener.filter_chains.append(
         _forwarding("virtualOutbound-blackhole", names.BLACK_HOLE_CLUSTER, mesh, loop)
     )
-    cluster = unknown_traffic_cluster(registry_only)
+    if unknown is UnknownTraffic.RESOLVED:
+        listener.filter_chains.append(_resolving(mesh))
+        listener.listener_filters.append(HTTP_INSPECTOR)
     listener.filter_chains.append(_forwarding("virtualOutbound-catchall-tcp", cluster, mesh, None))
     return resource(listener.name, listener, uses=frozenset({cluster, names.BLACK_HOLE_CLUSTER}))
-
-
-def unknown_traffic_cluster(registry_only: bool) -> str:
-    """Where connections to addresses go that nobody declared."""
-    return names.BLACK_HOLE_CLUSTER if registry_only else names.PASSTHROUGH_CLUSTER
 
 
 def compile_listener(
     frame: Frame,
     http: HttpSide | None,
-    registry_only: bool,
+    unknown: UnknownTraffic,
     mesh: MeshConfig,
     *chains: tuple[Chain, ...],
 ) -> EnvoyResource:
@@ -114,11 +115,11 @@ def compile_listener(
     if http is not None:
         listener.filter_chains.append(_http_chain(frame, http, mesh))
         if fallback is None and not http.only:
-            cluster = unknown_traffic_cluster(registry_only)
+            cluster = connection_cluster(unknown)
             fallback = _forwarding("PassthroughFilterChain", cluster, mesh, None)
             uses |= {cluster}
     elif fallback is None:
-        cluster = unknown_traffic_cluster(registry_only)
+        cluster = connection_cluster(unknown)
         fallback = _forwarding("PassthroughFilterChain", cluster, mesh, None)
         uses |= {cluster}
     if fallback is not None:
@@ -180,6 +181,25 @@ def _http_chain(frame: Frame, http: HttpSide, mesh: MeshConfig) -> FilterChain:
         chain.filter_chain_match.application_protocols.extend(_PLAIN_HTTP)
         chain.filter_chain_match.transport_protocol = "raw_buffer"
     return chain
+
+
+def _resolving(mesh: MeshConfig) -> FilterChain:
+    """HTTP to an unknown address goes to the host that the request names."""
+    routes = RouteConfiguration(
+        name=RESOLVING_CLUSTER, virtual_hosts=[resolving_host()], ignore_port_in_host_matching=True
+    )
+    routes.validate_clusters.value = False
+    manager = compile_hcm(
+        stat_prefix=RESOLVING_CLUSTER,
+        route_config=routes,
+        direction=Direction.OUTBOUND,
+        mesh=mesh,
+        extra_filters=(FORWARD_TO_NAMED_HOST,),
+    )
+    match = FilterChainMatch(application_protocols=_PLAIN_HTTP)
+    return FilterChain(
+        name="virtualOutbound-catchall-tcp-http", filter_chain_match=match, filters=[manager]
+    )
 
 
 def _forwarding(

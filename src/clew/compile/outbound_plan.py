@@ -19,6 +19,7 @@ from clew.compile.outbound_routes import (
     view_of,
 )
 from clew.compile.tcp_routes import Chain, chains_for
+from clew.compile.unknown_traffic import UnknownTraffic, unknown_traffic
 from clew.model.proxy import Interception
 from clew.model.service import Endpoint, Protocol, Resolution, Service, ServicePort
 from clew.model.sidecar import CaptureMode, IstioEgressListener
@@ -65,6 +66,7 @@ def compile_outbound(
     Source: istio ``buildSidecarOutboundListeners``.
     """
     slots: _Slots = {}
+    unknown = unknown_traffic(scope.registry_only, scope.mesh)
     for egress in scope.egress:
         if egress.declared is not None and egress.declared.port is not None:
             _declared_port(slots, egress, egress.declared, scope, memo)
@@ -73,14 +75,16 @@ def compile_outbound(
             _all_ports(slots, egress, scope, memo)
     _local_ports(slots, scope, memo)
     _http_proxy(slots, scope)
-    listeners = [_compiled(slot, scope, memo) for slot in slots.values()]
+    listeners = [_compiled(slot, unknown, scope, memo) for slot in slots.values()]
     if scope.interception is not Interception.NONE:
         transparent = scope.interception is Interception.TPROXY
-        listeners.append(memo.call(virtual_outbound, scope.mesh, scope.registry_only, transparent))
+        listeners.append(memo.call(virtual_outbound, scope.mesh, unknown, transparent))
     return listeners, list(_routes(slots, scope, memo))
 
 
-def _compiled(slot: _Slot, scope: OutboundScope, memo: Memo) -> EnvoyResource:
+def _compiled(
+    slot: _Slot, unknown: UnknownTraffic, scope: OutboundScope, memo: Memo
+) -> EnvoyResource:
     frame, http = slot.frame, None
     if slot.http:
         http = memo.call(
@@ -88,13 +92,13 @@ def _compiled(slot: _Slot, scope: OutboundScope, memo: Memo) -> EnvoyResource:
             slot.http,
             slot.detects,
             slot.grpc_web,
-            slot.names_hosts,
+            slot.names_hosts or unknown is UnknownTraffic.RESOLVED,
             slot.only_http and not slot.chains,
         )
     kept = memo.call(
         _frame, frame.address, frame.port, frozenset(frame.more_addresses), frame.captured
     )
-    return memo.call(compile_listener, kept, http, scope.registry_only, scope.mesh, *slot.chains)
+    return memo.call(compile_listener, kept, http, unknown, scope.mesh, *slot.chains)
 
 
 def _http_side(

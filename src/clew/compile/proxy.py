@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from clew.compile.check import listener_clusters, route_clusters
-from clew.compile.clusters import black_hole_cluster, passthrough_cluster
+from clew.compile.clusters import black_hole_cluster, passthrough_cluster, resolving_cluster
 from clew.compile.gateway_listeners import compile_gateway_listeners
 from clew.compile.gateway_routes import compile_gateway_routes
 from clew.compile.inbound_clusters import compile_inbound_clusters
@@ -14,6 +14,7 @@ from clew.compile.memo import Memo
 from clew.compile.outbound_plan import compile_outbound
 from clew.compile.outbound_routes import services_by_hostname
 from clew.compile.resources import resource
+from clew.compile.unknown_traffic import UnknownTraffic, unknown_traffic
 from clew.compile.upstreams import compile_upstreams, site_of, upstreams_shape
 from clew.model.destination_rule import DestinationRule
 from clew.model.mesh_config import MeshConfig
@@ -41,6 +42,8 @@ def compile_proxy(scope: ProxyScope, memo: Memo) -> Published:
         )
     else:
         clusters.append(memo.call(_passthrough, outbound.mesh, site.original_destination))
+        if unknown_traffic(outbound.registry_only, outbound.mesh) is UnknownTraffic.RESOLVED:
+            clusters.append(memo.call(resolving_cluster, outbound.mesh))
         listeners, routes = compile_outbound(outbound, memo)
     if scope.inbound is not None:
         for_inbound = memo.call(_inbound, scope.inbound)

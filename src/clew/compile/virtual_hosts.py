@@ -21,6 +21,7 @@ from clew.compile.load_balancing import hash_policies
 from clew.compile.resources import NOTHING, encode, sources
 from clew.compile.retries import compile_retries
 from clew.compile.traffic_policy import policy_for
+from clew.compile.unknown_traffic import RESOLVING_CLUSTER, UnknownTraffic
 from clew.model import names
 from clew.model.destination_rule import DestinationRule, LoadBalancerSettings
 from clew.model.mesh_config import MeshConfig
@@ -152,21 +153,34 @@ def destination_hosts(rules: VirtualService) -> tuple[str, ...]:
     return tuple(sorted(destinations_of(rules)))
 
 
-def catch_all(registry_only: bool, mesh: MeshConfig) -> HostPlan:
-    """What happens to hosts that nobody declared: as they are, or 502.
+def catch_all(unknown: UnknownTraffic) -> HostPlan:
+    """What happens to hosts that nobody declared: as they are, resolved, or 502.
 
     Source: istio ``buildCatchAllVirtualHost``.
     """
-    if registry_only:
-        route = Route(name="block_all", match=RouteMatch(prefix="/"))
-        route.direct_response.status = 502
-    else:
-        action = RouteAction(cluster=names.PASSTHROUGH_CLUSTER)
-        _wait_for_ever(action)
-        route = Route(name="allow_any", match=RouteMatch(prefix="/"), route=action)
+    match unknown:
+        case UnknownTraffic.BLOCKED:
+            route = Route(name="block_all", match=RouteMatch(prefix="/"))
+            route.direct_response.status = 502
+        case UnknownTraffic.PASSES:
+            route = _unlimited("allow_any", names.PASSTHROUGH_CLUSTER)
+        case UnknownTraffic.RESOLVED:
+            route = _unlimited("allow_any_dynamic_dns", RESOLVING_CLUSTER)
     routes = _encoded([route], NOTHING)
     body = _joined(route.name, ["*"], routes)
     return HostPlan(route.name, ("*",), frozenset("*"), NOTHING, routes, body)
+
+
+def resolving_host() -> VirtualHost:
+    """The virtual host of all requests that go to the host they name."""
+    route = _unlimited("allow_any_dynamic_dns", RESOLVING_CLUSTER)
+    return VirtualHost(name=route.name, domains=["*"], routes=[route])
+
+
+def _unlimited(name: str, cluster: str) -> Route:
+    action = RouteAction(cluster=cluster)
+    _wait_for_ever(action)
+    return Route(name=name, match=RouteMatch(prefix="/"), route=action)
 
 
 def plain_route(cluster: str, mesh: MeshConfig) -> Route:
