@@ -2,26 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
+
+from clew.config.parse import parse_manifest
+from clew.model.base import Resource
 
 Manifest = dict[str, Any]
 CREATED = "2026-01-01T00:00:00Z"
+# What every Sidecar of the fleet lets in besides its own namespace.
+SHARED = "shared"
 
 
-def fleet(services: int, endpoints: int, *, namespaces: int = 50) -> Iterator[Manifest]:
-    """Yield the objects of ``services`` services with ``endpoints`` sidecars each.
+def fleet(
+    services: int, endpoints: int, *, namespaces: int = 50, scoped: bool = True
+) -> Iterator[Manifest]:
+    """Yield the objects of ``services`` services with ``endpoints`` pods with sidecars each.
 
     Service ``svc-7`` is in namespace ``ns-7`` (of ``namespaces``), and every one has a
-    VirtualService. Each namespace has a Sidecar that lets its workloads see only their own.
+    VirtualService. ``scoped``: each namespace has a Sidecar that lets its workloads see only
+    their own and what namespace ``shared`` offers.
     """
-    for number in range(namespaces):
+    for number in range(namespaces if scoped else 0):
         yield sidecar(f"ns-{number}")
     for number in range(services):
-        name, namespace = f"svc-{number}", f"ns-{number % namespaces}"
-        yield service(name, namespace, number)
-        yield endpoint_slice(name, namespace, number, endpoints)
-        yield virtual_service(name, namespace, 100)
+        yield from workload(f"svc-{number}", f"ns-{number % namespaces}", number, endpoints)
+
+
+def workload(name: str, namespace: str, number: int, endpoints: int) -> Iterator[Manifest]:
+    """Yield one service with its pods and its routes."""
+    yield service(name, namespace, number)
+    yield endpoint_slice(name, namespace, number, endpoints)
+    for replica in range(endpoints):
+        yield pod(name, namespace, replica, _address(number * endpoints + replica))
+    yield virtual_service(name, namespace, 100)
+
+
+def resources(manifests: Iterable[Manifest]) -> Iterator[Resource]:
+    """Yield the objects. Raises: ValueError if one of them is not valid."""
+    for manifest in manifests:
+        document = parse_manifest(manifest)
+        if document.resource is None or not document.valid:
+            raise ValueError(f"{manifest['kind']}: {document.diagnostics}")
+        yield document.resource
 
 
 def service(name: str, namespace: str, number: int) -> Manifest:
@@ -56,7 +79,18 @@ def endpoint_slice(name: str, namespace: str, number: int, count: int) -> Manife
     }
 
 
-def virtual_service(name: str, namespace: str, weight: int) -> Manifest:
+def pod(service_name: str, namespace: str, replica: int, address: str) -> Manifest:
+    labels = {"app": service_name, "version": "v1", "security.istio.io/tlsMode": "istio"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {**_metadata(f"{service_name}-{replica}", namespace), "labels": labels},
+        "spec": {"serviceAccountName": service_name},
+        "status": {"podIP": address, "conditions": [{"type": "Ready", "status": "True"}]},
+    }
+
+
+def virtual_service(name: str, namespace: str, weight: int, *, timeout: str = "3s") -> Manifest:
     destination = {"host": name, "port": {"number": 9080}}
     return {
         "apiVersion": "networking.istio.io/v1",
@@ -68,7 +102,7 @@ def virtual_service(name: str, namespace: str, weight: int) -> Manifest:
                 {
                     "match": [{"headers": {"end-user": {"exact": "jason"}}}],
                     "route": [{"destination": destination}],
-                    "timeout": "3s",
+                    "timeout": timeout,
                 },
                 {
                     "route": [{"destination": destination, "weight": weight}],
@@ -84,7 +118,7 @@ def sidecar(namespace: str) -> Manifest:
         "apiVersion": "networking.istio.io/v1",
         "kind": "Sidecar",
         "metadata": _metadata("default", namespace),
-        "spec": {"egress": [{"hosts": ["./*"]}]},
+        "spec": {"egress": [{"hosts": [f"{namespace}/*", f"{SHARED}/*"]}]},
     }
 
 

@@ -9,11 +9,9 @@ from benchmarks.fleet import virtual_service
 from benchmarks.table import best, show, verdict
 from clew.config.parse import parse_documents, parse_manifest
 
-COUNT = 10_000
 
-
-def main() -> None:
-    manifests = [virtual_service(f"svc-{n}", "default", n % 100) for n in range(COUNT)]
+def main(count: int = 10_000) -> None:
+    manifests = [virtual_service(f"svc-{n}", "default", n % 100) for n in range(count)]
     as_yaml = yaml.dump_all(manifests, Dumper=yaml.CSafeDumper)
     as_json = [msgspec.json.encode(m) for m in manifests]
 
@@ -27,4 +25,4 @@ def main() -> None:
     for name, run, budget in (("YAML", read_yaml, 4000), ("JSON", read_json, 400)):
         took = best(run, 2)
         rows.append((name, f"{took:.0f} ms", f"< {budget} ms", verdict(took, budget)))
-    show(f"Parse and validate {COUNT} VirtualServices", ("from", "took", "budget", "met"), rows)
+    show(f"Parse and validate {count} VirtualServices", ("from", "took", "budget", "met"), rows)

@@ -1,0 +1,22 @@
+"""Each benchmark runs from end to end at a tiny size and prints its tables."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import compiling, resources
+
+
+def test_reading_resources_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    resources.main(count=5)
+    assert "Parse and validate 5 VirtualServices" in capsys.readouterr().out
+
+
+def test_compiling_is_measured_from_cold_and_for_one_change(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    compiling.main(services=4, mesh=4, namespaces=2, rounds=1)
+    printed = capsys.readouterr().out
+    assert "Cold compile of 4 services" in printed
+    assert "| VirtualService, scoped | 1 " in printed
+    assert "| endpoint, flat         | 1 " in printed
