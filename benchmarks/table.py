@@ -30,4 +30,5 @@ def _milliseconds(run: Callable[[], object]) -> float:
 
 def verdict(measured: float, budget: float, *, at_least: bool = False) -> str:
     good = measured >= budget if at_least else measured <= budget
-    return "yes" if good else f"no ({measured / budget:.2g} × the budget)"
+    ratio = measured / budget
+    return "yes" if good else f"no ({ratio:.{0 if ratio >= 10 else 2}f} times the budget)"
