@@ -87,6 +87,10 @@ class Controller:
         async with self._settled:
             await self._settled.wait_for(lambda: self._seen and all(map(self._is_settled, keys)))
 
+    def unsettled(self, wanted: Iterable[ResourceKey]) -> tuple[ResourceKey, ...]:
+        """Those that are not ready yet, though nothing is known to be wrong."""
+        return tuple(key for key in wanted if not self._is_settled(key))
+
     def _is_settled(self, key: ResourceKey) -> bool:
         workload = next((w for w in self._world.workloads() if w.owner == key), None)
         if workload is None:
@@ -279,6 +283,11 @@ class Controller:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def hurry(self) -> None:
+        """Let what is stopping end at once."""
+        for replica in (*self._replicas.values(), *self._stopping.values()):
+            replica.hurry()
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.ensure_future(work)

@@ -1,0 +1,385 @@
+"""`clew up`: one mesh on this machine, from its first process to its last."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from clew.agent.spec import Capture
+from clew.api.client import AsyncClient
+from clew.api.location import API_SOCKET, mesh_directory, mesh_name, socket_path
+from clew.local import leases, registrar
+from clew.local.addresses import (
+    GATEWAY,
+    LOOPBACKS,
+    WORKLOADS,
+    choose_subnet,
+    mesh_hash,
+    numbered,
+)
+from clew.local.agents import INGRESS, INGRESS_NAMESPACE, MeshPlace
+from clew.local.capture_choice import Choice, choose_capture, tool_path, try_network
+from clew.local.control_plane import ControlPlane
+from clew.local.controller import Controller
+from clew.local.ingress import ingress_manifests, strict_manifest
+from clew.local.network import MeshNetwork, open_network, resolvers_of, used_networks
+from clew.local.options import DEFAULT_PORT, BadManifests, UpOptions, check_manifests
+from clew.local.ports import Ports, PortTaken
+from clew.local.state import (
+    AGENTS,
+    HOLDER_LOG,
+    SERVER_LOG,
+    STATE,
+    RunState,
+    kill_leftovers,
+    lock,
+    process_id,
+    read_state,
+    write_state,
+)
+from clew.model.base import ResourceKey
+
+_STORE = "mesh.db"
+_PATIENCE_SECONDS = 15.0
+# What a program gets of the environment that `clew up` runs in.
+_INHERITED = frozenset(
+    "HOME LANG LANGUAGE LOGNAME PATH PYTHONPATH SHELL SSL_CERT_DIR SSL_CERT_FILE TERM TMPDIR TZ "
+    "USER VIRTUAL_ENV".split()
+)
+
+Report = Callable[[str], None]
+INGRESS_KEY = ResourceKey("apps", "Deployment", INGRESS_NAMESPACE, INGRESS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedPorts:
+    """The ports of 127.0.0.1 at which the ingress gateway answers."""
+
+    http: int
+    https: int
+    tcp: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningMesh:
+    """What is to be had of a mesh once it is up."""
+
+    name: str
+    directory: Path
+    choice: Choice
+    subnet: IPv4Network
+    ports: PublishedPorts
+    client: AsyncClient
+    controller: Controller
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.ports.http}"
+
+
+# What happens while the mesh is up; the mesh ends when it returns its exit code.
+Session = Callable[[RunningMesh], Awaitable[int]]
+
+
+async def run_mesh(options: UpOptions, session: Session, *, report: Report) -> int:
+    """Bring a mesh up, run ``session`` in it, take the mesh down; return the exit code.
+
+    SIGINT and SIGTERM end the session with 0; a second one ends programs without waiting.
+
+    Raises: BadLocation, BadManifests, MeshRuns, NoCapture, PortTaken, NoFreeAddress,
+        CommandFailed, ControlPlaneFailed. Nothing runs any more then.
+    """
+    workloads = check_manifests(options)
+    directory = mesh_directory(options.mesh, options.environ)
+    socket_path(directory, API_SOCKET)
+    with lock(directory):
+        _clean(directory, keep=options.keep, report=report)
+        choice = choose_capture(options.capture, lambda: try_network(options.environ))
+        wanted = [_waited_for(workload.owner) for workload in workloads]
+        async with _open_mesh(options, directory, choice, report) as (mesh, failure):
+            return await _until_signal(
+                _live(mesh, options, wanted, session, report), failure, mesh.controller.hurry
+            )
+
+
+def _waited_for(owner: ResourceKey) -> ResourceKey:
+    return owner._replace(namespace=owner.namespace or "default")
+
+
+def _clean(directory: Path, *, keep: bool, report: Report) -> None:
+    """Remove what an earlier run left; all but its certificate authority, and what is to keep."""
+    state = read_state(directory)
+    killed = kill_leftovers(state) if state else 0
+    if killed:
+        report(f"ended {killed} processes that an earlier run had left")
+    leases.release_all(directory)
+    shutil.rmtree(directory / AGENTS, ignore_errors=True)
+    for log in (SERVER_LOG, HOLDER_LOG):
+        (directory / log).unlink(missing_ok=True)
+    if not keep:
+        for file in directory.glob(f"{_STORE}*"):
+            file.unlink()
+
+
+async def _until_signal(
+    work: Awaitable[int], failure: asyncio.Future[None], hurry: Callable[[], None]
+) -> int:
+    """Run ``work`` until it is done or a signal comes. Raises: what ``failure`` fails with."""
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+
+    def on_signal() -> None:
+        if stopped.is_set():
+            hurry()
+        stopped.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, on_signal)
+    working = asyncio.ensure_future(work)
+    asked = asyncio.ensure_future(stopped.wait())
+    try:
+        await asyncio.wait((working, asked, failure), return_when=asyncio.FIRST_COMPLETED)
+        if failure.done():
+            failure.result()
+        return working.result() if working.done() else 0
+    finally:
+        for task in (working, asked):
+            task.cancel()
+        await asyncio.gather(working, asked, return_exceptions=True)
+
+
+async def _live(
+    mesh: RunningMesh,
+    options: UpOptions,
+    wanted: list[ResourceKey],
+    session: Session,
+    report: Report,
+) -> int:
+    """Fill a mesh that has just been opened, wait until it serves, and use it."""
+    await _apply_everything(mesh, options, report)
+    await _wait_until_ready(mesh.controller, [INGRESS_KEY, *wanted], report)
+    return await session(mesh)
+
+
+async def _apply_everything(mesh: RunningMesh, options: UpOptions, report: Report) -> None:
+    ports = mesh.ports
+    manifests = [*ingress_manifests(http=ports.http, https=ports.https, tcp=ports.tcp)]
+    if options.strict:
+        manifests.append(strict_manifest())
+    for manifest in manifests:
+        await registrar.apply(mesh.client, manifest)
+    problems: list[str] = []
+    for file, text in options.manifests:
+        answer = await mesh.client.apply(text, file=file, author=registrar.AUTHOR)
+        for item in answer.items:
+            texts = [item.error, *(found.text for found in item.diagnostics)]
+            said = [text for text in texts if text]
+            if item.result == "refused":
+                problems += said
+            else:
+                for text in said:
+                    report(text)
+    if problems:
+        raise BadManifests("\n".join(problems))
+
+
+async def _wait_until_ready(
+    controller: Controller, wanted: list[ResourceKey], report: Report
+) -> None:
+    waiting = asyncio.ensure_future(controller.wait_until_ready(wanted))
+    try:
+        while not (await asyncio.wait({waiting}, timeout=_PATIENCE_SECONDS))[0]:
+            names = ", ".join(str(key) for key in controller.unsettled(wanted))
+            report(f"still waiting for {names} (see: clew ps, clew logs)")
+    finally:
+        waiting.cancel()
+
+
+@asynccontextmanager
+async def _open_mesh(
+    options: UpOptions, directory: Path, choice: Choice, report: Report
+) -> AsyncIterator[tuple[RunningMesh, asyncio.Future[None]]]:
+    """Start network, control plane and controller; stop programs, proxies and these, in order.
+
+    The future fails when the mesh cannot go on.
+    """
+    environ = _environment(options.environ)
+    taken = Ports()
+    ports = _publish(taken, options.port)
+    subnet = await _subnet(directory, choice, environ)
+    async with _network(choice, directory, subnet, ports, environ) as network:
+        place = MeshPlace(
+            mesh=mesh_name(options.mesh, options.environ),
+            directory=directory,
+            subnet=subnet,
+            network=network,
+            environ=environ,
+            working_dir=options.working_dir,
+        )
+        async with AsyncClient(directory / API_SOCKET) as client:
+            control_plane = ControlPlane(directory, environ, report=report)
+            controller = Controller(
+                place,
+                client,
+                images=options.images,
+                inherited=_inherited(options.environ),
+                ports=taken,
+                report=report,
+                on_change=lambda: _save(mesh, network, control_plane),
+            )
+            mesh = RunningMesh(
+                name=place.mesh,
+                directory=directory,
+                choice=choice,
+                subnet=subnet,
+                ports=ports,
+                client=client,
+                controller=controller,
+            )
+            control_plane.on_change = lambda: _save(mesh, network, control_plane)
+            async with _running(control_plane, controller, client) as failure:
+                yield mesh, failure
+    (directory / STATE).unlink(missing_ok=True)
+
+
+@asynccontextmanager
+async def _running(
+    control_plane: ControlPlane, controller: Controller, client: AsyncClient
+) -> AsyncIterator[asyncio.Future[None]]:
+    serving = asyncio.ensure_future(control_plane.run())
+    controlling: asyncio.Future[None] | None = None
+    try:
+        await _first(control_plane.wait_until_ready(client), serving)
+        controlling = asyncio.ensure_future(controller.run())
+        failure = asyncio.ensure_future(_any_failure(serving, controlling))
+        try:
+            yield failure
+        finally:
+            failure.cancel()
+            await asyncio.gather(failure, return_exceptions=True)
+    finally:
+        if controlling is not None:
+            controlling.cancel()
+            await asyncio.gather(controlling, return_exceptions=True)
+        await controller.stop_all()
+        await control_plane.stop()
+        await asyncio.gather(serving, return_exceptions=True)
+
+
+async def _first(work: Awaitable[None], other: asyncio.Future[None]) -> None:
+    """Wait for ``work``, unless ``other`` fails first."""
+    working = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({working, other}, return_when=asyncio.FIRST_COMPLETED)
+        (working if working.done() else other).result()
+    finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+
+
+async def _any_failure(*running: asyncio.Future[None]) -> None:
+    done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
+
+
+def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What clew's own processes get: everything but the proxies of the world outside."""
+    kept = {k: v for k, v in environ.items() if not k.lower().endswith("_proxy")}
+    return kept | {"PATH": tool_path(environ), "PYTHONUNBUFFERED": "1"}
+
+
+def _inherited(environ: Mapping[str, str]) -> dict[str, str]:
+    return {k: v for k, v in environ.items() if k in _INHERITED or k.startswith("LC_")}
+
+
+def _publish(ports: Ports, wanted: int | None) -> PublishedPorts:
+    try:
+        http = ports.take_near(DEFAULT_PORT) if wanted is None else ports.take_exactly(wanted)
+    except PortTaken as error:
+        raise PortTaken(
+            f"{error}. Nothing was started.\n  hint: choose another with --port, or leave --port "
+            f"out: then it is {DEFAULT_PORT} or the next free one"
+        ) from None
+    return PublishedPorts(http=http, https=ports.take_near(8443), tcp=ports.take_near(31400))
+
+
+async def _subnet(directory: Path, choice: Choice, environ: Mapping[str, str]) -> IPv4Network:
+    preference = int(mesh_hash(str(directory)), 16)
+    if choice.capture is Capture.ENV:
+        return choose_subnet(LOOPBACKS, (), preference=preference)
+    return choose_subnet(WORKLOADS, await used_networks(environ), preference=preference)
+
+
+@asynccontextmanager
+async def _network(
+    choice: Choice,
+    directory: Path,
+    subnet: IPv4Network,
+    ports: PublishedPorts,
+    environ: Mapping[str, str],
+) -> AsyncIterator[MeshNetwork | None]:
+    if choice.capture is Capture.ENV:
+        yield None
+        return
+    with _listeners(choice, ports) as listeners:
+        gateway = numbered(subnet, GATEWAY)
+        async with open_network(
+            subnet=subnet,
+            user_namespace=choice.user_namespace,
+            directory=directory,
+            environ=environ,
+            log=directory / HOLDER_LOG,
+            mesh_hash=mesh_hash(str(directory)),
+            inbound=[(sock, (gateway, sock.getsockname()[1])) for sock in listeners],
+            resolvers=_resolvers(),
+        ) as network:
+            yield network
+
+
+@contextlib.contextmanager
+def _listeners(choice: Choice, ports: PublishedPorts) -> Iterator[list[socket.socket]]:
+    """Sockets for a gateway that cannot listen on this machine's network itself."""
+    with contextlib.ExitStack() as stack:
+        numbers = (ports.http, ports.https, ports.tcp) if choice.user_namespace else ()
+        yield [
+            stack.enter_context(socket.create_server(("127.0.0.1", number), backlog=1024))
+            for number in numbers
+        ]
+
+
+def _resolvers() -> tuple[str, ...]:
+    try:
+        return resolvers_of(Path("/etc/resolv.conf").read_text())
+    except OSError:
+        return resolvers_of("")
+
+
+def _save(mesh: RunningMesh, network: MeshNetwork | None, control_plane: ControlPlane) -> None:
+    supervisor = process_id(os.getpid())
+    assert supervisor is not None
+    state = RunState(
+        mesh=mesh.name,
+        supervisor=supervisor,
+        capture=mesh.choice.capture,
+        user_namespace=mesh.choice.user_namespace,
+        why=mesh.choice.why,
+        subnet=str(mesh.subnet),
+        http_port=mesh.ports.http,
+        https_port=mesh.ports.https,
+        tcp_port=mesh.ports.tcp,
+        namespace_holder=process_id(network.holder) if network else None,
+        server=control_plane.process_id,
+        replicas=mesh.controller.replicas,
+        problems=mesh.controller.problems,
+    )
+    write_state(mesh.directory, state)
