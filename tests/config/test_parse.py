@@ -36,6 +36,15 @@ def test_the_two_fields_that_istio_takes_in_snake_case_are_taken() -> None:
     assert tokens.resource.spec.jwt_rules[0].jwks_uri == "https://a/keys"
 
 
+def test_a_name_that_would_leave_its_directory_is_refused() -> None:
+    for name in ("../../etc", "a/b", "A", "-a", "a..b", ".", "a" * 254):
+        service = manifest("VirtualService", {"hosts": ["a"]}) | {"metadata": {"name": name}}
+        assert "metadata.name" in {d.place.field for d in parse_manifest(service).diagnostics}
+    service = manifest("VirtualService", {"hosts": ["a"]})
+    service["metadata"] = {"name": "reviews.v1", "namespace": "../x"}
+    assert "metadata.namespace" in {d.place.field for d in parse_manifest(service).diagnostics}
+
+
 def test_every_structural_error_is_reported_with_line_and_field() -> None:
     text = """\
 apiVersion: networking.istio.io/v1

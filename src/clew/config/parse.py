@@ -12,6 +12,7 @@ import msgspec
 from clew.config import yaml
 from clew.config.finding import FieldPath, Finding
 from clew.config.structure import check_structure, decode_custom, did_you_mean, with_camel_names
+from clew.config.validate.hosts import is_dns_label, is_object_name
 from clew.config.validate.mesh_config import validate_mesh_config
 from clew.config.validate.resource import validate_resource
 from clew.model.base import Resource, ResourceKey
@@ -22,6 +23,9 @@ from clew.model.mesh_config import MeshConfig
 
 T = TypeVar("T")
 Locate = Callable[[FieldPath], tuple[int, int]]
+
+_WRONG_NAME = "a name is up to 253 of a-z, 0-9, '-' and '.', with a letter or digit at both ends"
+_WRONG_NAMESPACE = "a name is up to 63 of a-z, 0-9 and '-', with a letter or digit at both ends"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,9 +151,15 @@ def _convert(kind: type[T], value: Any) -> tuple[T | None, list[Finding]]:
 
 
 def _check_name(kind: Kind, resource: Resource) -> Iterator[Finding]:
+    """Names become names of files and processes, so Kubernetes' rule for them holds here too."""
     meta = resource.metadata
     if not meta.name and not meta.generate_name:
         yield Finding(("metadata",), 'the field "name" is missing')
+    elif not is_object_name(meta.name or meta.generate_name.rstrip("-")):
+        field = "name" if meta.name else "generateName"
+        yield Finding(("metadata", field), _WRONG_NAME)
+    if meta.namespace and kind.namespaced and not is_dns_label(meta.namespace):
+        yield Finding(("metadata", "namespace"), _WRONG_NAMESPACE)
     if meta.namespace and not kind.namespaced:
         yield Finding(
             ("metadata", "namespace"),

@@ -27,6 +27,12 @@ def is_dns_label(text: str) -> bool:
     return len(text) <= 63 and _DNS_LABEL.fullmatch(text) is not None
 
 
+def is_object_name(text: str) -> bool:
+    """Tell whether an object may have this name. Source: Kubernetes' DNS-1123 subdomain."""
+    labels = text.split(".")
+    return len(text) <= 253 and all(_DNS_LABEL.fullmatch(label) for label in labels)
+
+
 def host_problem(host: str, *, wildcard: bool = True) -> str:
     """Return why ``host`` is not a DNS name (``*`` as its first label allowed), or "".
 
