@@ -10,9 +10,9 @@ from enum import Enum
 class Traffic(Enum):
     """Which requests a step is measured by."""
 
-    EVERYONE = "requests without a user"
-    JASON = "requests of the user jason"
-    TCP = "TCP connections"
+    EVERYONE = "everyone"
+    JASON = "user jason"
+    TCP = "TCP"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
