@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -17,7 +16,7 @@ from pathlib import Path
 from clew.agent.spec import Capture
 from clew.api.client import AsyncClient
 from clew.api.location import API_SOCKET, mesh_directory, mesh_name, socket_path
-from clew.local import leases, registrar
+from clew.local import registrar
 from clew.local.addresses import (
     GATEWAY,
     LOOPBACKS,
@@ -31,21 +30,11 @@ from clew.local.capture_choice import Choice, choose_capture, tool_path, try_net
 from clew.local.control_plane import ControlPlane
 from clew.local.controller import Controller
 from clew.local.ingress import ingress_manifests, strict_manifest
+from clew.local.leftovers import remove_leftovers
 from clew.local.network import MeshNetwork, open_network, resolvers_of, used_networks
 from clew.local.options import DEFAULT_PORT, BadManifests, UpOptions, check_manifests
 from clew.local.ports import Ports, PortTaken
-from clew.local.state import (
-    AGENTS,
-    HOLDER_LOG,
-    SERVER_LOG,
-    STATE,
-    RunState,
-    kill_leftovers,
-    lock,
-    process_id,
-    read_state,
-    write_state,
-)
+from clew.local.state import HOLDER_LOG, STATE, RunState, lock, process_id, write_state
 from clew.model.base import ResourceKey
 
 _STORE = "mesh.db"
@@ -117,14 +106,9 @@ def _waited_for(owner: ResourceKey) -> ResourceKey:
 
 def _clean(directory: Path, *, keep: bool, report: Report) -> None:
     """Remove what an earlier run left; all but its certificate authority, and what is to keep."""
-    state = read_state(directory)
-    killed = kill_leftovers(state) if state else 0
+    killed = remove_leftovers(directory)
     if killed:
         report(f"ended {killed} processes that an earlier run had left")
-    leases.release_all(directory)
-    shutil.rmtree(directory / AGENTS, ignore_errors=True)
-    for log in (SERVER_LOG, HOLDER_LOG):
-        (directory / log).unlink(missing_ok=True)
     if not keep:
         for file in directory.glob(f"{_STORE}*"):
             file.unlink()
