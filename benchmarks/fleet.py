@@ -32,7 +32,7 @@ def fleet(
 def workload(name: str, namespace: str, number: int, endpoints: int) -> Iterator[Manifest]:
     """Yield one service with its pods and its routes."""
     yield service(name, namespace, number)
-    yield endpoint_slice(name, namespace, number, endpoints)
+    yield endpoint_slice(name, namespace, number * endpoints, endpoints)
     for replica in range(endpoints):
         yield pod(name, namespace, replica, _address(number * endpoints + replica))
     yield virtual_service(name, namespace, 100)
@@ -61,8 +61,8 @@ def service(name: str, namespace: str, number: int) -> Manifest:
     }
 
 
-def endpoint_slice(name: str, namespace: str, number: int, count: int) -> Manifest:
-    first = number * count
+def endpoint_slice(name: str, namespace: str, first: int, count: int) -> Manifest:
+    """Return a slice of ``count`` consecutive addresses from the fleet's ``first`` one on."""
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import compiling, resources
+from benchmarks import compiling, resources, streams
 
 
 def test_reading_resources_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
@@ -20,3 +20,13 @@ def test_compiling_is_measured_from_cold_and_for_one_change(
     assert "Cold compile of 4 services" in printed
     assert "| VirtualService, scoped | 1 " in printed
     assert "| endpoint, flat         | 1 " in printed
+
+
+def test_every_stream_that_a_change_concerns_is_waited_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    streams.main(services=4, streams=4, namespaces=2, rounds=2)
+    printed = capsys.readouterr().out
+    assert "| VirtualService        | 2            | mTLS " in printed
+    assert "| endpoint that all see | 4            | plaintext " in printed
+    assert "| RSS " in printed
