@@ -20,7 +20,12 @@ import click
     is_flag=True,
     help="The program uses this terminal instead of app.log.",
 )
-def command(spec_file: Path, foreground_app: bool) -> None:
+@click.option(
+    "--log-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Append the agent's own log to this file instead of its error output.",
+)
+def command(spec_file: Path, foreground_app: bool, log_file: Path | None) -> None:
     """Run one Envoy beside one workload, until the program ends or a signal comes.
 
     Runs in the foreground, inside the network namespace it is started in. The first SIGTERM or
@@ -38,7 +43,9 @@ def command(spec_file: Path, foreground_app: bool) -> None:
     from clew.agent.run import FAILURES, run_workload
     from clew.agent.spec import decode, prepare
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    logging.basicConfig(
+        format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, filename=log_file
+    )
     try:
         spec = prepare(decode(spec_file.read_bytes()), os.getcwd())
     except msgspec.MsgspecError as error:

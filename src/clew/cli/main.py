@@ -10,6 +10,11 @@ import clew
 
 # command: (module under clew.cli, one line of help); the order is that of `clew --help`.
 COMMANDS = {
+    "up": ("up", "Run a whole mesh on this machine from manifests."),
+    "run": ("run", "Run one program with its sidecar in a running mesh."),
+    "ps": ("ps", "List the workloads of a mesh."),
+    "logs": ("logs", "Print what a workload or its proxy wrote."),
+    "down": ("down", "Stop a mesh."),
     "apply": ("apply", "Create or change configuration."),
     "get": ("get", "List objects."),
     "describe": ("describe", "Show one object, its effect and its problems."),

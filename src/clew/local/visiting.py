@@ -1,0 +1,259 @@
+"""`clew run`: one program of the user's, with its sidecar, in a mesh that runs already."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from clew.agent.spec import AgentSpec, AppSpec, Capture, encode
+from clew.api.client import ApiError, AsyncClient, Unreachable
+from clew.api.location import API_SOCKET
+from clew.config.parse import parse_manifest
+from clew.local import leases, registrar
+from clew.local.agents import MeshPlace, Where, agent_spec
+from clew.local.capture_choice import tool_path
+from clew.local.controller import with_upstreams
+from clew.local.network import MeshNetwork, add_workload, enter_workload, remove_workload
+from clew.local.ports import Ports
+from clew.local.process import CLEW, bound
+from clew.local.state import (
+    AGENT_LOG,
+    SPEC,
+    RunState,
+    agent_directory,
+    format_process,
+    is_alive,
+    process_id,
+    write_file,
+)
+from clew.local.visit import (
+    Visit,
+    program_environment,
+    selects,
+    visiting_service,
+    visiting_workload,
+)
+from clew.local.workloads import RUN_BY, Workload, pod_manifest
+from clew.local.world import MESH_CONFIG, is_ready, trust_domain
+from clew.model.base import ResourceKey
+from clew.model.pod import Pod
+
+Report = Callable[[str], None]
+
+_LOOK_AT_MESH_SECONDS = 1.0
+_GRACE_SECONDS = 10
+
+
+def mesh_place(directory: Path, state: RunState, environ: Mapping[str, str]) -> MeshPlace:
+    """Return where the running mesh is, from what its `clew up` wrote down."""
+    tools = {**environ, "PATH": tool_path(environ)}
+    network = None
+    if state.capture is Capture.NETNS and state.namespace_holder is not None:
+        network = MeshNetwork(
+            holder=state.namespace_holder.pid,
+            user_namespace=state.user_namespace,
+            subnet=IPv4Network(state.subnet),
+            directory=directory,
+            environ=tools,
+        )
+    return MeshPlace(
+        mesh=state.mesh,
+        directory=directory,
+        subnet=IPv4Network(state.subnet),
+        network=network,
+        environ=tools,
+        working_dir="/",
+    )
+
+
+async def run_visit(visit: Visit, place: MeshPlace, state: RunState, *, report: Report) -> int:
+    """Run the program in the mesh until it ends, take it back, and return its exit code.
+
+    Raises: NoFreeAddress, CommandFailed, CannotRun, PortTaken, ApiError, Unreachable.
+    """
+    me = process_id(os.getpid())
+    assert me is not None
+    workload = visiting_workload(visit, process=format_process(me))
+    async with (
+        AsyncClient(place.directory / API_SOCKET) as client,
+        _address(workload, place) as address,
+    ):
+        spec = await _spec(visit, workload, place, address, client)
+        write_file(Path(spec.directory, SPEC), encode(spec))
+        async with _registered(visit, workload, address, client, report):
+            return await _run_agent(visit, spec, place, state, client, report)
+
+
+@asynccontextmanager
+async def _address(workload: Workload, place: MeshPlace) -> AsyncIterator[str]:
+    """An address in the mesh, its namespace, and a directory; all of it for a while."""
+    owner = f"{workload.namespace}/{workload.name}"
+    directory = agent_directory(place.directory, workload.namespace, workload.name)
+    address = leases.lease(place.directory, place.subnet, owner)
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if place.network is not None:
+            await add_workload(place.network, address)
+        yield address
+    finally:
+        if place.network is not None and place.directory.exists():
+            await remove_workload(place.network, address)
+        shutil.rmtree(directory, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):
+            leases.release(place.directory, owner)
+
+
+async def _spec(
+    visit: Visit, workload: Workload, place: MeshPlace, address: str, client: AsyncClient
+) -> AgentSpec:
+    app = AppSpec(
+        command=visit.command,
+        env={**program_environment(place.environ), **visit.env},
+        working_dir=visit.working_dir,
+        ports={visit.port_name: visit.port} if visit.port else {},
+        grace_seconds=_GRACE_SECONDS,
+        restart=False,
+    )
+    where = Where(name=workload.name, address=address, outside=place.network is None)
+    domain = await _trust_domain(client)
+    spec = agent_spec(workload, where, place, app=app, trust_domain=domain, take_port=Ports().take)
+    return with_upstreams(spec)
+
+
+async def _trust_domain(client: AsyncClient) -> str:
+    try:
+        return trust_domain(parse_manifest(await client.get(MESH_CONFIG)).resource)
+    except ApiError:
+        return trust_domain(None)
+
+
+@asynccontextmanager
+async def _registered(
+    visit: Visit, workload: Workload, address: str, client: AsyncClient, report: Report
+) -> AsyncIterator[None]:
+    """The Pod in the store, and a Service if it needs one, for as long as the program runs."""
+    since = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    manifest = pod_manifest(workload, workload.name, address, since=since)
+    await registrar.apply(client, manifest)
+    try:
+        await client.put_status(workload.owner, manifest["status"])
+        if visit.port:
+            await _provide_service(visit, workload, client, report)
+        yield
+    finally:
+        with contextlib.suppress(Unreachable):
+            await registrar.unregister_pod(client, workload.namespace, workload.name)
+            await _remove_unused_service(visit, client)
+
+
+def _service_key(visit: Visit) -> ResourceKey:
+    return ResourceKey("", "Service", visit.namespace, visit.name)
+
+
+async def _provide_service(
+    visit: Visit, workload: Workload, client: AsyncClient, report: Report
+) -> None:
+    try:
+        service = await client.get(_service_key(visit))
+    except ApiError:
+        await registrar.apply(client, visiting_service(visit))
+        return
+    if not selects(service, workload):
+        selector = service.get("spec", {}).get("selector")
+        report(
+            f"the Service {visit.namespace}/{visit.name} exists and does not select this program: "
+            f"its selector is {selector}\n  hint: add labels with --label, or choose another --name"
+        )
+
+
+async def _remove_unused_service(visit: Visit, client: AsyncClient) -> None:
+    """Remove the Service that `clew run` made, unless another program stands behind it."""
+    with contextlib.suppress(ApiError):
+        service = await client.get(_service_key(visit))
+        pods = (await client.list(kinds=("Pod",), namespace=visit.namespace)).items
+        used = any(pod["metadata"].get("labels", {}).get("app") == visit.name for pod in pods)
+        if RUN_BY in service["metadata"].get("annotations", {}) and not used:
+            await client.delete(_service_key(visit), author=registrar.AUTHOR)
+
+
+async def _run_agent(
+    visit: Visit,
+    spec: AgentSpec,
+    place: MeshPlace,
+    state: RunState,
+    client: AsyncClient,
+    report: Report,
+) -> int:
+    directory = Path(spec.directory)
+    log = ("--log-file", str(directory / AGENT_LOG))
+    command = (*CLEW, "agent", "--foreground-app", *log, "--spec", str(directory / SPEC))
+    enter = () if place.network is None else enter_workload(place.network, spec.ip)
+    agent = await asyncio.create_subprocess_exec(
+        *(*enter, *bound(command)), env=dict(place.environ), cwd=place.working_dir
+    )
+    watchers = [
+        asyncio.ensure_future(_stop_without_mesh(agent, state, report)),
+        asyncio.ensure_future(_announce(visit, spec, client, report)),
+    ]
+    with _signals_to(agent):
+        try:
+            return await _exit_code(agent)
+        finally:
+            for watcher in watchers:
+                watcher.cancel()
+            await asyncio.gather(*watchers, return_exceptions=True)
+
+
+async def _exit_code(agent: Process) -> int:
+    code = await agent.wait()
+    return code if code >= 0 else 128 - code
+
+
+@contextlib.contextmanager
+def _signals_to(agent: Process) -> Iterator[None]:
+    """Pass SIGTERM on; Ctrl-C and a closed terminal reach the agent by themselves."""
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: signal.Signals) -> None:
+        if number is signal.SIGTERM and agent.returncode is None:
+            agent.terminate()
+
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    for number in numbers:
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+async def _stop_without_mesh(agent: Process, state: RunState, report: Report) -> None:
+    """A program whose mesh has gone has nobody to talk to."""
+    while True:
+        await asyncio.sleep(_LOOK_AT_MESH_SECONDS)
+        if not is_alive(state.supervisor):
+            report(f"the mesh {state.mesh} has ended, so the program ends too")
+            agent.terminate()
+            return
+
+
+async def _announce(visit: Visit, spec: AgentSpec, client: AsyncClient, report: Report) -> None:
+    """Say once that the mesh can reach the program."""
+    key = registrar.pod_key(spec.namespace, spec.name)
+    with contextlib.suppress(Unreachable, ApiError):
+        async for objects in client.follow(kinds=("Pod",)):
+            pod = parse_manifest(objects[key]).resource if key in objects else None
+            if isinstance(pod, Pod) and is_ready(pod):
+                reach = f" as {visit.name}.{visit.namespace}:{visit.port}" if visit.port else ""
+                report(f"{spec.name} is in the mesh {spec.mesh}{reach}")
+                return
