@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
-PROXY_CORE, LOAD_CORE = "0", "1"
+PROXY_CORE, LOAD_CORE, ANY_CORE = "0", "1", "0,1"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,8 @@ def nginx(port: int, upstreams: dict[int, int], folder: Path) -> str:
     )
 
 
-def backend(port: int, folder: Path) -> str:
-    """The application: 130 bytes from memory."""
-    body = "x" * 130
+def backend(port: int, folder: Path, body: str = "x" * 130) -> str:
+    """The application: ``body`` from memory, whatever is asked."""
     return _nginx(folder, f"server {{ listen 127.0.0.1:{port}; return 200 '{body}'; }}")
 
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import compiling, resources, streams
+from benchmarks import compiling, convergence, resources, streams
+from benchmarks.load import missing_tools
+
+needs_tools = pytest.mark.skipif(
+    bool(missing_tools()), reason=f"not installed: {', '.join(missing_tools())}"
+)
 
 
 def test_reading_resources_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
@@ -30,3 +35,9 @@ def test_every_stream_that_a_change_concerns_is_waited_for(
     assert "| VirtualService        | 2            | mTLS " in printed
     assert "| endpoint that all see | 4            | plaintext " in printed
     assert "| RSS " in printed
+
+
+@needs_tools
+def test_an_applied_shift_is_seen_by_requests(capsys: pytest.CaptureFixture[str]) -> None:
+    convergence.main(rounds=2)
+    assert "| the first request that goes the new way | " in capsys.readouterr().out
