@@ -13,7 +13,7 @@ from statistics import median, quantiles
 
 from benchmarks.load import ANY_CORE, missing_tools, running
 from benchmarks.peers import backend
-from benchmarks.processes import control_plane, free_port, sidecar, spec_of, wait_until
+from benchmarks.processes import apply, control_plane, free_port, sidecar, spec_of, wait_until
 from benchmarks.table import show, verdict
 from clew.api.client import Client
 
@@ -52,7 +52,7 @@ def main(rounds: int = 40) -> None:
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         state, port = Path(name), free_port()
         mesh = stack.enter_context(control_plane(state))
-        _apply(mesh, _services(state, stack) + _routes("one"))
+        apply(mesh, _services(state, stack) + _routes("one"))
         upstreams = {"one.example:80": f"127.0.0.1:{port}"}
         stack.enter_context(sidecar(spec_of(state, "client", "127.0.0.1", local_ports=upstreams)))
         connection = stack.enter_context(closing(http.client.HTTPConnection("127.0.0.1", port)))
@@ -83,7 +83,7 @@ def _shifts(mesh: Client, connection: http.client.HTTPConnection) -> Iterator[tu
     """Yield, in milliseconds, when the API had answered and when a request went the new way."""
     for wanted in cycle(("two", "one")):
         start = time.monotonic()
-        _apply(mesh, _routes(wanted))
+        apply(mesh, _routes(wanted))
         applied = time.monotonic()
         while _ask(connection) != wanted:
             pass
@@ -105,12 +105,6 @@ def _services(folder: Path, stack: ExitStack) -> str:
 
 def _routes(wanted: str) -> str:
     return ROUTES.format(**{name: 100 if name == wanted else 0 for name in VERSIONS})
-
-
-def _apply(mesh: Client, manifests: str) -> None:
-    refused = [item for item in mesh.apply(manifests).items if item.result == "refused"]
-    if refused:
-        raise ValueError(refused)
 
 
 def _ask(connection: http.client.HTTPConnection) -> str:

@@ -35,6 +35,13 @@ def control_plane(state: Path) -> Iterator[Client]:
             yield client
 
 
+def apply(mesh: Client, manifests: str) -> None:
+    """Raises: ValueError if an object is refused."""
+    refused = [item for item in mesh.apply(manifests).items if item.result == "refused"]
+    if refused:
+        raise ValueError(refused)
+
+
 def spec_of(state: Path, name: str, ip: str, **fields: object) -> AgentSpec:
     """Describe a sidecar without an application, and by default without traffic capture."""
     known: dict[str, object] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import compiling, convergence, resources, streams
+from benchmarks import compiling, convergence, resources, sidecars, streams
 from benchmarks.load import missing_tools
 
 needs_tools = pytest.mark.skipif(
@@ -41,3 +41,14 @@ def test_every_stream_that_a_change_concerns_is_waited_for(
 def test_an_applied_shift_is_seen_by_requests(capsys: pytest.CaptureFixture[str]) -> None:
     convergence.main(rounds=2)
     assert "| the first request that goes the new way | " in capsys.readouterr().out
+
+
+@needs_tools
+def test_every_way_through_sidecars_answers_under_load(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sidecars.main(seconds=1, rounds=1)
+    rows = [line.split("|") for line in capsys.readouterr().out.splitlines()]
+    failed = {row[1].strip(): row[5].strip() for row in rows if len(row) > 8}
+    for way in (sidecars.DIRECT, sidecars.NGINX, sidecars.MINIMAL, sidecars.ISTIO, sidecars.CLEW):
+        assert failed[way] == "0"

@@ -1,0 +1,198 @@
+"""Requests through sidecars per CPU second: clew's pair beside the ways to do without clew."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import msgspec
+
+from benchmarks import peers
+from benchmarks.certificates import write_certificates
+from benchmarks.load import LOAD_CORE, PROXY_CORE, Sample, measure, missing_tools, running
+from benchmarks.processes import apply, control_plane, free_port, sidecar, spec_of, wait_until
+from benchmarks.table import show, verdict
+from clew.agent.envoy_process import envoy_binary
+
+DIRECT, NGINX = "direct, no proxy", "nginx as a weighted sidecar, no TLS"
+MINIMAL = "hand-written minimal Envoy pair, mTLS, HTTP/2"
+ISTIO = "Istio's translation as an Envoy pair, mTLS, HTTP/1.1"
+CLEW = "clew's pair, mTLS, HTTP/2"
+Half = Callable[[int, int, Path], dict[str, Any]]
+AGAINST_MINIMAL, AGAINST_ISTIO = 0.95, 1.6
+# Every address of 127.0.0.0/8 is this machine's.
+SERVER_ADDRESS = "127.0.2.1"
+SERVER = """
+apiVersion: v1
+kind: Service
+metadata: {name: server, namespace: default}
+spec:
+  ports: [{name: http, port: 80, targetPort: 8080}]
+  selector: {app: server}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: server-0, namespace: default}
+spec:
+  address: 127.0.2.1
+  labels: {app: server, version: v1, security.istio.io/tlsMode: istio}
+  serviceAccount: default
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where to send requests, and the proxies on the way."""
+
+    port: int
+    pids: Sequence[int] = ()
+
+
+def main(seconds: int = 5, rounds: int = 3) -> None:
+    if missing := missing_tools():
+        print(f"\nsidecars: skipped, needs {', '.join(missing)} (tests/setup-host)")
+        return
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        ways = _ways(Path(name), stack)
+        for way in ways.values():
+            measure(_url(way), way.pids, seconds=1)  # connections, caches
+        # In turn, so that what else the machine does concerns all; each one's best round counts.
+        samples: dict[str, list[Sample]] = {name: [] for name in ways}
+        for _ in range(rounds):
+            for name, way in ways.items():
+                samples[name].append(measure(_url(way), way.pids, seconds=seconds))
+    _show({name: max(found, key=_worth) for name, found in samples.items()})
+
+
+def _ways(folder: Path, stack: ExitStack) -> dict[str, Way]:
+    """Start everything; what is not under load just waits."""
+    certificates = folder / "certificates"
+    certificates.mkdir()
+    write_certificates(certificates)
+    application, canary = _application(folder / "v1", stack), _application(folder / "v2", stack)
+    pairs = {
+        MINIMAL: (peers.minimal_client, peers.minimal_server),
+        ISTIO: (peers.istio_client, peers.istio_server),
+    }
+    return {
+        DIRECT: Way(application),
+        NGINX: _weighted_nginx(folder / "nginx", {application: 80, canary: 20}, stack),
+        **{
+            name: _static_pair(folder / str(number), halves, application, certificates, stack)
+            for number, (name, halves) in enumerate(pairs.items())
+        },
+        CLEW: _clew_pair(folder / "clew", application, stack),
+    }
+
+
+def _application(folder: Path, stack: ExitStack) -> int:
+    port = free_port()
+    _nginx(folder, peers.backend(port, folder), LOAD_CORE, stack)
+    return port
+
+
+def _weighted_nginx(folder: Path, upstreams: dict[int, int], stack: ExitStack) -> Way:
+    port = free_port()
+    return Way(port, (_nginx(folder, peers.nginx(port, upstreams, folder), PROXY_CORE, stack),))
+
+
+def _nginx(folder: Path, config: str, core: str, stack: ExitStack) -> int:
+    folder.mkdir()
+    (folder / "nginx.conf").write_text(config)
+    command = ("nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"))
+    return stack.enter_context(running(command, core, folder / "log"))
+
+
+def _static_pair(
+    folder: Path,
+    halves: tuple[Half, Half],
+    application: int,
+    certificates: Path,
+    stack: ExitStack,
+) -> Way:
+    """Two Envoys with files for configuration."""
+    folder.mkdir()
+    near, far = free_port(), free_port()
+    client, server = halves
+    documents = (client(near, far, certificates), server(far, application, certificates))
+    pids = []
+    for number, document in enumerate(documents):
+        file = folder / f"{number}.json"
+        file.write_bytes(msgspec.json.encode(document))
+        flags = ("--concurrency", "1", "--disable-hot-restart", "--log-level", "warning")
+        command = (str(envoy_binary()), "-c", str(file), *flags)
+        pids.append(stack.enter_context(running(command, PROXY_CORE, folder / "log")))
+    wait_until(lambda: _answers(near), folder / "log")
+    return Way(near, pids)
+
+
+def _clew_pair(state: Path, application: int, stack: ExitStack) -> Way:
+    """Two sidecars as ``clew up`` has them without traffic capture, and their control plane."""
+    state.mkdir()
+    port = free_port()
+    mesh = stack.enter_context(control_plane(state))
+    apply(mesh, SERVER)
+    upstreams = {"server.default.svc.cluster.local:80": f"127.0.0.1:{port}"}
+    specs = (
+        spec_of(state, "server", SERVER_ADDRESS, app_ports={"8080": application}),
+        spec_of(state, "client", "127.0.2.2", local_ports=upstreams),
+    )
+    pids = [stack.enter_context(sidecar(spec, PROXY_CORE)) for spec in specs]
+    wait_until(lambda: _answers(port), state / "server.log")
+    return Way(port, pids)
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urlopen(_url(Way(port)), timeout=2) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+def _url(way: Way) -> str:
+    return f"http://127.0.0.1:{way.port}/"
+
+
+def _worth(sample: Sample) -> float:
+    return sample.per_cpu_second if sample.cpu_seconds else sample.per_second
+
+
+def _show(samples: dict[str, Sample]) -> None:
+    minimal, istio = samples[MINIMAL].per_cpu_second, samples[ISTIO].per_cpu_second
+    rows = []
+    for name, sample in samples.items():
+        worth = sample.per_cpu_second
+        proxied = sample.cpu_seconds > 0
+        rows.append(
+            (
+                name,
+                f"{sample.per_second:,.0f}",
+                f"{sample.p50_ms:.2f} ms",
+                f"{sample.p99_ms:.2f} ms",
+                sample.failed,
+                f"{worth:,.0f}" if proxied else "",
+                f"{worth / minimal:.2f}" if proxied else "",
+                f"{worth / istio:.2f}" if proxied else "",
+            )
+        )
+    header = ("way", "requests/s", "p50", "p99", "failed", "requests per CPU second")
+    show("Requests through sidecars", (*header, "to minimal", "to Istio's"), rows)
+    clew = samples[CLEW].per_cpu_second
+    show(
+        "clew's pair against the budgets: requests per CPU second",
+        ("against", "ratio", "budget", "met"),
+        [
+            _budget(MINIMAL, clew / minimal, AGAINST_MINIMAL),
+            _budget(ISTIO, clew / istio, AGAINST_ISTIO),
+        ],
+    )
+
+
+def _budget(peer: str, ratio: float, budget: float) -> tuple[str, ...]:
+    return peer, f"{ratio:.2f}", f">= {budget}", verdict(ratio, budget, at_least=True)
