@@ -10,6 +10,7 @@ import clew
 
 # command: (module under clew.cli, one line of help); the order is that of `clew --help`.
 COMMANDS = {
+    "demo": ("demo", "Bookinfo with sidecars, and a guided canary."),
     "up": ("up", "Run a whole mesh on this machine from manifests."),
     "run": ("run", "Run one program with its sidecar in a running mesh."),
     "ps": ("ps", "List the workloads of a mesh."),
