@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
+
+import msgspec
 
 from clew.agent.spec import AgentSpec, AppSpec, Capture
 from clew.api.location import API_SOCKET, CA_SOCKET, XDS_SOCKET
@@ -54,6 +56,17 @@ def fixed_address(workload: Workload, place: MeshPlace) -> str:
     return numbered(place.subnet, GATEWAY) if is_ingress(workload) else ""
 
 
+def listening_ports(
+    ports: Iterable[int], place: MeshPlace, take_port: Callable[[], int]
+) -> dict[int, int]:
+    """Return where a program must listen instead of at its ``ports``: nowhere else if captured.
+
+    Without capture its proxy takes the port at the workload's address, and a program that listens
+    on all addresses would be in the way.
+    """
+    return {} if place.network is not None else {port: take_port() for port in ports}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
     """One replica's name and address, and whether it is in the machine's own network."""
@@ -69,14 +82,17 @@ def agent_spec(
     place: MeshPlace,
     *,
     app: AppSpec | None,
+    listening: Mapping[int, int],
     trust_domain: str,
     take_port: Callable[[], int],
 ) -> AgentSpec:
-    """Return the replica's spec. ``take_port`` is asked for each port that must be chosen."""
+    """Return the replica's spec. ``take_port`` is asked for each port that must be chosen.
+
+    ``listening``: where the program listens, if that is not at its own ports.
+    """
     labels = pod_labels(workload)
     gateway = is_gateway(workload.template)
     uncaptured = place.network is None and not gateway
-    ports = app.ports.values() if app and uncaptured else ()
     return AgentSpec(
         mesh=place.mesh,
         type="router" if gateway else "sidecar",
@@ -99,7 +115,7 @@ def agent_spec(
         dns_port=0 if where.outside else 15053,
         dns_upstreams=() if place.network is None else (place.network.bridge,),
         http_proxy_port=take_port() if uncaptured else 0,
-        app_ports={str(port): take_port() for port in ports},
+        app_ports={str(port): number for port, number in listening.items()},
         local_ports=_local_ports(workload, take_port) if uncaptured else {},
         bind_address="127.0.0.1" if gateway and where.outside else "",
         app=app,
@@ -119,3 +135,11 @@ def upstream_variables(local_ports: Mapping[str, str]) -> dict[str, str]:
 
 def _variable(name: str) -> str:
     return "".join(letter if letter.isalnum() else "_" for letter in name).upper()
+
+
+def with_upstreams(spec: AgentSpec) -> AgentSpec:
+    """Tell the program where its declared upstreams are, if it has no capture."""
+    if spec.app is None or not spec.local_ports:
+        return spec
+    env = upstream_variables(spec.local_ports) | spec.app.env
+    return msgspec.structs.replace(spec, app=msgspec.structs.replace(spec.app, env=env))

@@ -7,16 +7,21 @@ import contextlib
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import UTC, datetime
 
-import msgspec
-
 from clew.agent.spec import AgentSpec
 from clew.api.client import ApiError, AsyncClient, Unreachable
 from clew.local.addresses import NoFreeAddress
-from clew.local.agents import MeshPlace, agent_spec, upstream_variables
+from clew.local.agents import MeshPlace, agent_spec, listening_ports, with_upstreams
 from clew.local.images import Images
 from clew.local.ports import Ports, PortTaken
 from clew.local.process import CommandFailed
-from clew.local.programs import CannotRun, Place, Surroundings, app_spec, container_command
+from clew.local.programs import (
+    CannotRun,
+    Place,
+    Surroundings,
+    app_spec,
+    container_command,
+    the_container,
+)
 from clew.local.registrar import (
     give_service_addresses,
     is_orphan,
@@ -25,12 +30,13 @@ from clew.local.registrar import (
     set_not_ready,
     unregister_pod,
 )
-from clew.local.replica import ReplicaProcess
+from clew.local.replica import ReplicaProcess, release_place
 from clew.local.rollout import Replica, plan_rollout
 from clew.local.state import ReplicaState, is_alive, parse_process
 from clew.local.workloads import RUN_BY, Workload, is_gateway, pod_labels
 from clew.local.world import KINDS, World, is_ready
 from clew.model.base import ResourceKey
+from clew.model.pod import Pod
 
 _RETRY_SECONDS = 0.2
 _LOOK_AT_RUNNERS_SECONDS = 2.0
@@ -195,19 +201,26 @@ class Controller:
         self._spawn(replica.run(spec))
 
     def _spec(self, workload: Workload, replica: ReplicaProcess) -> AgentSpec:
-        app = None
+        app, listening = None, dict[int, int]()
         if not is_gateway(workload.template):
+            ports = [port.container_port for port in the_container(workload).ports]
+            listening = listening_ports(ports, self._place, self._ports.take)
             surroundings = Surroundings(
                 images=self._images, resources=self._world.resources, inherited=self._inherited
             )
-            labels = pod_labels(workload)
-            where = Place(name=replica.name, address=replica.address, labels=labels)
+            where = Place(
+                name=replica.name,
+                address=replica.address,
+                labels=pod_labels(workload),
+                listening=listening,
+            )
             app = app_spec(workload, where, surroundings)
         spec = agent_spec(
             workload,
             replica.where,
             self._place,
             app=app,
+            listening=listening,
             trust_domain=self._world.trust_domain(),
             take_port=self._ports.take,
         )
@@ -254,9 +267,14 @@ class Controller:
                 runner = pod.metadata.annotations.get(RUN_BY)
                 if runner is not None and not is_alive(parse_process(runner)):
                     with contextlib.suppress(Unreachable):
-                        meta = pod.metadata
-                        await unregister_pod(self._client, meta.namespace, meta.name)
+                        await self._take_back(pod)
             await asyncio.sleep(_LOOK_AT_RUNNERS_SECONDS)
+
+    async def _take_back(self, pod: Pod) -> None:
+        namespace, name = pod.metadata.namespace, pod.metadata.name
+        await unregister_pod(self._client, namespace, name)
+        address = pod.status.pod_ip if pod.status else ""
+        await release_place(self._place, namespace, name, address)
 
     def _stop(self, key: tuple[ResourceKey, str]) -> None:
         self._stopping[key] = self._replicas.pop(key)
@@ -293,11 +311,3 @@ class Controller:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def with_upstreams(spec: AgentSpec) -> AgentSpec:
-    """Tell the program where its declared upstreams are, if it has no capture."""
-    if spec.app is None or not spec.local_ports:
-        return spec
-    env = upstream_variables(spec.local_ports) | spec.app.env
-    return msgspec.structs.replace(spec, app=msgspec.structs.replace(spec.app, env=env))

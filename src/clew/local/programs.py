@@ -6,7 +6,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from clew.agent.spec import AppSpec
 from clew.local.images import Images, find_command
@@ -34,11 +34,12 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """One replica's own values, for fieldRef."""
+    """One replica's own values, for fieldRef. ``listening``: as ``listening_ports`` says."""
 
     name: str
     address: str
     labels: Mapping[str, str]
+    listening: Mapping[int, int] = field(default_factory=dict)
 
 
 def container_command(workload: Workload, images: Images) -> tuple[str, ...]:
@@ -109,10 +110,17 @@ def app_spec(workload: Workload, place: Place, surroundings: Surroundings) -> Ap
 def environment(workload: Workload, place: Place, surroundings: Surroundings) -> dict[str, str]:
     """Return all variables of the program; later ones may refer to earlier ones.
 
+    PORT is where it must listen; a manifest that says PORT itself means the container's port.
+
     Source: Kubernetes: ``envFrom`` first, then ``env``; ``$(NAME)`` is replaced, ``$$`` is ``$``.
     """
     container = the_container(workload)
-    env = {**surroundings.inherited, "HOSTNAME": place.name}
+    ports = [str(place.listening.get(p.container_port, p.container_port)) for p in container.ports]
+    env = {
+        **surroundings.inherited,
+        "HOSTNAME": place.name,
+        **({"PORT": ports[0]} if ports else {}),
+    }
     for source in container.env_from:
         for reference, kind in (
             (source.config_map_ref, "ConfigMap"),
@@ -126,7 +134,12 @@ def environment(workload: Workload, place: Place, surroundings: Surroundings) ->
     for variable in container.env:
         for value in _value(workload, variable, place, surroundings, env):
             env[variable.name] = value
-    return env
+    return env | _moved_port(env, place)
+
+
+def _moved_port(env: Mapping[str, str], place: Place) -> dict[str, str]:
+    moved = {str(port): str(number) for port, number in place.listening.items()}
+    return {"PORT": moved[env["PORT"]]} if env.get("PORT") in moved else {}
 
 
 def _value(

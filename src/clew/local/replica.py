@@ -168,10 +168,15 @@ class ReplicaProcess:
 
     async def forget(self) -> None:
         """Undo ``prepare``, and remove its keys and logs."""
-        place = self._place
-        if place.network is not None and not self._outside and self.address:
-            with contextlib.suppress(CommandFailed):
-                await remove_workload(place.network, self.address)
-        leases.release(place.directory, self.owner)
-        directory = agent_directory(place.directory, self.workload.namespace, self.name)
-        shutil.rmtree(directory, ignore_errors=True)
+        address = "" if self._outside else self.address
+        await release_place(self._place, self.workload.namespace, self.name, address)
+
+
+async def release_place(place: MeshPlace, namespace: str, name: str, address: str) -> None:
+    """Free a replica's address, and remove its network (if ``address`` is given) and its files."""
+    if place.network is not None and address:
+        with contextlib.suppress(CommandFailed):
+            await remove_workload(place.network, address)
+    with contextlib.suppress(FileNotFoundError):  # the mesh's directory has gone
+        leases.release(place.directory, f"{namespace}/{name}")
+    shutil.rmtree(agent_directory(place.directory, namespace, name), ignore_errors=True)

@@ -80,6 +80,13 @@ def selects(service: Mapping[str, Any], workload: Workload) -> bool:
     return bool(selector) and all(labels.get(key) == value for key, value in selector.items())
 
 
-def program_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Everything but the proxies of the world outside, which are not to see the mesh's requests."""
-    return {k: v for k, v in environ.items() if not k.lower().endswith("_proxy")}
+def program_environment(
+    visit: Visit, environ: Mapping[str, str], listening: Mapping[int, int]
+) -> dict[str, str]:
+    """Return the terminal's variables, those that are asked for, and PORT, where to listen.
+
+    The proxies of the world outside are left out: they are not to see the mesh's requests.
+    """
+    kept = {k: v for k, v in environ.items() if not k.lower().endswith("_proxy")}
+    port = {"PORT": str(listening.get(visit.port, visit.port))} if visit.port else {}
+    return {**kept, **port, **visit.env}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -19,12 +18,12 @@ from clew.api.client import ApiError, AsyncClient, Unreachable
 from clew.api.location import API_SOCKET
 from clew.config.parse import parse_manifest
 from clew.local import leases, registrar
-from clew.local.agents import MeshPlace, Where, agent_spec
+from clew.local.agents import MeshPlace, Where, agent_spec, listening_ports, with_upstreams
 from clew.local.capture_choice import tool_path
-from clew.local.controller import with_upstreams
-from clew.local.network import MeshNetwork, add_workload, enter_workload, remove_workload
+from clew.local.network import MeshNetwork, add_workload, enter_workload
 from clew.local.ports import Ports
 from clew.local.process import CLEW, bound
+from clew.local.replica import release_place
 from clew.local.state import (
     AGENT_LOG,
     SPEC,
@@ -105,19 +104,18 @@ async def _address(workload: Workload, place: MeshPlace) -> AsyncIterator[str]:
             await add_workload(place.network, address)
         yield address
     finally:
-        if place.network is not None and place.directory.exists():
-            await remove_workload(place.network, address)
-        shutil.rmtree(directory, ignore_errors=True)
-        with contextlib.suppress(FileNotFoundError):
-            leases.release(place.directory, owner)
+        await release_place(place, workload.namespace, workload.name, address)
 
 
 async def _spec(
     visit: Visit, workload: Workload, place: MeshPlace, address: str, client: AsyncClient
 ) -> AgentSpec:
+    ports = (visit.port,) if visit.port else ()
+    take_port = Ports().take
+    listening = listening_ports(ports, place, take_port)
     app = AppSpec(
         command=visit.command,
-        env={**program_environment(place.environ), **visit.env},
+        env=program_environment(visit, place.environ, listening),
         working_dir=visit.working_dir,
         ports={visit.port_name: visit.port} if visit.port else {},
         grace_seconds=_GRACE_SECONDS,
@@ -125,7 +123,15 @@ async def _spec(
     )
     where = Where(name=workload.name, address=address, outside=place.network is None)
     domain = await _trust_domain(client)
-    spec = agent_spec(workload, where, place, app=app, trust_domain=domain, take_port=Ports().take)
+    spec = agent_spec(
+        workload,
+        where,
+        place,
+        app=app,
+        listening=listening,
+        trust_domain=domain,
+        take_port=take_port,
+    )
     return with_upstreams(spec)
 
 
