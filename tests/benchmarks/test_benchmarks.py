@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import compiling, convergence, resources, sidecars, streams
+from benchmarks import compiling, convergence, memory, resources, sidecars, streams
 from benchmarks.load import missing_tools
 
 needs_tools = pytest.mark.skipif(
@@ -52,3 +52,11 @@ def test_every_way_through_sidecars_answers_under_load(
     failed = {row[1].strip(): row[5].strip() for row in rows if len(row) > 8}
     for way in (sidecars.DIRECT, sidecars.NGINX, sidecars.MINIMAL, sidecars.ISTIO, sidecars.CLEW):
         assert failed[way] == "0"
+
+
+def test_an_idle_sidecar_is_weighed(capsys: pytest.CaptureFixture[str]) -> None:
+    memory.main(sizes=(2,), namespaces=1)
+    printed = capsys.readouterr().out
+    if "skipped" in printed:
+        pytest.skip(printed.strip())
+    assert f"| {memory.SEES_OWN} | " in printed
