@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import compiling, convergence, memory, resources, sidecars, streams
+from benchmarks import compiling, convergence, memory, resources, sidecars, startup, streams
 from benchmarks.load import missing_tools
 
 needs_tools = pytest.mark.skipif(
@@ -60,3 +60,8 @@ def test_an_idle_sidecar_is_weighed(capsys: pytest.CaptureFixture[str]) -> None:
     if "skipped" in printed:
         pytest.skip(printed.strip())
     assert f"| {memory.SEES_OWN} | " in printed
+
+
+def test_bookinfo_is_timed_until_its_first_page(capsys: pytest.CaptureFixture[str]) -> None:
+    startup.main()
+    assert "| the first page through the gateway     | " in capsys.readouterr().out
