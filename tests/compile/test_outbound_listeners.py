@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from clew._pb.envoy.config.listener.v3.listener_components_pb2 import FilterChain
 from clew._pb.envoy.config.listener.v3.listener_pb2 import Listener
 from clew._pb.envoy.extensions.filters.network.http_connection_manager.v3 import (
@@ -174,6 +176,15 @@ def test_without_capture_only_what_is_asked_for_is_bound() -> None:
     local = listener(scope, "127.0.0.1_31000")
     assert not local.HasField("bind_to_port")
     assert tcp(local.default_filter_chain).cluster == "outbound|8080||db.default.svc.cluster.local"
+
+
+@pytest.mark.parametrize("name", ["db", "db.default", "db.default.svc.cluster.local"])
+def test_an_upstream_may_be_asked_for_by_any_of_its_names(name: str) -> None:
+    local = LocalPort(hostname=name, port=8080, address="127.0.0.1", local_port=31000)
+    scope = outbound(
+        service("db", Protocol.TCP), interception=Interception.NONE, local_ports=(local,)
+    )
+    assert "127.0.0.1_31000" in compiled(scope)[LISTENER]
 
 
 def test_tcp_connections_are_split_by_weight() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from clew.compile.domains import short_forms
 from clew.compile.memo import Memo
 from clew.compile.outbound_listeners import (
     Frame,
@@ -15,7 +16,6 @@ from clew.compile.outbound_listeners import (
 from clew.compile.outbound_routes import (
     compile_port_routes,
     compile_service_routes,
-    services_by_hostname,
     view_of,
 )
 from clew.compile.tcp_routes import Chain, chains_for
@@ -276,7 +276,7 @@ def _local_ports(slots: _Slots, scope: OutboundScope, memo: Memo) -> None:
     """Without capture: a bound listener for each upstream that the workload asked for by name."""
     for local in scope.local_ports:
         for egress in scope.egress:
-            service = memo.call(services_by_hostname, egress.services).get(local.hostname)
+            service = _called(local.hostname, egress.services, scope.dns_domain)
             port = service.port(local.port) if service is not None else None
             if service is None or port is None:
                 continue
@@ -288,6 +288,14 @@ def _local_ports(slots: _Slots, scope: OutboundScope, memo: Memo) -> None:
                 slot.routed = service
                 slot.only_http = port.protocol.is_http
             break
+
+
+def _called(name: str, services: Sequence[Service], dns_domain: str) -> Service | None:
+    """The service that a client in ``dns_domain`` means by ``name``, in full or short."""
+    for service in services:
+        if name == service.hostname or name in short_forms(service.hostname, dns_domain):
+            return service
+    return None
 
 
 def _http_proxy(slots: _Slots, scope: OutboundScope) -> None:

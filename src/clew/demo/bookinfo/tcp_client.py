@@ -10,12 +10,12 @@ from collections import Counter
 
 
 def address(host: str, port: int) -> tuple[str, int]:
-    """Where to connect: Kubernetes' environment variables if they are set, else the name."""
-    prefix = host.upper().replace("-", "_")
-    return (
-        os.environ.get(f"{prefix}_SERVICE_HOST", host),
-        int(os.environ.get(f"{prefix}_SERVICE_PORT", port)),
-    )
+    """Where to connect: where traffic is not captured, $UPSTREAM_HOST_PORT says it."""
+    local = os.environ.get(f"UPSTREAM_{host.upper().replace('-', '_')}_{port}")
+    if local is None:
+        return host, port
+    name, _, number = local.rpartition(":")
+    return name, int(number)
 
 
 def first_word(target: tuple[str, int]) -> str:
