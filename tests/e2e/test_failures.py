@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 
 from clew.demo.load import Load
@@ -75,15 +76,16 @@ def test_a_killed_sidecar_comes_back_and_the_rest_is_unaffected() -> None:
 
 
 def test_two_meshes_run_side_by_side_and_leave_nothing_behind() -> None:
-    before = _networks()
     with running_mesh("one", capture="netns") as one, running_mesh("two", capture="netns") as two:
         assert one.state.http_port != two.state.http_port
-        assert one.state.subnet != two.state.subnet
         assert one.get("/productpage")[0] == two.get("/productpage")[0] == 200
+        subnets = [ip_network(mesh.state.subnet) for mesh in (one, two)]
+        assert not subnets[0].overlaps(subnets[1])
+        assert _addresses_in(subnets[0])
     assert one.process.returncode == two.process.returncode == 0
-    assert _networks() == before
-    assert not envoys(one, "")
-    assert not envoys(two, "")
+    for mesh, subnet in zip((one, two), subnets, strict=True):
+        assert _addresses_in(subnet) == []
+        assert envoys(mesh, "") == []
 
 
 def test_all_of_istios_bookinfo_networking_samples_apply() -> None:
@@ -96,7 +98,8 @@ def test_all_of_istios_bookinfo_networking_samples_apply() -> None:
                 assert "not yet effective" in applied.stdout + applied.stderr
 
 
-def _networks() -> str:
-    links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True)
-    names = subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True)
-    return "".join(line for line in links.stdout.splitlines() if "clew" in line) + names.stdout
+def _addresses_in(subnet: IPv4Network | IPv6Network) -> list[str]:
+    """The addresses of this host that belong to a mesh's network."""
+    listed = subprocess.run(["ip", "-o", "-4", "addr"], capture_output=True, text=True, check=True)
+    found = [line.split()[3].partition("/")[0] for line in listed.stdout.splitlines()]
+    return [address for address in found if ip_address(address) in subnet]
