@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from clew._pb.envoy.config.core.v3.health_check_pb2 import HealthStatus
 from clew._pb.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from clew.model.destination_rule import DestinationRule
@@ -67,6 +69,18 @@ def test_endpoints_of_other_ports_and_host_names_are_left_out() -> None:
         endpoint("10.0.0.1"), endpoint("10.0.0.2", port_name="admin"), endpoint("db.example.com")
     )
     assert priorities(found) == {"10.0.0.1": 0}
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "255.249.199.9", "fd00::2", "unix:///app.sock"])
+def test_an_address_is_taken(address: str) -> None:
+    assert len(load_assignment(endpoint(address)).endpoints) == 1
+
+
+@pytest.mark.parametrize(
+    "address", ["10.0.0", "10.0.0.0.1", "10.0.0.256", "10.0.0.01", "10.0.0.1.", "10.0.0.1\n", "db"]
+)
+def test_what_only_looks_like_an_address_is_left_out(address: str) -> None:
+    assert not load_assignment(endpoint(address)).endpoints
 
 
 def test_without_outlier_detection_distance_does_not_matter() -> None:
