@@ -210,6 +210,9 @@ def _find_endpoints(cluster: Cluster, how: Resolution, mesh: MeshConfig) -> None
             # hold back all clusters for ever.
             cluster.eds_cluster_config.eds_config.CopyFrom(source)
             cluster.eds_cluster_config.service_name = cluster.name
+            # Unhealthy endpoints are named too: when they are the majority, Envoy's panic mode
+            # would send to them. Source: istio's PILOT_SEND_UNHEALTHY_ENDPOINTS.
+            cluster.common_lb_config.healthy_panic_threshold.value = 0
 
 
 def _version(

@@ -28,6 +28,7 @@ from clew.local.registrar import (
     register_pod,
     report_replicas,
     set_not_ready,
+    turn_clients_away,
     unregister_pod,
 )
 from clew.local.replica import ReplicaProcess, release_place
@@ -235,8 +236,11 @@ class Controller:
         self._say(message)
         replica.ready = False
         namespace = replica.workload.namespace
-        self._spawn(set_not_ready(self._client, self._world, namespace, replica.name))
+        self._spawn(self._say_not_ready(namespace, replica.name))
         self._changed.set()
+
+    async def _say_not_ready(self, namespace: str, name: str) -> None:
+        await set_not_ready(self._client, self._world, namespace, name)
 
     async def _report(self, workload: Workload) -> None:
         mine = self._replicas_of(workload)
@@ -283,10 +287,12 @@ class Controller:
     async def _retire(self, key: tuple[ResourceKey, str]) -> None:
         """Stop one replica in order, and then forget it."""
         replica = self._stopping[key]
+        namespace, name = replica.workload.namespace, replica.name
+        await turn_clients_away(self._client, self._world, namespace, name)
         await replica.stop()
         if key[0].kind != "Pod":  # its user deleted or replaced it already
             with contextlib.suppress(Unreachable):
-                await unregister_pod(self._client, replica.workload.namespace, replica.name)
+                await unregister_pod(self._client, namespace, name)
         await replica.forget()
         del self._stopping[key]
         self._changed.set()

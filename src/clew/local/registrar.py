@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import copy
 from collections.abc import Mapping
 from typing import Any
 
 from clew.api.client import ApiError, AsyncClient, Unreachable
+from clew.api.messages import ProxyList
 from clew.local.addresses import choose_service_address
 from clew.local.programs import CannotRun
 from clew.local.workloads import RUN_BY, Workload, is_bare, pending_status, pod_labels, pod_manifest
@@ -16,6 +18,9 @@ from clew.model.base import ResourceKey
 from clew.model.pod import Pod
 
 AUTHOR = "clew up"
+
+_TURN_AWAY_SECONDS = 1.0
+_POLL_SECONDS = 0.02
 
 
 def pod_key(namespace: str, name: str) -> ResourceKey:
@@ -52,14 +57,37 @@ async def unregister_pod(client: AsyncClient, namespace: str, name: str) -> None
         await client.delete(pod_key(namespace, name), author=AUTHOR)
 
 
-async def set_not_ready(client: AsyncClient, world: World, namespace: str, name: str) -> None:
-    """Say for an agent that was killed that its replica serves no more."""
+async def set_not_ready(client: AsyncClient, world: World, namespace: str, name: str) -> int:
+    """Say for an agent that its replica serves no more; return the revision of that, or 0."""
     status = world.manifests.get(pod_key(namespace, name), {}).get("status")
     if status is None:
-        return
+        return 0
     conditions = [{"type": "Ready", "status": "False"}]
     with contextlib.suppress(ApiError, Unreachable):
-        await client.put_status(pod_key(namespace, name), {**status, "conditions": conditions})
+        written = await client.put_status(
+            pod_key(namespace, name), {**status, "conditions": conditions}
+        )
+        return int(written["metadata"].get("resourceVersion", 0))
+    return 0
+
+
+async def turn_clients_away(client: AsyncClient, world: World, namespace: str, name: str) -> None:
+    """Say that a replica serves no more, and wait, not for ever, until the proxies know it.
+
+    What they send after that goes elsewhere, so its program can end without a failed request.
+    """
+    revision = await set_not_ready(client, world, namespace, name)
+    with contextlib.suppress(TimeoutError, ApiError, Unreachable):
+        async with asyncio.timeout(_TURN_AWAY_SECONDS):
+            while True:
+                if _is_known(await client.proxies(), revision):
+                    return
+                await asyncio.sleep(_POLL_SECONDS)
+
+
+def _is_known(proxies: ProxyList, revision: int) -> bool:
+    states = (proxy.types.get("EDS") for proxy in proxies.proxies if proxy.connected)
+    return proxies.revision >= revision and all(s is None or s.state != "pending" for s in states)
 
 
 async def report_replicas(
