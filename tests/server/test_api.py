@@ -168,6 +168,22 @@ def test_status_is_written_apart_and_survives_an_apply() -> None:
     run(scenario)
 
 
+def test_a_service_keeps_its_address_when_its_file_is_applied_again() -> None:
+    async def scenario(client: AsyncClient, socket: Path) -> None:
+        service = "{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {%s}}"
+        await client.apply(service % "clusterIP: 10.1.1.1, ports: [{port: 80}]")
+        (same,) = (await client.apply(service % "ports: [{port: 80}]")).items
+        (changed,) = (await client.apply(service % "ports: [{port: 81}]")).items
+        (moved,) = (await client.apply(service % "clusterIP: 10.1.1.2")).items
+        assert [item.result for item in (same, changed, moved)] == [
+            "unchanged", "configured", "configured",
+        ]  # fmt: skip
+        addresses = [item.object["spec"]["clusterIP"] for item in (changed, moved) if item.object]
+        assert addresses == ["10.1.1.1", "10.1.1.2"]
+
+    run(scenario)
+
+
 def test_the_history_tells_who_did_what() -> None:
     async def scenario(client: AsyncClient, socket: Path) -> None:
         await client.apply(REVIEWS)

@@ -10,6 +10,7 @@ from typing import Any
 from clew.api.messages import Applied, Key, Result, finding, key_message
 from clew.config.parse import Document, parse_manifest
 from clew.model.base import Resource, ResourceKey
+from clew.model.core_service import CoreService
 from clew.model.kinds import kind_for
 from clew.server.replies import BadRequest
 from clew.stores.namespaces import in_namespace
@@ -82,17 +83,17 @@ class Writer:
     async def _compose(
         self, document: Document, expected: int | None, *, action: str = ""
     ) -> tuple[Stored | None, Stored]:
-        """Write the document with the status that is stored; return the object before and after.
+        """Write the document with what it cannot know; return the object before and after.
 
         Status belongs to the control plane. Only an object that has none takes it from the
-        document, which is how a Pod from a file gets its address.
+        document, which is how a Pod from a file gets its address. A Service keeps its address.
         """
         assert document.resource is not None
         key = document.resource.key
         for _ in range(_ATTEMPTS):
             current = await self.store.get(key)
             check_revision(current, key, expected)
-            merged = _with_status_of(document, current)
+            merged = _with_address_of(_with_status_of(document, current), current)
             revision = 0 if current is None else current.revision
             try:
                 return current, await self._store(merged, current, revision, action)
@@ -122,6 +123,21 @@ def _with_status_of(document: Document, current: Stored | None) -> Document:
         return document
     status = current.manifest["status"]
     return parse_manifest({**document.manifest, "status": status})
+
+
+def _with_address_of(document: Document, current: Stored | None) -> Document:
+    """Clients hold on to a Service's address, so applying its file again must not take it away.
+
+    Source: Kubernetes' API server, where ``clusterIP`` stays when an update leaves it out.
+    """
+    if current is None or not isinstance(current.resource, CoreService):
+        return document
+    service, address = document.resource, current.resource.spec.cluster_ip
+    assert isinstance(service, CoreService)
+    if not address or service.spec.cluster_ip or service.spec.type == "ExternalName":
+        return document
+    spec = {**document.manifest.get("spec", {}), "clusterIP": address}
+    return parse_manifest({**document.manifest, "spec": spec})
 
 
 def _expected_revision(resource: Resource) -> int | None:
