@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
 
-.PHONY: demo test check golden bench clean
+.PHONY: demo test check golden docs bench clean
 
 demo: $(READY)
 	$(BIN)/clew demo
@@ -22,6 +22,9 @@ check: $(READY)
 
 golden: $(READY)
 	$(BIN)/pytest tests/golden --refresh-golden
+
+docs: $(READY)
+	$(BIN)/python -m docs.generate
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
