@@ -22,8 +22,10 @@ from clew.model.mesh_config import (
 from clew.model.proxy import Proxy, ProxyType
 from clew.model.service import Resolution, Service, ServicePort
 from clew.snapshot.protocols import parse_protocol
+from clew.snapshot.registry import Registry
 from clew.snapshot.scope import OutboundScope
 from clew.snapshot.scope_builder import build_scope
+from clew.snapshot.service_index import index_services
 from clew.snapshot.snapshot import build_snapshot
 from tests.corpora.corpus import cases
 
@@ -70,7 +72,7 @@ def outbound_scope(
     mesh = MeshConfig(outbound_traffic_policy=OutboundTrafficPolicy(mode=mode))
     snapshot = build_snapshot(resources, mesh)
     if services is not None:
-        snapshot = replace(snapshot, services=services)
+        snapshot = replace(snapshot, registry=Registry(services=index_services(services)))
     proxy = Proxy(
         type=ProxyType.SIDECAR,
         name="app",

@@ -19,7 +19,7 @@ from clew.model.base import Resource, ResourceKey
 from clew.model.proxy import Proxy
 from clew.model.xds import ENDPOINTS, NAME_TABLE, Published, ResourcesByName, TypeUrl
 from clew.snapshot.scope import ProxyScope
-from clew.snapshot.scope_builder import affects, build_scope, scope_key
+from clew.snapshot.scope_builder import affects, build_scope, may_move, scope_key
 from clew.snapshot.snapshot import Dirty, MeshSnapshot, update_snapshot
 
 Changed = Mapping[TypeUrl, AbstractSet[str]]
@@ -72,8 +72,7 @@ class Publisher:
         """Take a batch of changes and publish what differs to those whom it concerns."""
         before = self.snapshot
         self.snapshot, dirty = update_snapshot(before, changes)
-        if dirty.everything:
-            self._regroup()
+        self._regroup(dirty)
         for group in self._groups.values():
             if affects(dirty, group.scope):
                 self._recompile(group, dirty)
@@ -88,9 +87,13 @@ class Publisher:
         self._group_of[subscriber] = key
         return group
 
-    def _regroup(self) -> None:
+    def _regroup(self, dirty: Dirty) -> None:
         """Proxies may belong together in another way now. Those that moved get what is theirs."""
-        moved = [s for s, key in self._group_of.items() if scope_key(self.snapshot, s.proxy) != key]
+        moved = [
+            s
+            for s, key in self._group_of.items()
+            if may_move(dirty, s.proxy) and scope_key(self.snapshot, s.proxy) != key
+        ]
         for subscriber in moved:
             before = self.published_to(subscriber)
             self.disconnect(subscriber)
@@ -101,6 +104,8 @@ class Publisher:
         before, old = group.published, group.scope
         proxy = next(iter(group.subscribers)).proxy
         group.scope = build_scope(self.snapshot, proxy, old)
+        if _same_parts(old, group.scope):
+            return
         if self._only_endpoints(old, group.scope, dirty):
             endpoints = compile_endpoints(group.scope, dirty.endpoint_hosts, self._memo)
             names = _name_table(group.scope)
@@ -117,12 +122,20 @@ class Publisher:
 
     def _only_endpoints(self, before: ProxyScope, after: ProxyScope, dirty: Dirty) -> bool:
         """Whether load assignments are all that the change can have touched."""
-        if dirty.everything or dirty.hosts or after.proxy.grpc:
+        if not dirty.only_endpoints or after.proxy.grpc:
             return False
         if before.inbound is not after.inbound or before.gateway is not after.gateway:
             return False
         shapes = [endpoints_shape(s, dirty.endpoint_hosts, self._memo) for s in (before, after)]
         return shapes[0] == shapes[1]
+
+
+def _same_parts(one: ProxyScope, other: ProxyScope) -> bool:
+    return (
+        one.outbound is other.outbound
+        and one.inbound is other.inbound
+        and one.gateway is other.gateway
+    )
 
 
 def _compile(scope: ProxyScope, memo: Memo) -> Published:

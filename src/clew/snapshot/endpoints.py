@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from clew.model.endpoint_slice import EndpointSlice
 from clew.model.endpoints import Endpoints
@@ -26,55 +26,39 @@ from clew.snapshot.labels import (
     WORKLOAD_NAME,
     label_locality,
     node_locality,
-    selects,
     sorted_labels,
 )
+from clew.snapshot.places import Places, entry_labels
 
-SERVICE_NAME = "kubernetes.io/service-name"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sources:
-    """The objects of one namespace that endpoints come from, and the nodes by name."""
-
-    pods: tuple[Pod, ...] = ()
-    slices: tuple[EndpointSlice, ...] = ()
-    endpoints: Mapping[str, Endpoints]
-    workload_entries: tuple[WorkloadEntry, ...] = ()
-    nodes: Mapping[str, Node]
+Nodes = Mapping[str, Node]
 
 
-def kubernetes_endpoints(service: Service, sources: Sources) -> tuple[Endpoint, ...]:
+def kubernetes_endpoints(service: Service, places: Places, nodes: Nodes) -> tuple[Endpoint, ...]:
     """Return the endpoints of a Kubernetes Service.
 
     Slices (or Endpoints) are what a cluster's controllers have found; without any, the selector
     is applied to Pods. WorkloadEntries are always selected by labels.
     """
     found: list[Endpoint] = []
-    slices = [s for s in sources.slices if s.metadata.labels.get(SERVICE_NAME) == service.name]
-    pods = {p.status.pod_ip: p for p in sources.pods if p.status and p.status.pod_ip}
-    if slices:
-        found += [e for s in slices for e in _of_slice(s, service, pods, sources.nodes)]
-    elif service.name in sources.endpoints:
-        found += _of_endpoints(sources.endpoints[service.name], service, pods, sources.nodes)
+    if service.name in places.slices:
+        slices = places.slices_of(service.name)
+        found += [e for s in slices for e in _of_slice(s, service, places, nodes)]
+    elif service.name in places.endpoints:
+        found += _of_endpoints(places.endpoints[service.name], service, places, nodes)
     elif service.selector:
-        wanted = dict(service.selector)
-        chosen = [p for p in sources.pods if selects(wanted, p.metadata.labels)]
-        found += [e for p in chosen for e in _of_pod(p, service, sources.nodes)]
+        found += _selected_pods(service, places, nodes)
     if service.selector:
-        found += _selected_entries(service, sources)
+        found += _selected_entries(service, places)
     return tuple(found)
 
 
 def entry_endpoints(
-    entry: ServiceEntry, service: Service, sources: Sources
+    entry: ServiceEntry, service: Service, places: Places, nodes: Nodes
 ) -> tuple[Endpoint, ...]:
     """Return the endpoints of one host of a ServiceEntry; a DNS host without any is its own."""
     if service.selector is not None:
-        wanted = dict(service.selector)
-        pods = [p for p in sources.pods if selects(wanted, p.metadata.labels)]
-        of_pods = [e for p in pods for e in _of_pod(p, service, sources.nodes)]
-        return (*of_pods, *_selected_entries(service, sources))
+        pods = _selected_pods(service, places, nodes) if service.selector else ()
+        return (*pods, *_selected_entries(service, places))
     declared = entry.spec.endpoints
     if not declared and service.resolution in (Resolution.DNS, Resolution.DNS_ROUND_ROBIN):
         declared = (WorkloadEntrySpec(address=service.hostname),)
@@ -85,7 +69,7 @@ def entry_endpoints(
     )
 
 
-def pod_workload(pod: Pod, nodes: Mapping[str, Node]) -> Workload:
+def pod_workload(pod: Pod, nodes: Nodes) -> Workload:
     """Return what runs in a pod; the name is its owner's, without the ReplicaSet's hash."""
     labels, node = pod.metadata.labels, nodes.get(pod.spec.node_name)
     of_node = node_locality(node.metadata.labels) if node else Locality()
@@ -114,7 +98,12 @@ def _owner(pod: Pod) -> str:
     return pod.metadata.name
 
 
-def _of_pod(pod: Pod, service: Service, nodes: Mapping[str, Node]) -> Iterator[Endpoint]:
+def _selected_pods(service: Service, places: Places, nodes: Nodes) -> Iterator[Endpoint]:
+    for pod in places.selected_pods(dict(service.selector or ())):
+        yield from _of_pod(pod, service, nodes)
+
+
+def _of_pod(pod: Pod, service: Service, nodes: Nodes) -> Iterator[Endpoint]:
     if pod.status is None or not pod.status.pod_ip or pod.metadata.deletion_timestamp:
         return
     ready = any(c.type == "Ready" and c.status == "True" for c in pod.status.conditions)
@@ -139,7 +128,7 @@ def _target(port: ServicePort, pod: Pod) -> int | None:
 
 
 def _of_slice(
-    slice_: EndpointSlice, service: Service, pods: Mapping[str, Pod], nodes: Mapping[str, Node]
+    slice_: EndpointSlice, service: Service, places: Places, nodes: Nodes
 ) -> Iterator[Endpoint]:
     names = {port.name for port in service.ports}
     for item in slice_.endpoints:
@@ -148,7 +137,7 @@ def _of_slice(
         healthy = item.conditions.ready is not False or service.publish_not_ready
         health = Health.HEALTHY if healthy else Health.UNHEALTHY
         for address in item.addresses:
-            pod = pods.get(address)
+            pod = places.pod_at(address)
             zone = Locality("", item.zone)
             workload = pod_workload(pod, nodes) if pod else Workload(locality=zone)
             for port in slice_.ports:
@@ -157,7 +146,7 @@ def _of_slice(
 
 
 def _of_endpoints(
-    resource: Endpoints, service: Service, pods: Mapping[str, Pod], nodes: Mapping[str, Node]
+    resource: Endpoints, service: Service, places: Places, nodes: Nodes
 ) -> Iterator[Endpoint]:
     names = {port.name for port in service.ports}
     for subset in resource.subsets:
@@ -166,7 +155,7 @@ def _of_endpoints(
             *ready,
             *((a, Health.UNHEALTHY) for a in subset.not_ready_addresses),
         ):
-            pod = pods.get(address.ip)
+            pod = places.pod_at(address.ip)
             workload = pod_workload(pod, nodes) if pod else Workload()
             for port in subset.ports:
                 if port.name in names:
@@ -186,13 +175,11 @@ def _endpoint(
     )
 
 
-def _selected_entries(service: Service, sources: Sources) -> Iterator[Endpoint]:
-    wanted = dict(service.selector or ())
-    for entry in sources.workload_entries:
-        labels = {**entry.metadata.labels, **entry.spec.labels}
-        if selects(wanted, labels):
-            health = Health.HEALTHY if _entry_is_healthy(entry) else Health.UNHEALTHY
-            yield from _of_entry(entry.spec, labels, service, entry.metadata.name, health)
+def _selected_entries(service: Service, places: Places) -> Iterator[Endpoint]:
+    for entry in places.selected_entries(dict(service.selector or ())):
+        health = Health.HEALTHY if _entry_is_healthy(entry) else Health.UNHEALTHY
+        labels = entry_labels(entry)
+        yield from _of_entry(entry.spec, labels, service, entry.metadata.name, health)
 
 
 def _entry_is_healthy(entry: WorkloadEntry) -> bool:

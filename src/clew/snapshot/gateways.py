@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+from clew.model.gateway import Gateway
 from clew.model.proxy import Proxy
+from clew.model.service import Service
+from clew.snapshot.inbound import served_ports
 from clew.snapshot.labels import selects
 from clew.snapshot.scope import GatewayScope, GatewayServer
 from clew.snapshot.snapshot import MeshSnapshot
-from clew.snapshot.virtual_services import virtual_services_for
+
+# Istio's internal name for the services that a Gateway of the Gateway API is reached by.
+_SERVICES = "internal.istio.io/gateway-service"
+_NO_TRANSLATION = "experimental.istio.io/disable-gateway-port-translation"
 
 
 def build_gateway(snapshot: MeshSnapshot, proxy: Proxy) -> GatewayScope:
@@ -23,42 +29,48 @@ def build_gateway(snapshot: MeshSnapshot, proxy: Proxy) -> GatewayScope:
 
 
 def _servers(snapshot: MeshSnapshot, proxy: Proxy) -> Iterator[GatewayServer]:
-    labels = dict(proxy.labels)
-    targets = _target_ports(snapshot, proxy, labels)
+    reached = _reached_by(snapshot, proxy)
     for gateway in snapshot.gateways:
-        if not selects(gateway.spec.selector, labels):
+        ports = _ports(gateway, proxy, reached)
+        if ports is None:
             continue
         name = f"{gateway.metadata.namespace}/{gateway.metadata.name}"
-        routes = tuple(
-            virtual_services_for(snapshot.virtual_services, name, proxy.namespace, snapshot.mesh)
-        )
+        rules = snapshot.virtual_services.seen_by(proxy.namespace, name)
         for server in gateway.spec.servers:
-            for port in targets.get(server.port.number, (server.port.number,)):
+            number = server.port.number
+            unknown = () if _names_services(gateway) else (number,)
+            for port in ports.get(number, unknown):
                 yield GatewayServer(
-                    gateway=gateway, server=server, listen_port=port, virtual_services=routes
+                    gateway=gateway, server=server, listen_port=port, virtual_services=rules
                 )
 
 
-def _target_ports(
-    snapshot: MeshSnapshot, proxy: Proxy, labels: Mapping[str, str]
-) -> dict[int, tuple[int, ...]]:
-    """Map Service ports to the ports of this router: a Gateway names the Service's.
+def _ports(
+    gateway: Gateway, proxy: Proxy, reached: Sequence[tuple[Service, int, int]]
+) -> Mapping[int, tuple[int, ...]] | None:
+    """Return the router's ports by the Service's port, which is what a Gateway names; None if
+    the Gateway is not bound to the router.
 
     Source: istio's gateway port translation.
     """
-    targets: dict[int, tuple[int, ...]] = {}
-    for service in snapshot.services:
-        if dict(service.labels).get(_NO_TRANSLATION) == "true":
-            continue
-        own = [e for e in snapshot.endpoints.get(service.key, ()) if e.address == proxy.ip]
-        chosen = service.selector is not None and selects(dict(service.selector), labels)
-        for port in service.ports:
-            found = {e.port for e in own if e.port_name == port.name}
-            if not found and chosen and isinstance(port.target_port, int) and port.target_port:
-                found = {port.target_port}
-            known = targets.get(port.number, ())
-            targets[port.number] = (*known, *sorted(found - set(known)))
-    return {number: ports for number, ports in targets.items() if ports}
+    if names := _names_services(gateway):
+        reached = [each for each in reached if each[0].hostname in names]
+        if not reached:
+            return None
+    elif not selects(gateway.spec.selector, dict(proxy.labels)):
+        return None
+    ports: dict[int, tuple[int, ...]] = {}
+    for service, number, target in reached:
+        if dict(service.labels).get(_NO_TRANSLATION) != "true":
+            ports[number] = tuple(dict.fromkeys((*ports.get(number, ()), target)))
+    return ports
 
 
-_NO_TRANSLATION = "experimental.istio.io/disable-gateway-port-translation"
+def _names_services(gateway: Gateway) -> frozenset[str]:
+    names = gateway.metadata.annotations.get(_SERVICES, "").split(",")
+    return frozenset(name.strip() for name in names if name.strip())
+
+
+def _reached_by(snapshot: MeshSnapshot, proxy: Proxy) -> list[tuple[Service, int, int]]:
+    """Return (service, its port, the router's port) of every service that leads to the router."""
+    return [(s, port.number, target) for s, port, target in served_ports(snapshot, proxy)]

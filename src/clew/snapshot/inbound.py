@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from clew.model.pod import Pod
 from clew.model.proxy import Interception, Proxy
 from clew.model.service import Protocol, Service, ServicePort
 from clew.model.sidecar import IstioIngressListener, Sidecar
 from clew.snapshot.destination_rules import destination_rule_for
-from clew.snapshot.labels import selects
+from clew.snapshot.endpoints import named_port
 from clew.snapshot.peer_authentication import workload_modes
 from clew.snapshot.protocols import parse_protocol
 from clew.snapshot.scope import InboundPort, InboundScope, MutualTls
+from clew.snapshot.services import service_age
 from clew.snapshot.sidecars import sidecar_for
 from clew.snapshot.snapshot import MeshSnapshot
+
+# A service, its port, and the port where this workload serves it.
+Served = tuple[Service, ServicePort, int]
 
 
 def build_inbound(snapshot: MeshSnapshot, proxy: Proxy) -> InboundScope:
@@ -30,7 +33,7 @@ def build_inbound(snapshot: MeshSnapshot, proxy: Proxy) -> InboundScope:
         for port in _ports(snapshot, proxy, sidecar)
     }
     uncaptured = proxy.interception is Interception.NONE
-    own_address = uncaptured or any(_at_own_address(port) for port in ports.values())
+    own_address = uncaptured or serves_at_own_address(snapshot, proxy)
     return InboundScope(
         mesh=mesh,
         trust_domain=mesh.trust_domain,
@@ -50,11 +53,9 @@ def _uncovered(
     return tuple(sorted((p, m) for p, m in exceptions.items() if p not in ports))
 
 
-def _at_own_address(port: InboundPort) -> bool:
+def _at_own_address(listener: IstioIngressListener) -> bool:
     """``defaultEndpoint: 0.0.0.0:8080`` is the workload's own address."""
-    return port.ingress is not None and port.ingress.default_endpoint.startswith(
-        ("0.0.0.0:", "[::]:")
-    )
+    return listener.default_endpoint.startswith(("0.0.0.0:", "[::]:"))
 
 
 def _ports(snapshot: MeshSnapshot, proxy: Proxy, sidecar: Sidecar | None) -> Iterator[InboundPort]:
@@ -100,7 +101,7 @@ def _placeholder(sidecar: Sidecar, port: ServicePort) -> Service:
 def _selected_ports(snapshot: MeshSnapshot, proxy: Proxy) -> list[InboundPort]:
     """Return one port per target port, of the oldest service that has it."""
     ports: dict[int, InboundPort] = {}
-    for service, port, target in _served(snapshot, proxy, dict(proxy.labels)):
+    for service, port, target in served_ports(snapshot, proxy):
         oldest = ports.get(target)
         if port.protocol is Protocol.UDP:
             continue
@@ -125,26 +126,37 @@ def _inbound_port(
     )
 
 
-def _served(
-    snapshot: MeshSnapshot, proxy: Proxy, labels: Mapping[str, str]
-) -> Iterator[tuple[Service, ServicePort, int]]:
-    """Yield what reaches this workload: by its address among the endpoints, else by labels."""
-    pods = [
-        r
-        for r in snapshot.resources.values()
-        if isinstance(r, Pod) and r.metadata.namespace == proxy.namespace
-    ]
-    addresses = {proxy.ip, *proxy.extra_ips}
-    for service in snapshot.services:
-        found = [e for e in snapshot.endpoints.get(service.key, ()) if e.address in addresses]
+def served_ports(snapshot: MeshSnapshot, proxy: Proxy) -> Iterator[Served]:
+    """Yield what reaches this workload, of the oldest service first: by its address among the
+    endpoints, else by labels.
+    """
+    registry = snapshot.registry
+    addresses = (proxy.ip, *proxy.extra_ips)
+    services = {registry.services.by_key[key] for key in registry.services_at(addresses)}
+    services |= set(registry.services.that_select(proxy.namespace, dict(proxy.labels)))
+    for service in sorted(services, key=service_age):
+        found = [e for e in registry.endpoints_of(service.key) if e.address in addresses]
         if found:
-            for endpoint in found:
-                port = next((p for p in service.ports if p.name == endpoint.port_name), None)
-                if port is not None:
-                    yield service, port, endpoint.port
-        elif service.kubernetes and service.namespace == proxy.namespace and service.selector:
-            own = dict(service.selector)
-            if not any(selects(own, p.metadata.labels) for p in pods) and selects(own, labels):
-                for port in service.ports:
-                    if isinstance(port.target_port, int):
-                        yield service, port, port.target_port or port.number
+            names = {port.name: port for port in service.ports}
+            targets = dict.fromkeys((e.port_name, e.port) for e in found)
+            yield from ((service, names[name], target) for name, target in targets)
+        elif service.kubernetes:
+            yield from _by_labels(snapshot, proxy, service)
+
+
+def _by_labels(snapshot: MeshSnapshot, proxy: Proxy, service: Service) -> Iterator[Served]:
+    """Yield what a service selects of a workload that is not among its endpoints (yet)."""
+    pod = snapshot.registry.places_of(proxy.namespace).pod_at(proxy.ip)
+    for port in service.ports:
+        if isinstance(port.target_port, int):
+            yield service, port, port.target_port or port.number
+        elif pod is not None and (number := named_port(pod, port.target_port)) is not None:
+            yield service, port, number
+
+
+def serves_at_own_address(snapshot: MeshSnapshot, proxy: Proxy) -> bool:
+    """Whether the workload's own address is part of its configuration."""
+    sidecar = sidecar_for(
+        snapshot.sidecars, proxy.namespace, dict(proxy.labels), snapshot.mesh.root_namespace
+    )
+    return sidecar is not None and any(map(_at_own_address, sidecar.spec.ingress))

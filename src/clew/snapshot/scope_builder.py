@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from functools import partial
 
+from clew.model.destination_rule import DestinationRule
+from clew.model.mesh_config import MeshConfig
+from clew.model.peer_authentication import PeerAuthentication
 from clew.model.proxy import Interception, Proxy, ProxyType
-from clew.model.service import Resolution, Service
-from clew.model.sidecar import IstioEgressListener
-from clew.snapshot.destination_rules import destination_rule_for
+from clew.model.service import Endpoint, Service, ServiceKey
+from clew.model.sidecar import Sidecar
+from clew.model.virtual_service import VirtualService
+from clew.snapshot.destination_rules import HostRules, destination_rule_for, selected_labels
 from clew.snapshot.export import visible
 from clew.snapshot.gateways import build_gateway
-from clew.snapshot.inbound import build_inbound
+from clew.snapshot.inbound import build_inbound, served_ports, serves_at_own_address
+from clew.snapshot.labels import Labels, restricted
 from clew.snapshot.peer_authentication import namespace_mode
+from clew.snapshot.rule_index import VirtualServices, export_of
 from clew.snapshot.scope import EgressListener, MutualTls, OutboundScope, ProxyScope
+from clew.snapshot.service_index import Services
 from clew.snapshot.services import DOMAIN
 from clew.snapshot.sidecars import (
     EVERYTHING,
     imported_services,
     imported_virtual_services,
+    imports_rule,
     registry_only,
     sidecar_for,
 )
 from clew.snapshot.snapshot import Dirty, MeshSnapshot
-from clew.snapshot.virtual_services import MESH, virtual_services_for
+from clew.snapshot.virtual_services import MESH
 
 
 def scope_key(snapshot: MeshSnapshot, proxy: Proxy) -> Hashable:
@@ -30,7 +39,11 @@ def scope_key(snapshot: MeshSnapshot, proxy: Proxy) -> Hashable:
 
     Replicas of a workload differ only in name and address, and without capture in those too.
     """
-    uncaptured = proxy.interception is Interception.NONE
+    own_address = (
+        proxy.interception is Interception.NONE
+        or proxy.type is ProxyType.ROUTER
+        or serves_at_own_address(snapshot, proxy)
+    )
     return (
         proxy.type,
         proxy.namespace,
@@ -38,13 +51,56 @@ def scope_key(snapshot: MeshSnapshot, proxy: Proxy) -> Hashable:
         proxy.service_account,
         proxy.locality,
         proxy.network,
+        proxy.dns_domain,
         proxy.interception,
         proxy.bind_address,
-        proxy.ip if uncaptured or proxy.type is ProxyType.ROUTER else "",
+        proxy.unprivileged,
+        proxy.ip if own_address else "",
+        _headless_addresses(snapshot, proxy),
+        tuple((s.key, port.name, target) for s, port, target in served_ports(snapshot, proxy)),
         proxy.http_proxy_port,
         proxy.app_ports,
         proxy.local_ports,
         proxy.grpc,
+    )
+
+
+def may_move(dirty: Dirty, proxy: Proxy) -> bool:
+    """Whether a change may give a proxy another scope key."""
+    return (
+        dirty.everything
+        or proxy.namespace in dirty.namespaces
+        or not dirty.addresses.isdisjoint((proxy.ip, *proxy.extra_ips))
+    )
+
+
+def affects(dirty: Dirty, scope: ProxyScope) -> bool:
+    """Whether a change may concern proxies of this scope."""
+    if may_move(dirty, scope.proxy):
+        return True
+    served = {port.service.key for port in scope.inbound.ports} if scope.inbound else set()
+    known = scope.outbound.endpoints
+    return (
+        any(visible(service.export_to, scope.proxy.namespace) for service in dirty.services)
+        or any(key in known or key in served for key in dirty.ruled | dirty.endpoints)
+        or any(_concerns(rule, scope) for rule in dirty.rules)
+        or (dirty.gateways and scope.gateway is not None)
+    )
+
+
+def _concerns(rule: VirtualService, scope: ProxyScope) -> bool:
+    """Whether proxies of a scope may use a rule."""
+    namespace = scope.proxy.namespace
+    if not visible(export_of(rule, scope.outbound.mesh), namespace):
+        return False
+    if scope.gateway is not None:
+        own = {
+            f"{m.namespace}/{m.name}" for s in scope.gateway.servers if (m := s.gateway.metadata)
+        }
+        return not own.isdisjoint(rule.spec.gateways)
+    return MESH in rule.spec.gateways and any(
+        listener.declared is None or imports_rule(listener.declared, rule, namespace)
+        for listener in scope.outbound.egress
     )
 
 
@@ -63,30 +119,21 @@ def build_scope(
     return ProxyScope(proxy=proxy, outbound=outbound, inbound=inbound, gateway=gateway)
 
 
-def affects(dirty: Dirty, scope: ProxyScope) -> bool:
-    """Whether a change may concern proxies of this scope."""
-    touched = dirty.hosts | dirty.endpoint_hosts
-    served = [port.service for port in scope.inbound.ports] if scope.inbound else []
-    return dirty.everything or any(
-        service.hostname in touched for service in (*scope.outbound.services, *served)
-    )
-
-
 def _build_outbound(snapshot: MeshSnapshot, proxy: Proxy) -> OutboundScope:
     mesh, namespace, labels = snapshot.mesh, proxy.namespace, dict(proxy.labels)
     router = proxy.type is ProxyType.ROUTER
     sidecar = (
         None if router else sidecar_for(snapshot.sidecars, namespace, labels, mesh.root_namespace)
     )
-    declared = sidecar.spec.egress if sidecar is not None else ()
-    egress = tuple(_egress(snapshot, namespace, declared))
-    services = _distinct(service for listener in egress for service in listener.services)
-    rules = {
-        s.hostname: rule
-        for s in services
-        if (rule := destination_rule_for(s, namespace, labels, snapshot.destination_rules, mesh))
-    }
-    headless = any(s.resolution is Resolution.PASSTHROUGH and s.kubernetes for s in services)
+    view = partial(snapshot.views.get)
+    name = (namespace, router, sidecar.key if sidecar is not None else None)
+    rules = NO_RULES if router else snapshot.virtual_services
+    egress = view(("egress", name), partial(_egress, namespace), sidecar, snapshot.services, rules)
+    services = view(("services", name), _union, egress)
+    selected = view(
+        ("labels", namespace), partial(_selected, namespace), snapshot.destination_rules
+    )
+    chosen = restricted(proxy.labels, selected)
     return OutboundScope(
         mesh=mesh,
         trust_domain=mesh.trust_domain,
@@ -95,65 +142,109 @@ def _build_outbound(snapshot: MeshSnapshot, proxy: Proxy) -> OutboundScope:
         labels=proxy.labels,
         locality=proxy.locality,
         network=proxy.network,
-        own_ips=(proxy.ip, *proxy.extra_ips) if headless else (),
+        own_ips=_headless_addresses(snapshot, proxy),
         interception=proxy.interception,
         http_proxy_port=proxy.http_proxy_port or mesh.proxy_http_port,
         local_ports=proxy.local_ports,
         registry_only=registry_only(sidecar, mesh),
         egress=egress,
         services=services,
-        endpoints={s.key: snapshot.endpoints.get(s.key, ()) for s in services},
-        destination_rules=rules,
-        mutual_tls=_mutual_tls(snapshot, services),
+        endpoints=view(
+            ("endpoints", name),
+            _endpoints,
+            services,
+            snapshot.services,
+            snapshot.endpoints,
+        ),
+        destination_rules=view(
+            ("rules", name, chosen),
+            partial(_destination_rules, namespace, chosen),
+            services,
+            snapshot.destination_rules,
+            mesh,
+        ),
+        mutual_tls=view(("mtls", name), _mutual_tls, services, snapshot.peer_authentications, mesh),
+    )
+
+
+NO_RULES = VirtualServices()
+
+
+def _selected(namespace: str, rules: Mapping[str, HostRules]) -> frozenset[str]:
+    return selected_labels(rules, namespace)
+
+
+def _headless_addresses(snapshot: MeshSnapshot, proxy: Proxy) -> tuple[str, ...]:
+    """Return the proxy's own addresses if a headless service lists them: they are not called."""
+    registry = snapshot.registry
+    return tuple(
+        address
+        for address in (proxy.ip, *proxy.extra_ips)
+        if any(registry.services.by_key[key].headless for key in registry.services_at([address]))
     )
 
 
 def _egress(
-    snapshot: MeshSnapshot, namespace: str, declared: Sequence[IstioEgressListener]
-) -> Iterator[EgressListener]:
-    visible_services = _best_per_host(snapshot, namespace)
-    routes = tuple(virtual_services_for(snapshot.virtual_services, MESH, namespace, snapshot.mesh))
-    if not declared:
-        yield EgressListener(services=visible_services, virtual_services=routes)
-    for listener in declared:
-        imported = imported_virtual_services(listener, routes, namespace)
-        yield EgressListener(
-            declared=None if listener == EVERYTHING else listener,
-            services=imported_services(listener, visible_services, imported, namespace),
+    namespace: str, sidecar: Sidecar | None, services: Services, rules: VirtualServices
+) -> tuple[EgressListener, ...]:
+    if sidecar is None or not sidecar.spec.egress:
+        everything = EgressListener(
+            services=services.seen_by(namespace), virtual_services=rules.seen_by(namespace)
+        )
+        return (everything,)
+    listeners = []
+    for declared in sidecar.spec.egress:
+        imported = imported_virtual_services(declared, rules, namespace)
+        listener = EgressListener(
+            declared=None if declared == EVERYTHING else declared,
+            services=imported_services(declared, services, imported, namespace),
             virtual_services=imported,
         )
+        listeners.append(listener)
+    return tuple(listeners)
 
 
-def _best_per_host(snapshot: MeshSnapshot, namespace: str) -> tuple[Service, ...]:
-    """Of services with one hostname: Kubernetes' own, then the proxy's namespace, then the
-    oldest.
-    """
-    best: dict[str, Service] = {}
-    for service in snapshot.services:
-        if not visible(service.export_to, namespace):
-            continue
-        rival = best.get(service.hostname)
-        if rival is None or _rank(service, namespace) > _rank(rival, namespace):
-            best[service.hostname] = service
-    chosen = {service.key for service in best.values()}
-    return tuple(s for s in snapshot.services if s.key in chosen)
+def _union(egress: Sequence[EgressListener]) -> tuple[Service, ...]:
+    if len(egress) == 1:
+        return egress[0].services
+    return tuple({s.key: s for listener in egress for s in listener.services}.values())
 
 
-def _rank(service: Service, namespace: str) -> tuple[bool, bool]:
-    return service.kubernetes, service.namespace == namespace
+def _endpoints(
+    services: Sequence[Service],
+    every: Services,
+    endpoints: Mapping[ServiceKey, tuple[Endpoint, ...]],
+) -> Mapping[ServiceKey, tuple[Endpoint, ...]]:
+    if services is every.ordered:
+        return endpoints
+    return {s.key: endpoints.get(s.key, ()) for s in services}
 
 
-def _distinct(services: Iterator[Service]) -> tuple[Service, ...]:
-    return tuple({service.key: service for service in services}.values())
+def _destination_rules(
+    namespace: str,
+    labels: Labels,
+    services: Iterable[Service],
+    rules: Mapping[str, HostRules],
+    mesh: MeshConfig,
+) -> dict[str, DestinationRule]:
+    chosen = dict(labels)
+    return {
+        s.hostname: rule
+        for s in services
+        if (rule := destination_rule_for(s, namespace, chosen, rules, mesh)) is not None
+    }
 
 
 def _mutual_tls(
-    snapshot: MeshSnapshot, services: Sequence[Service]
+    services: Sequence[Service], policies: Sequence[PeerAuthentication], mesh: MeshConfig
 ) -> dict[tuple[str, int], MutualTls]:
     """Return the mode that clients may expect of each port; external services are unknown."""
-    policies, root = snapshot.peer_authentications, snapshot.mesh.root_namespace
+    modes = {
+        namespace: namespace_mode(policies, namespace, mesh.root_namespace)
+        for namespace in {service.namespace for service in services}
+    }
     return {
-        (service.hostname, port.number): namespace_mode(policies, service.namespace, root)
+        (service.hostname, port.number): modes[service.namespace]
         for service in services
         if not service.mesh_external
         for port in service.ports

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from zlib import crc32
 
 from clew.model import service_entry as declared
 from clew.model.core_service import CoreService, CoreServicePort
 from clew.model.mesh_config import MeshConfig
-from clew.model.service import Protocol, Resolution, Service, ServicePort
+from clew.model.service import Protocol, Resolution, Service, ServiceKey, ServicePort
 from clew.model.service_entry import ServiceEntry
 from clew.snapshot.export import exported_to
 from clew.snapshot.labels import sorted_labels
@@ -16,6 +17,8 @@ from clew.snapshot.protocols import parse_protocol, select_protocol
 EXPORT_TO = "networking.istio.io/exportTo"
 DOMAIN = "cluster.local"
 _NO_ADDRESS = ("", "None")
+# Host addresses of 240.240.0.0/16, without the first and last of each 256.
+_PLACES = 254 * 254
 
 _RESOLUTION = {
     None: Resolution.PASSTHROUGH,
@@ -40,7 +43,7 @@ def kubernetes_service(resource: CoreService, mesh: MeshConfig) -> Service:
     if spec.type == "ExternalName":
         resolution = Resolution.ALIAS
     return Service(
-        hostname=f"{meta.name}.{meta.namespace}.svc.{DOMAIN}",
+        hostname=kubernetes_key(meta.name, meta.namespace).hostname,
         namespace=meta.namespace,
         name=meta.name,
         ports=tuple(_kubernetes_port(port) for port in spec.ports),
@@ -58,6 +61,10 @@ def kubernetes_service(resource: CoreService, mesh: MeshConfig) -> Service:
         publish_not_ready=spec.publish_not_ready_addresses,
         source=resource.key,
     )
+
+
+def kubernetes_key(name: str, namespace: str) -> ServiceKey:
+    return ServiceKey(f"{name}.{namespace}.svc.{DOMAIN}", namespace)
 
 
 def _kubernetes_port(port: CoreServicePort) -> ServicePort:
@@ -104,23 +111,24 @@ def entry_services(
         )
 
 
-def allocate_addresses(entries: Iterator[ServiceEntry]) -> dict[str, str]:
+def allocate_addresses(entries: Iterable[ServiceEntry]) -> dict[str, str]:
     """Give an address of 240.240.0.0/16 to each host that has none but needs one for TCP.
 
-    The place is that of the host in sorted order, so that every replica allocates alike.
+    The place follows from the host's name, so that every replica allocates alike and no host
+    moves when another comes; of two that want one place, the older has it.
     Source: istio's address auto-allocation.
     """
-    hosts = sorted(
-        {
-            host
-            for entry in entries
-            if not entry.spec.addresses
-            and entry.spec.resolution not in (None, declared.Resolution.NONE)
-            for host in entry.spec.hosts
-            if not host.startswith("*")
-        }
-    )
-    return {h: f"240.240.{n // 254}.{n % 254 + 1}" for n, h in enumerate(hosts)}
+    taken: dict[int, str] = {}
+    for entry in entries:
+        if entry.spec.addresses or entry.spec.resolution in (None, declared.Resolution.NONE):
+            continue
+        for host in entry.spec.hosts:
+            place = crc32(host.encode()) % _PLACES
+            while taken.get(place, host) != host:
+                place = (place + 1) % _PLACES
+            if not host.startswith("*"):
+                taken[place] = host
+    return {host: f"240.240.{n // 254}.{n % 254 + 1}" for n, host in taken.items()}
 
 
 def service_age(service: Service) -> tuple[str, str, str]:

@@ -3,38 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 from clew.model.base import age_order
 from clew.model.mesh_config import MeshConfig, OutboundTrafficPolicyMode
 from clew.model.service import Service
 from clew.model.sidecar import IstioEgressListener, Sidecar
 from clew.model.virtual_service import VirtualService
+from clew.snapshot.export import visible
 from clew.snapshot.hosts import covers, overlap
 from clew.snapshot.labels import selects
+from clew.snapshot.rule_index import VirtualServices
+from clew.snapshot.service_index import Services, best_by_host
+from clew.snapshot.services import service_age
 from clew.snapshot.virtual_services import destinations
 
 EVERYTHING = IstioEgressListener(hosts=("*/*",))
 
 
+def index_sidecars(sidecars: Iterable[Sidecar]) -> dict[str, tuple[Sidecar, ...]]:
+    """Return the Sidecars of each namespace, the oldest first."""
+    found: dict[str, tuple[Sidecar, ...]] = {}
+    for sidecar in sorted(sidecars, key=age_order):
+        namespace = sidecar.metadata.namespace
+        found[namespace] = (*found.get(namespace, ()), sidecar)
+    return found
+
+
 def sidecar_for(
-    sidecars: Iterable[Sidecar], namespace: str, labels: Mapping[str, str], root_namespace: str
+    sidecars: Mapping[str, Sequence[Sidecar]],
+    namespace: str,
+    labels: Mapping[str, str],
+    root_namespace: str,
 ) -> Sidecar | None:
     """Return the namespace's Sidecar that selects the labels, else its general one, else the
     root namespace's general one; the oldest first. Nothing is merged.
     """
-    ordered = sorted(sidecars, key=age_order)
-    own = [s for s in ordered if s.metadata.namespace == namespace]
+    own = sidecars.get(namespace, ())
     for sidecar in own:
-        selector = sidecar.spec.workload_selector
-        if selector and selector.labels and selects(selector.labels, labels):
+        if (wanted := _selector(sidecar)) and selects(wanted, labels):
             return sidecar
-    general = [s for s in own if not (s.spec.workload_selector and s.spec.workload_selector.labels)]
-    roots = [
-        s
-        for s in ordered
-        if s.metadata.namespace == root_namespace and not s.spec.workload_selector
-    ]
-    return next(iter([*general, *roots]), None)
+    general = (s for s in own if not _selector(s))
+    roots = (s for s in sidecars.get(root_namespace, ()) if not s.spec.workload_selector)
+    return next(chain(general, roots), None)
+
+
+def _selector(sidecar: Sidecar) -> Mapping[str, str]:
+    selector = sidecar.spec.workload_selector
+    return selector.labels if selector else {}
 
 
 def registry_only(sidecar: Sidecar | None, mesh: MeshConfig) -> bool:
@@ -46,33 +62,57 @@ def registry_only(sidecar: Sidecar | None, mesh: MeshConfig) -> bool:
 
 
 def imported_virtual_services(
-    listener: IstioEgressListener, virtual_services: Sequence[VirtualService], namespace: str
+    listener: IstioEgressListener, rules: VirtualServices, namespace: str
 ) -> tuple[VirtualService, ...]:
-    return tuple(
-        vs
-        for vs in virtual_services
-        if any(imports(listener, vs.metadata.namespace, host, namespace) for host in vs.spec.hosts)
-    )
+    """Return the rules of which the listener imports a host, in lookup order."""
+    owners = _owners(listener, namespace)
+    seen = rules.seen_by(namespace) if owners is None else rules.seen_among(namespace, owners)
+    return tuple(vs for vs in seen if imports_rule(listener, vs, namespace))
 
 
 def imported_services(
     listener: IstioEgressListener,
-    services: Sequence[Service],
-    virtual_services: Sequence[VirtualService],
+    services: Services,
+    rules: Sequence[VirtualService],
     namespace: str,
 ) -> tuple[Service, ...]:
-    """Return what the listener imports, and what imported routes send to beyond that."""
+    """Return what the listener imports, and what imported rules send to beyond that."""
+    if listener == EVERYTHING:
+        return services.seen_by(namespace)
     port = listener.port.number if listener.port else None
-    routed = {host for vs in virtual_services for host in destinations(vs)}
-    return tuple(
-        s
-        for s in services
-        if s.hostname in routed
-        or (
-            imports(listener, s.namespace, s.hostname, namespace)
-            and (not port or s.port(port) is not None)
-        )
-    )
+    imported = [
+        service
+        for service in _candidates(listener, services, namespace)
+        if visible(service.export_to, namespace)
+        and imports(listener, service.namespace, service.hostname, namespace)
+        and (not port or service.port(port) is not None)
+    ]
+    best = best_by_host(imported, namespace)
+    for host in sorted({host for vs in rules for host in destinations(vs)} - best.keys()):
+        if (service := services.at(host, namespace)) is not None:
+            best[host] = service
+    return tuple(sorted(best.values(), key=service_age))
+
+
+def _candidates(
+    listener: IstioEgressListener, services: Services, namespace: str
+) -> Iterable[Service]:
+    owners = _owners(listener, namespace)
+    if owners is None:
+        return services.ordered
+    return [service for owner in owners for service in services.by_namespace.get(owner, ())]
+
+
+def _owners(listener: IstioEgressListener, namespace: str) -> list[str] | None:
+    """Return the namespaces that the listener imports from; None: any."""
+    named = {text.rpartition("/")[0] for text in listener.hosts}
+    if "*" in named:
+        return None
+    return sorted(namespace if n == "." else n for n in named if not n.startswith("~"))
+
+
+def imports_rule(listener: IstioEgressListener, rule: VirtualService, own: str) -> bool:
+    return any(imports(listener, rule.metadata.namespace, host, own) for host in rule.spec.hosts)
 
 
 def imports(listener: IstioEgressListener, namespace: str, host: str, own: str) -> bool:
@@ -82,12 +122,10 @@ def imports(listener: IstioEgressListener, namespace: str, host: str, own: str) 
         where, _, pattern = text.rpartition("/")
         negated = where.startswith("~")
         where = where.removeprefix("~")
-        if where not in ("*", own if where == "." else namespace):
-            continue
-        if where == "." and namespace != own:
+        if (own if where == "." else where) not in ("*", namespace):
             continue
         if negated:
-            excluded = excluded or (where != "" and covers(pattern, host))
+            excluded = excluded or covers(pattern, host)
         else:
             included = included or overlap(pattern, host)
     return included and not excluded

@@ -1,194 +1,219 @@
-"""MeshSnapshot: every resource of the mesh, indexed for the questions that scopes ask."""
+"""MeshSnapshot: the whole mesh as one immutable view, and its successor after changes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from clew.config.parse import parse_mesh_config
 from clew.model.base import Resource, ResourceKey, age_order
 from clew.model.config_map import ConfigMap
-from clew.model.core_service import CoreService
 from clew.model.destination_rule import DestinationRule
-from clew.model.endpoint_slice import EndpointSlice
-from clew.model.endpoints import Endpoints
 from clew.model.gateway import Gateway
 from clew.model.mesh_config import MeshConfig
 from clew.model.node import Node
 from clew.model.peer_authentication import PeerAuthentication
-from clew.model.pod import Pod
 from clew.model.service import Endpoint, Service, ServiceKey
-from clew.model.service_entry import ServiceEntry
 from clew.model.sidecar import Sidecar
 from clew.model.virtual_service import VirtualService
-from clew.model.workload_entry import WorkloadEntry
-from clew.snapshot.destination_rules import RulesByHost, index_destination_rules
-from clew.snapshot.endpoints import Sources, entry_endpoints, kubernetes_endpoints
-from clew.snapshot.services import (
-    allocate_addresses,
-    entry_services,
-    kubernetes_service,
-    service_age,
+from clew.snapshot.destination_rules import (
+    HostRules,
+    change_destination_rules,
+    index_destination_rules,
+    rule_host,
 )
-from clew.snapshot.virtual_services import resolve_virtual_services
-
-T = TypeVar("T", bound=Resource)
+from clew.snapshot.hosts import covers
+from clew.snapshot.objects import (
+    Change,
+    Objects,
+    change_objects,
+    index_objects,
+    objects_of,
+)
+from clew.snapshot.places import PLACES
+from clew.snapshot.registry import DECLARING, Registry, build_registry, change_registry
+from clew.snapshot.rule_index import (
+    VirtualServices,
+    change_virtual_services,
+    index_virtual_services,
+)
+from clew.snapshot.service_index import Services
+from clew.snapshot.sidecars import index_sidecars
+from clew.snapshot.views import Views
 
 MESH_CONFIG_MAP = "istio"
-# Objects of these kinds say where services are served, never what or how.
-_PLACES = (Pod, EndpointSlice, Endpoints, WorkloadEntry, Node)
+_REGISTERED = (*PLACES, *DECLARING, Node)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dirty:
-    """What a batch of changes touched: everything, or only the endpoints of some hosts."""
+    """What a batch of changes touched.
+
+    ``services`` came, went or changed, as they were and as they are; of ``endpoints`` only where
+    they are served. ``ruled``: services whose DestinationRule may be another. ``rules``: the
+    VirtualServices that differ, as they were and as they are. At ``addresses`` and in
+    ``namespaces``, workloads may serve other ports than before.
+    """
 
     everything: bool = False
-    hosts: frozenset[str] = frozenset()
-    endpoint_hosts: frozenset[str] = frozenset()
+    services: tuple[Service, ...] = ()
+    endpoints: frozenset[ServiceKey] = frozenset()
+    ruled: frozenset[ServiceKey] = frozenset()
+    rules: tuple[VirtualService, ...] = ()
+    gateways: bool = False
+    addresses: frozenset[str] = frozenset()
+    namespaces: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
-        return self.everything or bool(self.hosts or self.endpoint_hosts)
+        return self != NOTHING
+
+    @property
+    def endpoint_hosts(self) -> frozenset[str]:
+        return frozenset(key.hostname for key in self.endpoints)
+
+    @property
+    def only_endpoints(self) -> bool:
+        """Whether nothing but endpoints has changed."""
+        configured = self.services or self.ruled or self.rules
+        return not (self.everything or configured or self.gateways)
+
+
+NOTHING = Dirty()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeshSnapshot:
-    """An immutable view. ``services`` are oldest first, several per hostname possible."""
+    """An immutable view. ``gateways`` and ``peer_authentications`` are oldest first.
+
+    ``given``: the MeshConfig that holds whatever the ConfigMap says.
+    """
 
     mesh: MeshConfig
-    resources: Mapping[ResourceKey, Resource] = field(repr=False)
-    services: tuple[Service, ...] = ()
-    endpoints: Mapping[ServiceKey, tuple[Endpoint, ...]]
-    virtual_services: tuple[VirtualService, ...] = ()
-    destination_rules: Mapping[str, RulesByHost]
+    given: MeshConfig | None = None
+    objects: Objects = field(repr=False, default_factory=dict)
+    registry: Registry = field(repr=False, default_factory=Registry)
+    virtual_services: VirtualServices = field(repr=False, default_factory=VirtualServices)
+    destination_rules: Mapping[str, HostRules] = field(repr=False, default_factory=dict)
     gateways: tuple[Gateway, ...] = ()
-    sidecars: tuple[Sidecar, ...] = ()
+    sidecars: Mapping[str, tuple[Sidecar, ...]] = field(default_factory=dict)
     peer_authentications: tuple[PeerAuthentication, ...] = ()
+    views: Views = field(repr=False, compare=False, default_factory=Views)
+
+    @property
+    def services(self) -> Services:
+        return self.registry.services
+
+    @property
+    def endpoints(self) -> Mapping[ServiceKey, tuple[Endpoint, ...]]:
+        return self.registry.endpoints
 
 
 def build_snapshot(resources: Iterable[Resource], mesh: MeshConfig | None = None) -> MeshSnapshot:
     """Index resources; MeshConfig is that of ConfigMap ``istio`` unless it is given."""
-    by_key = {resource.key: resource for resource in resources}
-    settings = mesh or _mesh_config(by_key.values())
-    services, endpoints = _registry(by_key, settings)
-    return MeshSnapshot(
-        mesh=settings,
-        resources=by_key,
-        services=services,
-        endpoints=endpoints,
-        virtual_services=resolve_virtual_services(_of(VirtualService, by_key), settings),
-        destination_rules=index_destination_rules(_of(DestinationRule, by_key), settings),
-        gateways=tuple(sorted(_of(Gateway, by_key), key=age_order)),
-        sidecars=tuple(sorted(_of(Sidecar, by_key), key=age_order)),
-        peer_authentications=tuple(sorted(_of(PeerAuthentication, by_key), key=age_order)),
-    )
+    return _built(index_objects(resources), mesh)
 
 
 def update_snapshot(
     before: MeshSnapshot, changes: Iterable[tuple[ResourceKey, Resource | None]]
 ) -> tuple[MeshSnapshot, Dirty]:
-    """Return the snapshot after the changes, and what they touched.
-
-    Only places changed: the rest of the snapshot is shared, and only those hosts are dirty whose
-    endpoints differ.
-    """
-    resources = dict(before.resources)
-    changed: list[Resource] = []
-    for key, resource in changes:
-        old = resources.pop(key, None)
-        changed += [r for r in (old, resource) if r is not None]
-        if resource is not None:
-            resources[key] = resource
-    if not all(isinstance(resource, _PLACES) for resource in changed):
-        return build_snapshot(resources.values()), Dirty(everything=True)
-    services, endpoints = _registry(resources, before.mesh)
-    after = _with_places(before, resources, endpoints)
-    hosts = {s.hostname for s in services if before.endpoints.get(s.key) != endpoints.get(s.key)}
-    return after, Dirty(endpoint_hosts=frozenset(hosts))
+    """Return the snapshot after the changes, and what they touched; the rest is shared."""
+    objects, made = change_objects(before.objects, changes)
+    if before.given is None and any(map(_holds_mesh_config, made)):
+        return _built(objects, None), Dirty(everything=True)
+    after = replace(before, objects=objects)
+    after, found = _with_registry(after, _of_kinds(made, *_REGISTERED))
+    after, rules = _with_rules(after, _of_kinds(made, VirtualService))
+    after, ruled = _with_destination_rules(after, _of_kinds(made, DestinationRule))
+    after, gateways = _with_gateways(after, _of_kinds(made, Gateway))
+    after, everything = _with_policies(after, _of_kinds(made, Sidecar, PeerAuthentication))
+    dirty = replace(found, rules=rules, ruled=ruled, gateways=gateways, everything=everything)
+    return after, dirty
 
 
-def _with_places(
-    before: MeshSnapshot,
-    resources: Mapping[ResourceKey, Resource],
-    endpoints: Mapping[ServiceKey, tuple[Endpoint, ...]],
-) -> MeshSnapshot:
-    shared = {
-        key: before.endpoints[key] if before.endpoints.get(key) == found else found
-        for key, found in endpoints.items()
-    }
+def _built(objects: Objects, given: MeshConfig | None) -> MeshSnapshot:
+    mesh = given or _mesh_config(objects)
     return MeshSnapshot(
-        mesh=before.mesh,
-        resources=resources,
-        services=before.services,
-        endpoints=shared,
-        virtual_services=before.virtual_services,
-        destination_rules=before.destination_rules,
-        gateways=before.gateways,
-        sidecars=before.sidecars,
-        peer_authentications=before.peer_authentications,
+        mesh=mesh,
+        given=given,
+        objects=objects,
+        registry=build_registry(objects, mesh),
+        virtual_services=index_virtual_services(objects_of(VirtualService, objects), mesh),
+        destination_rules=index_destination_rules(objects_of(DestinationRule, objects), mesh),
+        gateways=tuple(sorted(objects_of(Gateway, objects), key=age_order)),
+        sidecars=index_sidecars(objects_of(Sidecar, objects)),
+        peer_authentications=tuple(sorted(objects_of(PeerAuthentication, objects), key=age_order)),
     )
 
 
-def _of(kind: type[T], resources: Mapping[ResourceKey, Resource]) -> list[T]:
-    return [r for r in resources.values() if isinstance(r, kind)]
+def _of_kinds(changes: Iterable[Change], *kinds: type[Resource]) -> list[Change]:
+    return [change for change in changes if change.kind in kinds]
 
 
-def _mesh_config(resources: Iterable[Resource]) -> MeshConfig:
-    for resource in resources:
-        if isinstance(resource, ConfigMap) and resource.metadata.name == MESH_CONFIG_MAP:
+def _holds_mesh_config(change: Change) -> bool:
+    return change.kind is ConfigMap and change.sides[0].metadata.name == MESH_CONFIG_MAP
+
+
+def _mesh_config(objects: Objects) -> MeshConfig:
+    for resource in objects_of(ConfigMap, objects):
+        if resource.metadata.name == MESH_CONFIG_MAP:
             mesh, _ = parse_mesh_config(resource.data.get("mesh", ""))
             if mesh.root_namespace == resource.metadata.namespace:
                 return mesh
     return MeshConfig()
 
 
-def _registry(
-    resources: Mapping[ResourceKey, Resource], mesh: MeshConfig
-) -> tuple[tuple[Service, ...], dict[ServiceKey, tuple[Endpoint, ...]]]:
-    services: list[Service] = []
-    endpoints: dict[ServiceKey, tuple[Endpoint, ...]] = {}
-    sources = _sources(resources)
-    empty = Sources(endpoints={}, nodes={})
-    for declared in _of(CoreService, resources):
-        service = kubernetes_service(declared, mesh)
-        services.append(service)
-        endpoints[service.key] = kubernetes_endpoints(
-            service, sources.get(service.namespace, empty)
-        )
-    entries = sorted(_of(ServiceEntry, resources), key=age_order)
-    allocated = allocate_addresses(iter(entries))
-    for entry in entries:
-        for service in entry_services(entry, mesh, allocated):
-            if service.key in endpoints:
-                continue  # a Kubernetes Service, or an older entry, has this host already
-            services.append(service)
-            endpoints[service.key] = entry_endpoints(
-                entry, service, sources.get(service.namespace, empty)
-            )
-    return tuple(sorted(services, key=service_age)), endpoints
+def _with_registry(after: MeshSnapshot, changes: Sequence[Change]) -> tuple[MeshSnapshot, Dirty]:
+    if not changes:
+        return after, NOTHING
+    registry, found = change_registry(after.registry, after.objects, changes, after.mesh)
+    dirty = Dirty(
+        services=found.services,
+        endpoints=found.endpoints,
+        addresses=found.addresses,
+        namespaces=frozenset(service.namespace for service in found.services),
+    )
+    return replace(after, registry=registry), dirty
 
 
-def _sources(resources: Mapping[ResourceKey, Resource]) -> dict[str, Sources]:
-    nodes = {node.metadata.name: node for node in _of(Node, resources)}
-    pods = _by_namespace(_of(Pod, resources))
-    slices = _by_namespace(_of(EndpointSlice, resources))
-    plain = _by_namespace(_of(Endpoints, resources))
-    entries = _by_namespace(_of(WorkloadEntry, resources))
-    return {
-        namespace: Sources(
-            pods=tuple(pods.get(namespace, ())),
-            slices=tuple(slices.get(namespace, ())),
-            endpoints={e.metadata.name: e for e in plain.get(namespace, ())},
-            workload_entries=tuple(entries.get(namespace, ())),
-            nodes=nodes,
-        )
-        for namespace in pods.keys() | slices.keys() | plain.keys() | entries.keys()
-    }
+def _with_rules(
+    after: MeshSnapshot, changes: Sequence[Change]
+) -> tuple[MeshSnapshot, tuple[VirtualService, ...]]:
+    if not changes:
+        return after, ()
+    rules, differing = change_virtual_services(after.virtual_services, changes, after.mesh)
+    return replace(after, virtual_services=rules), differing
 
 
-def _by_namespace(resources: Iterable[T]) -> dict[str, list[T]]:
-    grouped: dict[str, list[T]] = {}
-    for resource in resources:
-        grouped.setdefault(resource.metadata.namespace, []).append(resource)
-    return grouped
+def _with_destination_rules(
+    after: MeshSnapshot, changes: Sequence[Change]
+) -> tuple[MeshSnapshot, frozenset[ServiceKey]]:
+    if not changes:
+        return after, frozenset()
+    sides = [s for change in changes for s in change.sides if isinstance(s, DestinationRule)]
+    rules = change_destination_rules(
+        after.destination_rules,
+        objects_of(DestinationRule, after.objects),
+        frozenset(side.metadata.namespace for side in sides),
+        after.mesh,
+    )
+    hosts = {rule_host(side) for side in sides}
+    services = after.services
+    ruled = {s.key for host in hosts for s in services.by_host.get(host, ())}
+    if wildcards := [host for host in hosts if host.startswith("*")]:
+        ruled |= {s.key for s in services.ordered if any(covers(w, s.hostname) for w in wildcards)}
+    return replace(after, destination_rules=rules), frozenset(ruled)
+
+
+def _with_gateways(after: MeshSnapshot, changes: Sequence[Change]) -> tuple[MeshSnapshot, bool]:
+    if not changes:
+        return after, False
+    gateways = tuple(sorted(objects_of(Gateway, after.objects), key=age_order))
+    return replace(after, gateways=gateways), True
+
+
+def _with_policies(after: MeshSnapshot, changes: Sequence[Change]) -> tuple[MeshSnapshot, bool]:
+    if not changes:
+        return after, False
+    policies = sorted(objects_of(PeerAuthentication, after.objects), key=age_order)
+    sidecars = index_sidecars(objects_of(Sidecar, after.objects))
+    return replace(after, sidecars=sidecars, peer_authentications=tuple(policies)), True

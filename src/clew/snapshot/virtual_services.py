@@ -42,32 +42,11 @@ def resolve_virtual_services(
     resources: Sequence[VirtualService], mesh: MeshConfig
 ) -> tuple[VirtualService, ...]:
     """Return the roots, oldest first, with full names and their delegates' routes in place."""
-    ordered = [_resolved(vs) for vs in sorted(resources, key=age_order)]
+    ordered = [full_names(vs) for vs in sorted(resources, key=age_order)]
     delegates = {
         (vs.metadata.namespace, vs.metadata.name): vs for vs in ordered if not vs.spec.hosts
     }
-    return tuple(_with_delegates(vs, delegates, mesh) for vs in ordered if vs.spec.hosts)
-
-
-def virtual_services_for(
-    resolved: Sequence[VirtualService], gateway: str, namespace: str, mesh: MeshConfig
-) -> Iterator[VirtualService]:
-    """Yield what a proxy of ``namespace`` sees at ``gateway``: its own namespace's private ones,
-    those exported to it by name, then the public ones.
-
-    Source: istio ``initVirtualServices``.
-    """
-    ranked: dict[int, list[VirtualService]] = {0: [], 1: [], 2: []}
-    for vs in resolved:
-        if gateway not in (vs.spec.gateways or (MESH,)):
-            continue
-        own = vs.metadata.namespace
-        export_to = exported_to(vs.spec.export_to, own, mesh.default_virtual_service_export_to)
-        if visible(export_to, namespace):
-            private = export_to == {own} and own == namespace
-            ranked[0 if private else 2 if "*" in export_to else 1].append(vs)
-    for rank in sorted(ranked):
-        yield from ranked[rank]
+    return tuple(with_delegates(vs, delegates, mesh) for vs in ordered if vs.spec.hosts)
 
 
 def destinations(vs: VirtualService) -> set[str]:
@@ -85,7 +64,8 @@ def _mirrors(route: HTTPRoute) -> Iterator[Destination]:
     yield from (m.destination for m in route.mirrors)
 
 
-def _resolved(vs: VirtualService) -> VirtualService:
+def full_names(vs: VirtualService) -> VirtualService:
+    """Return the rule with hosts as full names and gateways as ``namespace/name`` or ``mesh``."""
     namespace, spec = vs.metadata.namespace, vs.spec
 
     def full(host: str) -> str:
@@ -141,9 +121,10 @@ def _match(match: HTTPMatchRequest, namespace: str) -> HTTPMatchRequest:
     return msgspec.structs.replace(match, gateways=gateway_names(match.gateways, namespace))
 
 
-def _with_delegates(
+def with_delegates(
     root: VirtualService, delegates: Mapping[tuple[str, str], VirtualService], mesh: MeshConfig
 ) -> VirtualService:
+    """Return the root with the routes of its visible delegates in place of the references."""
     if not any(route.delegate for route in root.spec.http):
         return root
     routes: list[HTTPRoute] = []

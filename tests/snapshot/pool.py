@@ -1,0 +1,165 @@
+"""A small world for property tests: few names, so that its objects meet in every way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+from clew.config.parse import parse_manifest
+from clew.model.base import Resource
+from clew.model.proxy import Proxy, ProxyType
+
+ISTIO = "networking.istio.io/v1"
+NAMES, NAMESPACES = ("a", "b"), ("one", "two", "istio-system")
+AGES = ("2020-01-01T00:00:00Z", "2021-01-01T00:00:00Z")
+ADDRESSES = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
+APPS: tuple[dict[str, str], ...] = ({"app": "a"}, {"app": "b"}, {"app": "a", "version": "v1"})
+LABELS = ({}, *APPS)
+EXPORTS: tuple[list[str], ...] = ([], ["."], ["two"], ["one", "two"])
+HOSTS = ("a", "a.one.svc.cluster.local", "*.example.com", "x.org")
+READY = [{"type": "Ready", "status": "True"}]
+HTTP_80 = {"name": "http-80", "port": 80, "targetPort": 8080}
+WEB_81 = {"name": "http-81", "port": 81, "targetPort": "web"}
+PROXIES = tuple(
+    Proxy(type=kind, name="p", namespace=namespace, ip=ip, labels=labels)
+    for kind, namespace, ip, labels in (
+        (ProxyType.SIDECAR, "one", "10.0.0.1", (("app", "a"), ("version", "v1"))),
+        (ProxyType.SIDECAR, "two", "10.0.0.2", (("app", "b"),)),
+        (ProxyType.SIDECAR, "two", "10.0.0.9", ()),
+        (ProxyType.ROUTER, "istio-system", "10.0.0.3", (("app", "a"),)),
+    )
+)
+
+
+def _specs() -> Iterator[tuple[str, str, Any]]:
+    """Yield API version, kind and spec."""
+    for ip, selector, ports in product(
+        ("10.1.0.1", "None"), LABELS, ([HTTP_80], [WEB_81], [HTTP_80, WEB_81])
+    ):
+        yield "v1", "Service", {"clusterIP": ip, "selector": selector, "ports": ports}
+    for address, labels in product(ADDRESSES, LABELS):
+        yield ISTIO, "WorkloadEntry", {"address": address, "labels": labels}
+    for host, export, place in product(("a.example.com", "x.org"), EXPORTS, (*ADDRESSES, *APPS)):
+        yield ISTIO, "ServiceEntry", _service_entry(host, export, place)
+    for host, gateways, export, delegate in product(
+        HOSTS, (["mesh"], ["one/a"], ["mesh", "one/b"]), EXPORTS, (None, *NAMES)
+    ):
+        route = [{"destination": {"host": "b"}}]
+        http = (
+            {"delegate": {"name": delegate, "namespace": "one"}} if delegate else {"route": route}
+        )
+        yield (
+            ISTIO,
+            "VirtualService",
+            {
+                "hosts": [host],
+                "gateways": gateways,
+                "exportTo": export,
+                "http": [http],
+            },
+        )
+    for host, export in product(HOSTS[::2], EXPORTS):
+        destination = {"host": host.replace("*", "a")}
+        yield (
+            ISTIO,
+            "VirtualService",
+            {
+                "http": [{"route": [{"destination": destination}]}],
+                "exportTo": export,
+            },
+        )
+    for host, export, labels in product((*HOSTS, "*.local"), EXPORTS, LABELS):
+        selector = {"workloadSelector": {"matchLabels": labels}} if labels else {}
+        yield ISTIO, "DestinationRule", {"host": host, "exportTo": export, **selector}
+    imports = ("./*", "*/*", "one/*", "*/a.example.com")
+    for hosts, labels, ingress in product(imports, LABELS, (False, True)):
+        yield ISTIO, "Sidecar", _sidecar([hosts, "~two/a.example.com"], labels, ingress)
+    for labels in LABELS:
+        port = {"number": 80, "name": "http", "protocol": "HTTP"}
+        yield ISTIO, "Gateway", {"selector": labels, "servers": [{"port": port, "hosts": ["*"]}]}
+    for mode, labels in product(("STRICT", "DISABLE"), LABELS):
+        selector = {"selector": {"matchLabels": labels}} if labels else {}
+        yield (
+            "security.istio.io/v1",
+            "PeerAuthentication",
+            {
+                "mtls": {"mode": mode},
+                **selector,
+                **({"portLevelMtls": {"8080": {"mode": "PERMISSIVE"}}} if selector else {}),
+            },
+        )
+
+
+def _service_entry(host: str, export: list[str], place: str | dict[str, str]) -> dict[str, Any]:
+    by_label = {"workloadSelector": {"labels": place}}
+    return {
+        "hosts": [host],
+        "ports": [{"number": 80, "name": "http-80", "protocol": "HTTP"}],
+        "resolution": "STATIC",
+        "location": "MESH_INTERNAL",
+        "exportTo": export,
+        **({"endpoints": [{"address": place}]} if isinstance(place, str) else by_label),
+    }
+
+
+def _sidecar(hosts: list[str], labels: dict[str, str], ingress: bool) -> dict[str, Any]:
+    port = {"number": 80, "protocol": "HTTP", "name": "http"}
+    return {
+        "egress": [{"hosts": hosts}],
+        **({"workloadSelector": {"labels": labels}} if labels else {}),
+        **({"ingress": [{"port": port, "defaultEndpoint": "0.0.0.0:8080"}]} if ingress else {}),
+    }
+
+
+def _places() -> Iterator[dict[str, Any]]:
+    """Yield what is not written as a spec."""
+    for ip, labels, conditions, port in product(ADDRESSES, LABELS, ([], READY), (0, 8081)):
+        ports = [{"name": "web", "containerPort": port}] if port else []
+        yield {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"labels": labels},
+            "spec": {"nodeName": "a", "containers": [{"name": "c", "ports": ports}]},
+            "status": {"podIP": ip, "conditions": conditions},
+        }
+    for service, addresses in product(NAMES, ([], ADDRESSES[:1], ADDRESSES[1:])):
+        yield {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {"labels": {"kubernetes.io/service-name": service}},
+            "addressType": "IPv4",
+            "ports": [{"name": "http-80", "port": 8080}],
+            "endpoints": [{"addresses": [address]} for address in addresses],
+        }
+    for ip in ADDRESSES:
+        ports = [{"name": "http-80", "port": 8080}]
+        subset = {"addresses": [{"ip": ip}], "ports": ports}
+        yield {"apiVersion": "v1", "kind": "Endpoints", "metadata": {}, "subsets": [subset]}
+
+
+def _manifests() -> Iterator[dict[str, Any]]:
+    declared = [{"apiVersion": v, "kind": k, "metadata": {}, "spec": s} for v, k, s in _specs()]
+    for each, name, namespace, age in product([*declared, *_places()], NAMES, NAMESPACES, AGES):
+        own = {"name": name, "namespace": namespace, "creationTimestamp": age}
+        yield {**each, "metadata": {**each["metadata"], **own}}
+    for zone in NAMES:
+        labels = {"topology.kubernetes.io/zone": zone}
+        yield {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a", "labels": labels}}
+    for mode in ("REGISTRY_ONLY", "ALLOW_ANY"):
+        yield {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "istio", "namespace": "istio-system"},
+            "data": {"mesh": f"outboundTrafficPolicy: {{mode: {mode}}}"},
+        }
+
+
+def by_kind() -> dict[str, list[Resource]]:
+    """Return all objects of this world."""
+    found: dict[str, list[Resource]] = {}
+    for manifest in _manifests():
+        parsed = parse_manifest(manifest).resource
+        assert parsed is not None, parse_manifest(manifest).diagnostics
+        found.setdefault(parsed.kind, []).append(parsed)
+    return found
