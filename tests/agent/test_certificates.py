@@ -5,13 +5,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
-import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from hypothesis import given
-from hypothesis import strategies as st
 
-from clew.agent.certificates import certificate_secret, new_key, renewal_time, signing_request
+from clew.agent.certificates import certificate_secret, new_key, signing_request
 from clew.agent.identity import write_certificate
 from tests.agent.control_plane import Authority
 
@@ -37,17 +34,6 @@ def test_the_secret_has_the_chain_in_order_and_the_key() -> None:
     pem = resource["tls_certificate"]["private_key"]["inline_string"]
     loaded = serialization.load_pem_private_key(pem.encode(), None)
     assert loaded.public_key() == key.public_key()
-
-
-@given(st.floats(0, 1, exclude_max=True))
-def test_renewal_falls_into_the_second_half_of_the_lifetime(jitter: float) -> None:
-    end = START + timedelta(hours=24)
-    assert START + timedelta(hours=12) <= renewal_time(START, end, jitter=jitter) <= end
-
-
-def test_a_certificate_that_never_was_valid_is_an_error() -> None:
-    with pytest.raises(ValueError, match="before it begins"):
-        renewal_time(START, START, jitter=0)
 
 
 def test_files_are_private_and_old_ones_are_replaced_whole(tmp_path: Path) -> None:

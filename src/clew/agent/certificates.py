@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -70,20 +70,3 @@ def validity(certificate: str) -> tuple[datetime, datetime]:
     """Return from when and until when a PEM certificate is valid, in UTC."""
     parsed = x509.load_pem_x509_certificate(certificate.encode())
     return parsed.not_valid_before_utc, parsed.not_valid_after_utc
-
-
-def renewal_time(not_before: datetime, not_after: datetime, *, jitter: float) -> datetime:
-    """Return when to renew: a point in the second half of the lifetime.
-
-    ``jitter`` in [0, 1) is that point as a share of the second half. The caller draws it, so
-    that workloads that were started together do not renew together.
-
-    Raises:
-        ValueError: the certificate never was valid (``not_after`` <= ``not_before``).
-
-    Source: Istio agent, SECRET_GRACE_PERIOD_RATIO 0.5 and its jitter.
-    """
-    lifetime = not_after - not_before
-    if lifetime <= timedelta(0):
-        raise ValueError(f"certificate ends ({not_after}) before it begins ({not_before})")
-    return not_before + lifetime * (0.5 + jitter / 2)

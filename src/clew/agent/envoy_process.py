@@ -137,7 +137,7 @@ class EnvoyProcess:
         with suppress(OSError, ValueError):
             async with asyncio.timeout(_DRAIN_SECONDS):
                 await request_unix(self._admin, "POST", "/drain_listeners?graceful&skip_exit")
-                while await self._active_connections():
+                while await self._active_connections():  # noqa: ASYNC110  # Envoy's, not ours
                     await asyncio.sleep(_POLL_SECONDS * 5)
 
     async def _active_connections(self) -> int:

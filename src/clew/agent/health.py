@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -43,16 +44,19 @@ def current_status(spec: AgentSpec, conditions: Conditions) -> Status:
 
 
 async def run_reports(spec: AgentSpec, conditions: Conditions) -> None:
-    """Report each change until cancelled. What is repeated is the latest state, never an old one."""
+    """Report each change until cancelled; what is repeated is the latest state."""
     reported: Status | None = None
     while True:
-        seen = reported
-        await conditions.wait_for(lambda: current_status(spec, conditions) != seen)
+        await conditions.wait_for(partial(_differs, spec, conditions, reported))
         for delay in delays(0.1, 5.0):
             reported = current_status(spec, conditions)
             if await report_once(spec, conditions):
                 break
             await asyncio.sleep(delay)
+
+
+def _differs(spec: AgentSpec, conditions: Conditions, reported: Status | None) -> bool:
+    return current_status(spec, conditions) != reported
 
 
 async def report_once(spec: AgentSpec, conditions: Conditions) -> bool:

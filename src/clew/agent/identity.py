@@ -20,12 +20,12 @@ from clew.agent.bootstrap import SDS_DIRECTORY
 from clew.agent.certificates import (
     certificate_secret,
     new_key,
-    renewal_time,
     root_secret,
     signing_request,
     validity,
 )
 from clew.agent.spec import AgentSpec
+from clew.ca.renewal import renewal_time
 from clew.model import names
 
 log = logging.getLogger("clew.agent")
@@ -131,7 +131,8 @@ def write_private(path: Path, content: bytes) -> None:
 async def renew_for_ever(spec: AgentSpec, due: datetime) -> None:
     """Renew the certificate each time that it is due. A refusal keeps what there is."""
     while True:
-        while (remaining := (due - datetime.now(UTC)).total_seconds()) > 0:
+        # Wall clocks jump, and hosts sleep: look again from time to time.
+        while (remaining := (due - datetime.now(UTC)).total_seconds()) > 0:  # noqa: ASYNC110  # a time is due, no event
             await asyncio.sleep(min(remaining, _LONGEST_SLEEP_SECONDS))
         try:
             due = await obtain_certificate(spec)
