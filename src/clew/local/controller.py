@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import UTC, datetime
 
@@ -19,7 +20,7 @@ from clew.local.programs import (
     Place,
     Surroundings,
     app_spec,
-    container_command,
+    check_program,
     the_container,
 )
 from clew.local.registrar import (
@@ -35,7 +36,7 @@ from clew.local.replica import ReplicaProcess, release_place
 from clew.local.rollout import Replica, plan_rollout
 from clew.local.state import ReplicaState, is_alive, parse_process
 from clew.local.workloads import RUN_BY, Workload, is_gateway, pod_labels
-from clew.local.world import KINDS, World, is_ready
+from clew.local.world import KINDS, World, is_ready, restarts
 from clew.model.base import ResourceKey
 from clew.model.pod import Pod
 
@@ -162,10 +163,21 @@ class Controller:
         for replica in self._replicas.values():
             pod = self._world.pod(replica.workload.namespace, replica.name)
             replica.ready = replica.running and is_ready(pod)
+            self._notice_restarts(replica, restarts(pod))
             if replica.ready and not replica.announced:
                 replica.announced = True
                 seconds = (datetime.now(UTC) - replica.since).total_seconds()
                 self._say(f"{replica.owner} is ready after {seconds:.1f} s")
+
+    def _notice_restarts(self, replica: ReplicaProcess, count: int) -> None:
+        """Say that a program ends again and again, less and less often."""
+        if count > replica.restarts_told and count.bit_count() == 1:
+            replica.restarts_told = count
+            times = "" if count == 1 else f" {count} times"
+            self._say(
+                f"the program of {replica.owner} ended{times} and is restarted "
+                f"(see: clew logs {replica.name}); it wrote:\n{replica.last_words()}"
+            )
 
     async def _roll_out(self, workload: Workload) -> None:
         mine = self._replicas_of(workload)
@@ -188,7 +200,8 @@ class Controller:
         )
         try:
             if not is_gateway(workload.template):
-                container_command(workload, self._images)
+                path = self._inherited.get("PATH", os.defpath)
+                check_program(workload, self._images, path=path, directory=self._place.working_dir)
             await replica.prepare()
             spec = self._spec(workload, replica)
             since = replica.since.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from clew.agent.spec import Capture
 from clew.config.parse import Document, parse_documents
 from clew.local.images import Images
-from clew.local.programs import CannotRun, container_command
+from clew.local.programs import CannotRun, check_program
 from clew.local.workloads import Workload, is_gateway, workloads
 from clew.model.diagnostic import Severity
 
@@ -50,7 +51,7 @@ def check_manifests(options: UpOptions) -> tuple[Workload, ...]:
             problems += [str(d) for d in document.diagnostics if d.severity is Severity.ERROR]
             for workload in _workloads(document):
                 found.append(workload)
-                problems += _problems(workload, document, file, options.images)
+                problems += _problems(workload, document, file, options)
     if problems:
         raise BadManifests("\n".join(problems) + "\nNothing was started.")
     return tuple(found)
@@ -62,11 +63,18 @@ def _workloads(document: Document) -> Iterable[Workload]:
     return workloads([(document.resource, document.manifest)])
 
 
-def _problems(workload: Workload, document: Document, file: str, images: Images) -> Iterator[str]:
+def _problems(
+    workload: Workload, document: Document, file: str, options: UpOptions
+) -> Iterator[str]:
     if is_gateway(workload.template):
         return
     try:
-        container_command(workload, images)
+        check_program(
+            workload,
+            options.images,
+            path=options.environ.get("PATH", os.defpath),
+            directory=options.working_dir,
+        )
     except CannotRun as error:
         template = () if workload.owner.kind == "Pod" else ("template", "spec")
         line, column = document.locate(("spec", *template, "containers"))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from clew.agent.spec import AppSpec
 from clew.local.images import Images, find_command
@@ -57,6 +59,26 @@ def container_command(workload: Workload, images: Images) -> tuple[str, ...]:
     if mapped is None:
         raise CannotRun(_no_command(workload, container))
     return (*mapped, *container.args)
+
+
+def check_program(workload: Workload, images: Images, *, path: str, directory: str) -> None:
+    """See that the workload's program is on this machine. Raises: CannotRun."""
+    program = container_command(workload, images)[0]
+    container = the_container(workload)
+    place = Path(directory, container.working_dir)
+    if not place.is_dir():
+        raise CannotRun(
+            f"container {container.name!r} has workingDir {container.working_dir}, which is no "
+            "directory on this machine.\n  hint: leave it out, or name one that exists"
+        )
+    path = next((v.value for v in container.env if v.name == "PATH" and v.value), path)
+    if "$" in program or shutil.which(place / program if "/" in program else program, path=path):
+        return
+    raise CannotRun(
+        f"container {container.name!r} runs {program!r}, which is no program on this machine.\n"
+        f"  hint: install it, name it by its path, or set another command in the manifest or, for "
+        f"an image, by --image '{container.image or 'IMAGE'}=COMMAND'"
+    )
 
 
 def _no_command(workload: Workload, container: Container) -> str:

@@ -11,6 +11,7 @@ from asyncio.subprocess import Process
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from clew.agent.app import LOG as APP_LOG
 from clew.agent.backoff import delays
 from clew.agent.spec import AgentSpec, encode
 from clew.local import leases, process
@@ -53,6 +54,7 @@ class ReplicaProcess:
         self.name = name
         self.ready = False
         self.announced = False
+        self.restarts_told = 0
         self.since = datetime.now(UTC)
         self.address = ""
         self._place = place
@@ -95,6 +97,11 @@ class ReplicaProcess:
             agent_restarts=self._restarts,
             since=self.since.isoformat(timespec="seconds"),
         )
+
+    def last_words(self) -> str:
+        """Return the end of what its program wrote, indented."""
+        directory = agent_directory(self._place.directory, self.workload.namespace, self.name)
+        return process.last_lines(directory / APP_LOG)
 
     async def prepare(self) -> None:
         """Give it an address and a network. Raises: NoFreeAddress, CommandFailed."""

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Any, TypeVar
 
 from clew.agent.spec import Capture
 from clew.api.client import AsyncClient
@@ -45,6 +46,7 @@ _INHERITED = frozenset(
     "USER VIRTUAL_ENV".split()
 )
 
+T = TypeVar("T")
 Report = Callable[[str], None]
 INGRESS_KEY = ResourceKey("apps", "Deployment", INGRESS_NAMESPACE, INGRESS)
 
@@ -79,14 +81,42 @@ class RunningMesh:
 Session = Callable[[RunningMesh], Awaitable[int]]
 
 
+class _Signals:
+    """What the first signal does, and what another one does."""
+
+    def __init__(self) -> None:
+        self.came = False
+        self.stop: Callable[[], object] = lambda: None
+        self.hurry: Callable[[], object] = lambda: None
+
+    def arrive(self) -> None:
+        (self.hurry if self.came else self.stop)()
+        self.came = True
+
+
 async def run_mesh(options: UpOptions, session: Session, *, report: Report) -> int:
     """Bring a mesh up, run ``session`` in it, take the mesh down; return the exit code.
 
-    SIGINT and SIGTERM end the session with 0; a second one ends programs without waiting.
+    SIGINT, SIGTERM and SIGHUP end it in order with 0, at any time; a second one ends programs
+    without waiting.
 
     Raises: BadLocation, BadManifests, MeshRuns, NoCapture, PortTaken, NoFreeAddress,
         CommandFailed, ControlPlaneFailed. Nothing runs any more then.
     """
+    signals = _Signals()
+    running = asyncio.ensure_future(_run_mesh(options, session, report, signals))
+    signals.stop = running.cancel
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, signals.arrive)
+    try:
+        return await running
+    except asyncio.CancelledError:
+        if not signals.came:
+            raise
+        return 0
+
+
+async def _run_mesh(options: UpOptions, session: Session, report: Report, signals: _Signals) -> int:
     workloads = check_manifests(options)
     directory = mesh_directory(options.mesh, options.environ)
     socket_path(directory, API_SOCKET)
@@ -95,9 +125,8 @@ async def run_mesh(options: UpOptions, session: Session, *, report: Report) -> i
         choice = choose_capture(options.capture, lambda: try_network(options.environ))
         wanted = [_waited_for(workload.owner) for workload in workloads]
         async with _open_mesh(options, directory, choice, report) as (mesh, failure):
-            return await _until_signal(
-                _live(mesh, options, wanted, session, report), failure, mesh.controller.hurry
-            )
+            signals.hurry = mesh.controller.hurry
+            return await _first(_live(mesh, options, wanted, session, report), failure)
 
 
 def _waited_for(owner: ResourceKey) -> ResourceKey:
@@ -112,33 +141,6 @@ def _clean(directory: Path, *, keep: bool, report: Report) -> None:
     if not keep:
         for file in directory.glob(f"{_STORE}*"):
             file.unlink()
-
-
-async def _until_signal(
-    work: Awaitable[int], failure: asyncio.Future[None], hurry: Callable[[], None]
-) -> int:
-    """Run ``work`` until it is done or a signal comes. Raises: what ``failure`` fails with."""
-    loop = asyncio.get_running_loop()
-    stopped = asyncio.Event()
-
-    def on_signal() -> None:
-        if stopped.is_set():
-            hurry()
-        stopped.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, on_signal)
-    working = asyncio.ensure_future(work)
-    asked = asyncio.ensure_future(stopped.wait())
-    try:
-        await asyncio.wait((working, asked, failure), return_when=asyncio.FIRST_COMPLETED)
-        if failure.done():
-            failure.result()
-        return working.result() if working.done() else 0
-    finally:
-        for task in (working, asked):
-            task.cancel()
-        await asyncio.gather(working, asked, return_exceptions=True)
 
 
 async def _live(
@@ -259,12 +261,15 @@ async def _running(
         await asyncio.gather(serving, return_exceptions=True)
 
 
-async def _first(work: Awaitable[None], other: asyncio.Future[None]) -> None:
-    """Wait for ``work``, unless ``other`` fails first."""
+async def _first(work: Awaitable[T], other: asyncio.Future[None]) -> T:
+    """Return what ``work`` returns, unless ``other``, which has no end, fails first."""
     working = asyncio.ensure_future(work)
+    both: tuple[asyncio.Future[Any], ...] = (working, other)
     try:
-        await asyncio.wait({working, other}, return_when=asyncio.FIRST_COMPLETED)
-        (working if working.done() else other).result()
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            other.result()
+        return await working
     finally:
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)

@@ -64,6 +64,12 @@ def is_ready(pod: Pod | None) -> bool:
     return any(c.type == "Ready" and c.status == "True" for c in conditions)
 
 
+def restarts(pod: Pod | None) -> int:
+    """Return how often the Pod's program was started again."""
+    statuses = pod.status.container_statuses if pod is not None and pod.status else ()
+    return sum(status.restart_count for status in statuses)
+
+
 def needs_address(service: CoreService) -> bool:
     """Tell whether Kubernetes would give the service a cluster IP."""
     return not service.spec.cluster_ip and service.spec.type != "ExternalName"
