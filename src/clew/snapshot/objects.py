@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, Self, TypeVar
 
 from clew.model.base import Resource, ResourceKey
 from clew.model.kinds import kind_of
@@ -66,9 +66,44 @@ def objects_of(kind: type[T], objects: Objects) -> Iterator[T]:
 
 def replaced(before: Mapping[K, V], key: K, value: V | None) -> dict[K, V]:
     """Return a copy in which ``key`` has another value, or none."""
+    return all_replaced(before, {key: value})
+
+
+def all_replaced(before: Mapping[K, V], changes: Mapping[K, V | None]) -> dict[K, V]:
+    """Return a copy with other values; None takes a key out."""
     after = dict(before)
-    if value is None:
-        after.pop(key, None)
-    else:
-        after[key] = value
+    for key, value in changes.items():
+        if value is None:
+            after.pop(key, None)
+        else:
+            after[key] = value
     return after
+
+
+class Spread(Generic[V]):
+    """An immutable mapping from text, in parts of which a change copies only one."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, parts: tuple[dict[str, V], ...] | None = None) -> None:
+        self._parts = parts or tuple({} for _ in range(_PARTS))
+
+    @classmethod
+    def of(cls, items: Mapping[str, V]) -> Self:
+        parts: tuple[dict[str, V], ...] = tuple({} for _ in range(_PARTS))
+        for key, value in items.items():
+            parts[hash(key) % _PARTS][key] = value
+        return cls(parts)
+
+    def get(self, key: str) -> V | None:
+        return self._parts[hash(key) % _PARTS].get(key)
+
+    def with_changes(self, changes: Mapping[str, V | None]) -> Self:
+        parts = list(self._parts)
+        for key, value in changes.items():
+            place = hash(key) % _PARTS
+            parts[place] = replaced(parts[place], key, value)
+        return type(self)(tuple(parts))
+
+
+_PARTS = 256

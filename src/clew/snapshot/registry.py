@@ -17,7 +17,7 @@ from clew.model.service_entry import ServiceEntry
 from clew.model.workload_entry import WorkloadEntry
 from clew.snapshot.endpoints import entry_endpoints, kubernetes_endpoints
 from clew.snapshot.labels import node_locality
-from clew.snapshot.objects import Change, Objects, objects_of
+from clew.snapshot.objects import Change, Objects, Spread, all_replaced, objects_of
 from clew.snapshot.places import (
     PLACES,
     Places,
@@ -48,7 +48,7 @@ class Registry:
     places: Mapping[str, Places] = field(default_factory=dict)
     nodes: Mapping[str, Node] = field(default_factory=dict)
     endpoints: Mapping[ServiceKey, tuple[Endpoint, ...]] = field(default_factory=dict)
-    addresses: Mapping[str, frozenset[ServiceKey]] = field(default_factory=dict)
+    addresses: Spread[frozenset[ServiceKey]] = field(default_factory=Spread)
 
     def places_of(self, namespace: str) -> Places:
         return self.places.get(namespace, _NO_PLACES)
@@ -58,7 +58,7 @@ class Registry:
 
     def services_at(self, addresses: Iterable[str]) -> set[ServiceKey]:
         """Return the services that have an endpoint at one of these addresses."""
-        return {key for a in addresses for key in self.addresses.get(a, ())}
+        return {key for a in addresses for key in self.addresses.get(a) or ()}
 
 
 _NO_PLACES = Places()
@@ -86,7 +86,7 @@ def build_registry(objects: Objects, mesh: MeshConfig) -> Registry:
         for endpoint in found:
             addresses.setdefault(endpoint.address, set()).add(key)
     known = {address: frozenset(keys) for address, keys in addresses.items()}
-    return replace(registry, endpoints=endpoints, addresses=known)
+    return replace(registry, endpoints=endpoints, addresses=Spread.of(known))
 
 
 def change_registry(
@@ -97,6 +97,29 @@ def change_registry(
     Endpoints are found again only for services that a change may concern; what comes out equal
     stays the same object.
     """
+    sources = _sources(before, objects, changes, mesh)
+    declared = _changed_services(before.services, sources.services)
+    concerned = {service.key for service in declared}
+    concerned |= {key for change in changes for key in _concerned(change, before, sources)}
+    differing = _find_again(concerned, before, sources)
+    after = replace(
+        sources,
+        endpoints=all_replaced(before.endpoints, differing),
+        addresses=_readdressed(before, differing),
+    )
+    moved = _moved(before, after, differing)
+    moved |= {e.address for s in declared for r in (before, after) for e in r.endpoints_of(s.key)}
+    moved |= {pod_address(s) for c in changes for s in c.sides if isinstance(s, Pod)}
+    difference = Difference(
+        services=declared, endpoints=frozenset(differing), addresses=frozenset(moved - {""})
+    )
+    return after, difference
+
+
+def _sources(
+    before: Registry, objects: Objects, changes: Sequence[Change], mesh: MeshConfig
+) -> Registry:
+    """Return what endpoints are found from, without those yet."""
     services, entries, nodes = before.services, before.entries, before.nodes
     if any(change.kind in DECLARING for change in changes):
         changed = frozenset(side.key for change in changes for side in change.sides)
@@ -105,20 +128,7 @@ def change_registry(
     if any(change.kind is Node for change in changes):
         nodes = {node.metadata.name: node for node in objects_of(Node, objects)}
     places = change_places(before.places, [c for c in changes if c.kind in PLACES])
-    sources = Registry(services=services, entries=entries, places=places, nodes=nodes)
-    declared = _changed_services(before.services, services)
-    concerned = {service.key for service in declared}
-    concerned |= {key for change in changes for key in _concerned(change, before, sources)}
-    endpoints, addresses = dict(before.endpoints), dict(before.addresses)
-    differing = _find_again(concerned, sources, endpoints, addresses)
-    after = replace(sources, endpoints=endpoints, addresses=addresses)
-    moved = _moved(before, after, differing)
-    moved |= {e.address for s in declared for r in (before, after) for e in r.endpoints_of(s.key)}
-    moved |= {pod_address(s) for c in changes for s in c.sides if isinstance(s, Pod)}
-    difference = Difference(
-        services=declared, endpoints=frozenset(differing), addresses=frozenset(moved - {""})
-    )
-    return after, difference
+    return Registry(services=services, entries=entries, places=places, nodes=nodes)
 
 
 def _moved(before: Registry, after: Registry, services: Iterable[ServiceKey]) -> set[str]:
@@ -135,32 +145,29 @@ def _moved(before: Registry, after: Registry, services: Iterable[ServiceKey]) ->
 
 
 def _find_again(
-    concerned: Iterable[ServiceKey],
-    registry: Registry,
-    endpoints: dict[ServiceKey, tuple[Endpoint, ...]],
-    addresses: dict[str, frozenset[ServiceKey]],
-) -> set[ServiceKey]:
-    """Bring ``endpoints`` and ``addresses`` up to date; return the services that differ."""
-    differing = set()
+    concerned: Iterable[ServiceKey], before: Registry, sources: Registry
+) -> dict[ServiceKey, tuple[Endpoint, ...] | None]:
+    """Return the endpoints of those services where they differ; None: it is no service now."""
+    found: dict[ServiceKey, tuple[Endpoint, ...] | None] = {}
     for key in concerned:
-        service = registry.services.by_key.get(key)
-        old = endpoints.pop(key, None)
-        new = _endpoints_of(service, registry) if service else None
-        if new is not None:
-            endpoints[key] = old if old is not None and new == old else new
-        if new != old:
-            differing.add(key)
-            gone = {e.address for e in old or ()} - {e.address for e in new or ()}
-            for address in gone:
-                if rest := addresses[address] - {key}:
-                    addresses[address] = rest
-                else:
-                    del addresses[address]
-            for endpoint in new or ():
-                known = addresses.get(endpoint.address, frozenset())
-                if key not in known:
-                    addresses[endpoint.address] = known | {key}
-    return differing
+        service = sources.services.by_key.get(key)
+        new = _endpoints_of(service, sources) if service else None
+        if new != before.endpoints.get(key):
+            found[key] = new
+    return found
+
+
+def _readdressed(
+    before: Registry, differing: Mapping[ServiceKey, tuple[Endpoint, ...] | None]
+) -> Spread[frozenset[ServiceKey]]:
+    changed: dict[str, frozenset[ServiceKey]] = {}
+    for key, new in differing.items():
+        old_addresses = {e.address for e in before.endpoints_of(key)}
+        new_addresses = {e.address for e in new or ()}
+        for address in old_addresses ^ new_addresses:
+            known = before.addresses.get(address) or frozenset()
+            changed[address] = changed.get(address, known) ^ {key}
+    return before.addresses.with_changes({a: keys or None for a, keys in changed.items()})
 
 
 def _endpoints_of(service: Service, registry: Registry) -> tuple[Endpoint, ...]:
@@ -214,7 +221,7 @@ def _concerned(change: Change, before: Registry, after: Registry) -> Iterator[Se
         name, namespace = side.metadata.name, side.metadata.namespace
         match side:
             case Pod():
-                yield from before.addresses.get(pod_address(side), ())
+                yield from before.services_at([pod_address(side)])
                 yield from (s.key for s in services.that_select(namespace, side.metadata.labels))
             case WorkloadEntry():
                 yield from (s.key for s in services.that_select(namespace, entry_labels(side)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -23,6 +24,7 @@ class VirtualServices:
     """``resolved`` have full names; ``merged`` are the roots with their delegates' routes."""
 
     resolved: Mapping[ResourceKey, VirtualService] = field(default_factory=dict)
+    delegates: Mapping[tuple[str, str], VirtualService] = field(default_factory=dict)
     merged: Mapping[ResourceKey, VirtualService] = field(default_factory=dict)
     listed: Mapping[_Place, tuple[VirtualService, ...]] = field(default_factory=dict)
 
@@ -54,7 +56,7 @@ def index_virtual_services(
     resources: Iterable[VirtualService], mesh: MeshConfig
 ) -> VirtualServices:
     resolved = {vs.key: full_names(vs) for vs in sorted(resources, key=age_order)}
-    delegates = _delegates(resolved)
+    delegates = {(k.namespace, k.name): vs for k, vs in resolved.items() if not vs.spec.hosts}
     merged = {
         key: with_delegates(vs, delegates, mesh) for key, vs in resolved.items() if vs.spec.hosts
     }
@@ -64,6 +66,7 @@ def index_virtual_services(
             listed.setdefault(place, []).append(vs)
     return VirtualServices(
         resolved=resolved,
+        delegates=delegates,
         merged=merged,
         listed={place: tuple(found) for place, found in listed.items()},
     )
@@ -73,15 +76,18 @@ def change_virtual_services(
     before: VirtualServices, changes: Sequence[Change], mesh: MeshConfig
 ) -> tuple[VirtualServices, tuple[VirtualService, ...]]:
     """Return the index after changes, and the rules that differ, as they were and as they are."""
-    resolved = dict(before.resolved)
+    resolved, delegates = dict(before.resolved), dict(before.delegates)
     for change in changes:
-        resolved.pop(change.sides[0].key, None)
+        key = change.sides[0].key
+        resolved.pop(key, None)
+        delegates.pop((key.namespace, key.name), None)
         if isinstance(change.new, VirtualService):
-            resolved[change.new.key] = full_names(change.new)
+            resolved[key] = full_names(change.new)
+            if not change.new.spec.hosts:
+                delegates[key.namespace, key.name] = resolved[key]
     merged, listed = dict(before.merged), dict(before.listed)
-    delegates = _delegates(resolved)
     differing: list[VirtualService] = []
-    for key in _concerned(changes, before, resolved):
+    for key in _concerned(changes, resolved):
         old, root = merged.pop(key, None), resolved.get(key)
         new = with_delegates(root, delegates, mesh) if root and root.spec.hosts else None
         if new is not None:
@@ -89,24 +95,17 @@ def change_virtual_services(
         if old != new:
             _relist(listed, old, new, mesh)
             differing += [vs for vs in (old, new) if vs is not None]
-    return VirtualServices(resolved=resolved, merged=merged, listed=listed), tuple(differing)
-
-
-def _delegates(
-    resolved: Mapping[ResourceKey, VirtualService],
-) -> dict[tuple[str, str], VirtualService]:
-    return {(key.namespace, key.name): vs for key, vs in resolved.items() if not vs.spec.hosts}
+    after = VirtualServices(resolved=resolved, delegates=delegates, merged=merged, listed=listed)
+    return after, tuple(differing)
 
 
 def _concerned(
-    changes: Sequence[Change],
-    before: VirtualServices,
-    resolved: Mapping[ResourceKey, VirtualService],
+    changes: Sequence[Change], resolved: Mapping[ResourceKey, VirtualService]
 ) -> dict[ResourceKey, None]:
     """Return the keys that changed; if a delegate did, also those of all roots with delegates."""
     changed = dict.fromkeys(change.sides[0].key for change in changes)
-    sides = [*map(before.resolved.get, changed), *map(resolved.get, changed)]
-    if any(side is not None and not side.spec.hosts for side in sides):
+    sides = [side for c in changes for side in c.sides if isinstance(side, VirtualService)]
+    if any(not side.spec.hosts for side in sides):
         changed |= {
             key: None
             for key, vs in resolved.items()
@@ -121,15 +120,21 @@ def _relist(
     new: VirtualService | None,
     mesh: MeshConfig,
 ) -> None:
+    """Take ``old`` out of its places and put ``new`` in, in order of age."""
     if old is not None:
         for place in _places(old, mesh):
-            listed[place] = tuple(vs for vs in listed[place] if vs is not old)
+            found = listed[place]
+            at = bisect_left(found, age_order(old), key=age_order)
+            while found[at] is not old:
+                at += 1
+            listed[place] = found[:at] + found[at + 1 :]
             if not listed[place]:
                 del listed[place]
     if new is not None:
         for place in _places(new, mesh):
-            together = [*listed.get(place, ()), new]
-            listed[place] = tuple(sorted(together, key=age_order))
+            found = listed.get(place, ())
+            at = bisect_right(found, age_order(new), key=age_order)
+            listed[place] = (*found[:at], new, *found[at:])
 
 
 def export_of(vs: VirtualService, mesh: MeshConfig) -> frozenset[str]:
