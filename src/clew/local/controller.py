@@ -24,6 +24,7 @@ from clew.local.programs import (
     the_container,
 )
 from clew.local.registrar import (
+    add_labels,
     give_service_addresses,
     is_orphan,
     register_pod,
@@ -151,11 +152,15 @@ class Controller:
         wanted = {workload.owner: workload for workload in self._world.workloads()}
         for key in [key for key in self._replicas if key[0] not in wanted]:
             self._stop(key)
+        for key in [key for key, replica in self._replicas.items() if self._is_deleted(replica)]:
+            self._stop(key)
         for owner in [owner for owner in self._problems if owner not in wanted]:
             del self._problems[owner]
         for workload in wanted.values():
             await self._roll_out(workload)
             await self._report(workload)
+            if workload.owner.kind == "Pod":
+                await add_labels(self._client, self._world, workload)
         await self._remove_orphans()
         self._on_change()
 
@@ -163,11 +168,17 @@ class Controller:
         for replica in self._replicas.values():
             pod = self._world.pod(replica.workload.namespace, replica.name)
             replica.ready = replica.running and is_ready(pod)
+            replica.registered = replica.registered or pod is not None
             self._notice_restarts(replica, restarts(pod))
             if replica.ready and not replica.announced:
                 replica.announced = True
                 seconds = (datetime.now(UTC) - replica.since).total_seconds()
                 self._say(f"{replica.owner} is ready after {seconds:.1f} s")
+
+    def _is_deleted(self, replica: ReplicaProcess) -> bool:
+        """Tell whether somebody deleted the Pod, which asks for a new one in its place."""
+        pod = self._world.pod(replica.workload.namespace, replica.name)
+        return replica.registered and pod is None
 
     def _notice_restarts(self, replica: ReplicaProcess, count: int) -> None:
         """Say that a program ends again and again, less and less often."""

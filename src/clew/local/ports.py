@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 # Below the range from which Linux takes ports for outgoing connections.
 _FIRST, _LAST = 20000, 32000
@@ -15,10 +15,10 @@ class PortTaken(Exception):
 
 
 class Ports:
-    """Hands out ports that are free, each only once."""
+    """Hands out ports that are free, each only once, and none of ``reserved``."""
 
-    def __init__(self) -> None:
-        self._given: set[int] = set()
+    def __init__(self, reserved: Iterable[int] = ()) -> None:
+        self._given = set(reserved)
 
     def take(self) -> int:
         for port in _candidates():

@@ -41,14 +41,21 @@ async def register_pod(
 ) -> None:
     """Let the mesh know of a replica that is not ready yet."""
     key = pod_key(workload.namespace, name)
-    if workload.owner.kind == "Pod":  # the user's own object: only labels are added
-        manifest = copy.deepcopy(dict(world.manifests[key]))
-        manifest["metadata"]["labels"] = pod_labels(workload)
-        manifest["metadata"].pop("resourceVersion", None)
+    if workload.owner.kind == "Pod":
+        await add_labels(client, world, workload)
     else:
-        manifest = pod_manifest(workload, name, address, since=since)
-    await apply(client, manifest)
+        await apply(client, pod_manifest(workload, name, address, since=since))
     await client.put_status(key, pending_status(address, since))
+
+
+async def add_labels(client: AsyncClient, world: World, workload: Workload) -> None:
+    """Give a Pod that a user wrote, perhaps anew, the labels that it lacks."""
+    manifest = copy.deepcopy(dict(world.manifests[workload.owner]))
+    labels = pod_labels(workload)
+    if manifest["metadata"].get("labels") != labels:
+        manifest["metadata"]["labels"] = labels
+        manifest["metadata"].pop("resourceVersion", None)
+        await apply(client, manifest)
 
 
 async def unregister_pod(client: AsyncClient, namespace: str, name: str) -> None:

@@ -53,6 +53,7 @@ class ReplicaProcess:
         self.workload = workload
         self.name = name
         self.ready = False
+        self.registered = False
         self.announced = False
         self.restarts_told = 0
         self.since = datetime.now(UTC)

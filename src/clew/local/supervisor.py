@@ -35,7 +35,16 @@ from clew.local.leftovers import remove_leftovers
 from clew.local.network import MeshNetwork, open_network, resolvers_of, used_networks
 from clew.local.options import DEFAULT_PORT, BadManifests, UpOptions, check_manifests
 from clew.local.ports import Ports, PortTaken
-from clew.local.state import HOLDER_LOG, STATE, RunState, lock, process_id, write_state
+from clew.local.state import (
+    HOLDER_LOG,
+    STATE,
+    RunState,
+    is_locked,
+    lock,
+    process_id,
+    read_state,
+    write_state,
+)
 from clew.model.base import ResourceKey
 
 _STORE = "mesh.db"
@@ -199,7 +208,7 @@ async def _open_mesh(
     The future fails when the mesh cannot go on.
     """
     environ = _environment(options.environ)
-    taken = Ports()
+    taken = Ports(_ports_of_others(directory))
     ports = _publish(taken, options.port)
     subnet = await _subnet(directory, choice, environ)
     async with _network(choice, directory, subnet, ports, environ) as network:
@@ -289,6 +298,13 @@ def _environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _inherited(environ: Mapping[str, str]) -> dict[str, str]:
     return {k: v for k, v in environ.items() if k in _INHERITED or k.startswith("LC_")}
+
+
+def _ports_of_others(directory: Path) -> frozenset[int]:
+    """The ports of this user's other meshes, whose gateways may not listen there yet."""
+    others = (file.parent for file in directory.parent.glob(f"*/{STATE}"))
+    states = (read_state(other) for other in others if other != directory and is_locked(other))
+    return frozenset(p for s in states if s for p in (s.http_port, s.https_port, s.tcp_port))
 
 
 def _publish(ports: Ports, wanted: int | None) -> PublishedPorts:
