@@ -103,6 +103,21 @@ def test_a_server_that_speaks_first_is_not_kept_waiting_by_inspectors() -> None:
         assert inspector.filter_disabled.destination_port_range.end == 3307
 
 
+def test_where_mtls_is_off_only_ports_that_want_it_are_inspected_for_tls() -> None:
+    strict = inbound_port(Protocol.TCP, MutualTls.STRICT)
+    [listener] = compile_inbound_listeners(
+        inbound_scope(strict, passthrough_mutual_tls=MutualTls.DISABLE)
+    )
+    inspector = listener.listener_filters[1]
+    assert inspector.name == "envoy.filters.listener.tls_inspector"
+    assert inspector.filter_disabled.not_match.destination_port_range.start == 8080
+    [plain] = compile_inbound_listeners(inbound_scope(passthrough_mutual_tls=MutualTls.DISABLE))
+    assert [each.name.rpartition(".")[2] for each in plain.listener_filters] == [
+        "original_dst",
+        "http_inspector",
+    ]
+
+
 def test_another_http_port_changes_filter_chains_and_nothing_else() -> None:
     first = inbound_port(Protocol.HTTP, MutualTls.PERMISSIVE)
     second = inbound_port(Protocol.AUTO, MutualTls.PERMISSIVE, 9090)

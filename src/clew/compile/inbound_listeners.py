@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import timedelta
 
 from clew._pb.envoy.config.core.v3.address_pb2 import Address, SocketAddress
@@ -134,22 +134,37 @@ def _capture_filters(interception: Interception) -> tuple[ListenerFilter, ...]:
     return (_ORIGINAL_DST,)
 
 
-def _inspectors(
-    scope: InboundScope, ports: tuple[InboundPort, ...]
-) -> tuple[ListenerFilter, ListenerFilter]:
-    opaque = {n for n, mode in scope.passthrough_port_mutual_tls if not needs_tls_inspector(mode)}
-    opaque |= {p.target_port for p in ports if not _inspects_tls(p)}
+def _inspectors(scope: InboundScope, ports: tuple[InboundPort, ...]) -> list[ListenerFilter]:
+    inspects = {n: needs_tls_inspector(mode) for n, mode in scope.passthrough_port_mutual_tls}
+    inspects |= {p.target_port: _inspects_tls(p) for p in ports}
     not_http = {p.target_port for p in ports if not needs_http_inspector(p.port.protocol)}
-    return (_except(_TLS_INSPECTOR, opaque), _except(_HTTP_INSPECTOR, not_http))
+    tls = {number for number, wanted in inspects.items() if wanted}
+    if needs_tls_inspector(scope.passthrough_mutual_tls):
+        return [_except(_TLS_INSPECTOR, inspects.keys() - tls), _except(_HTTP_INSPECTOR, not_http)]
+    # Where TLS is nobody's business, a connection that starts with it is like any other.
+    found = [_only(_TLS_INSPECTOR, tls)] if tls else []
+    return [*found, _except(_HTTP_INSPECTOR, not_http)]
 
 
-def _except(inspector: ListenerFilter, ports: set[int]) -> ListenerFilter:
+def _except(inspector: ListenerFilter, ports: Collection[int]) -> ListenerFilter:
     """``inspector``, switched off for ``ports``."""
     if not ports:
         return inspector
+    return _disabled(inspector, _any_of(sorted(ports)))
+
+
+def _only(inspector: ListenerFilter, ports: Collection[int]) -> ListenerFilter:
+    """``inspector``, switched off for all but ``ports``."""
+    others = ListenerFilterChainMatchPredicate(not_match=_any_of(sorted(ports)))
+    return _disabled(inspector, others)
+
+
+def _disabled(
+    inspector: ListenerFilter, where: ListenerFilterChainMatchPredicate
+) -> ListenerFilter:
     disabled = ListenerFilter()
     disabled.CopyFrom(inspector)
-    disabled.filter_disabled.CopyFrom(_any_of(sorted(ports)))
+    disabled.filter_disabled.CopyFrom(where)
     return disabled
 
 
