@@ -72,10 +72,11 @@ def _plan_in_place(
 ) -> Plan:
     """The names last, so one must have gone before its successor comes; one at a time."""
     wanted = tuple(replica_name(workload, ordinal) for ordinal in range(workload.replicas))
-    known = {r.name: r for r in running}
-    surplus = tuple(name for name in known if name not in wanted)
-    outdated = [r for r in running if r.name in wanted and r.version != workload.version]
-    if outdated and not stopping and all(r.ready for r in running if r not in outdated):
-        return Plan(stop=(*surplus, max(r.name for r in outdated)))
+    known = {r.name for r in running}
+    surplus = tuple(r.name for r in running if r.name not in wanted)
     missing = tuple(n for n in wanted if n not in known and n not in stopping)
+    outdated = [r for r in running if r.name in wanted and r.version != workload.version]
+    others_serve = all(r.ready for r in running if r not in outdated)
+    if outdated and others_serve and not missing and not stopping:
+        return Plan(stop=(*surplus, max(r.name for r in outdated)))
     return Plan(start=missing, stop=surplus)
