@@ -119,7 +119,7 @@ def _places() -> Iterator[dict[str, Any]]:
         yield {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {"labels": labels},
+            "metadata": {"labels": {"security.istio.io/tlsMode": "istio", **labels}},
             "spec": {"nodeName": "a", "containers": [{"name": "c", "ports": ports}]},
             "status": {"podIP": ip, "conditions": conditions},
         }

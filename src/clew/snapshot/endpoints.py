@@ -28,7 +28,9 @@ from clew.snapshot.labels import (
     node_locality,
     sorted_labels,
 )
+from clew.snapshot.peer_authentication import Authentication, Modes
 from clew.snapshot.places import Places, entry_labels
+from clew.snapshot.scope import MutualTls
 
 Nodes = Mapping[str, Node]
 
@@ -67,6 +69,32 @@ def entry_endpoints(
         for spec in declared
         for endpoint in _of_entry(spec, spec.labels, service, entry.metadata.name, Health.HEALTHY)
     )
+
+
+def without_refused_mtls(
+    endpoints: tuple[Endpoint, ...], authentication: Authentication
+) -> tuple[Endpoint, ...]:
+    """Return the endpoints, of which those do not take mTLS where a policy switches it off.
+
+    Source: istio ``mtlsChecker`` in ``endpoint_builder.go``.
+    """
+    if not authentication.policies:
+        return endpoints
+    modes: dict[Workload, Modes] = {}
+    found = []
+    for endpoint in endpoints:
+        workload = endpoint.workload
+        if endpoint.mutual_tls and workload not in modes:
+            labels = dict(workload.labels)
+            modes[workload] = authentication.of_workload(workload.namespace, labels)
+        refused = endpoint.mutual_tls and _mode(endpoint, modes) is MutualTls.DISABLE
+        found.append(replace(endpoint, mutual_tls=False) if refused else endpoint)
+    return tuple(found)
+
+
+def _mode(endpoint: Endpoint, modes: Mapping[Workload, Modes]) -> MutualTls:
+    mode, exceptions = modes[endpoint.workload]
+    return exceptions.get(endpoint.port, mode)
 
 
 def pod_workload(pod: Pod, nodes: Nodes) -> Workload:

@@ -5,47 +5,58 @@ Source: istio's composition of PeerAuthentication.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
+from clew.model.base import age_order
 from clew.model.peer_authentication import MutualTLSMode, PeerAuthentication
 from clew.snapshot.labels import selects
 from clew.snapshot.scope import MutualTls
 
-
-def namespace_mode(
-    policies: Sequence[PeerAuthentication], namespace: str, root_namespace: str
-) -> MutualTls:
-    """Return the mode for workloads that no selector names. ``policies`` are oldest first."""
-    for where in (namespace, root_namespace):
-        for policy in policies:
-            if policy.metadata.namespace == where and not _selector(policy):
-                if (mode := _mode(policy)) is not None:
-                    return mode
-                break
-    return MutualTls.PERMISSIVE
+Modes = tuple[MutualTls, dict[int, MutualTls]]
 
 
-def workload_modes(
-    policies: Sequence[PeerAuthentication],
-    namespace: str,
-    root_namespace: str,
-    labels: Mapping[str, str],
-) -> tuple[MutualTls, dict[int, MutualTls]]:
-    """Return the mode of a workload and the exceptions by target port."""
-    inherited = namespace_mode(policies, namespace, root_namespace)
-    if namespace == root_namespace:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Authentication:
+    """The policies of each namespace, oldest first."""
+
+    root_namespace: str = ""
+    policies: Mapping[str, tuple[PeerAuthentication, ...]] = field(default_factory=dict)
+
+    def of_namespace(self, namespace: str) -> MutualTls:
+        """Return the mode for workloads that no selector names."""
+        for where in (namespace, self.root_namespace):
+            general = (p for p in self.policies.get(where, ()) if not _selector(p))
+            if (oldest := next(general, None)) and (mode := _mode(oldest)) is not None:
+                return mode
+        return MutualTls.PERMISSIVE
+
+    def of_workload(self, namespace: str, labels: Mapping[str, str]) -> Modes:
+        """Return the mode of a workload and the exceptions by target port."""
+        inherited = self.of_namespace(namespace)
+        if namespace == self.root_namespace:
+            return inherited, {}
+        for policy in self.policies.get(namespace, ()):
+            selector = _selector(policy)
+            if selector and selects(selector, labels):
+                own = _mode(policy) or inherited
+                ports = {
+                    int(port): _known(setting.mode) or own
+                    for port, setting in policy.spec.port_level_mtls.items()
+                    if port.isdigit()
+                }
+                return own, ports
         return inherited, {}
-    for policy in policies:
-        selector = _selector(policy)
-        if policy.metadata.namespace == namespace and selector and selects(selector, labels):
-            own = _mode(policy) or inherited
-            ports = {
-                int(port): _known(setting.mode) or own
-                for port, setting in policy.spec.port_level_mtls.items()
-                if port.isdigit()
-            }
-            return own, ports
-    return inherited, {}
+
+
+def index_authentication(
+    policies: Iterable[PeerAuthentication], root_namespace: str
+) -> Authentication:
+    found: dict[str, list[PeerAuthentication]] = {}
+    for policy in sorted(policies, key=age_order):
+        found.setdefault(policy.metadata.namespace, []).append(policy)
+    ordered = {namespace: tuple(group) for namespace, group in found.items()}
+    return Authentication(root_namespace=root_namespace, policies=ordered)
 
 
 def _selector(policy: PeerAuthentication) -> Mapping[str, str]:

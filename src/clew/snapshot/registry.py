@@ -11,13 +11,15 @@ from clew.model.endpoint_slice import EndpointSlice
 from clew.model.endpoints import Endpoints
 from clew.model.mesh_config import MeshConfig
 from clew.model.node import Node
+from clew.model.peer_authentication import PeerAuthentication
 from clew.model.pod import Pod
 from clew.model.service import Endpoint, Locality, Service, ServiceKey
 from clew.model.service_entry import ServiceEntry
 from clew.model.workload_entry import WorkloadEntry
-from clew.snapshot.endpoints import entry_endpoints, kubernetes_endpoints
+from clew.snapshot.endpoints import entry_endpoints, kubernetes_endpoints, without_refused_mtls
 from clew.snapshot.labels import node_locality
 from clew.snapshot.objects import Change, Objects, Spread, all_replaced, objects_of
+from clew.snapshot.peer_authentication import Authentication, index_authentication
 from clew.snapshot.places import (
     PLACES,
     Places,
@@ -37,6 +39,7 @@ from clew.snapshot.services import (
 )
 
 DECLARING = (CoreService, ServiceEntry)
+REGISTERED = (*PLACES, *DECLARING, Node, PeerAuthentication)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,6 +50,7 @@ class Registry:
     entries: Mapping[ResourceKey, ServiceEntry] = field(default_factory=dict)
     places: Mapping[str, Places] = field(default_factory=dict)
     nodes: Mapping[str, Node] = field(default_factory=dict)
+    authentication: Authentication = field(default_factory=Authentication)
     endpoints: Mapping[ServiceKey, tuple[Endpoint, ...]] = field(default_factory=dict)
     addresses: Spread[frozenset[ServiceKey]] = field(default_factory=Spread)
 
@@ -79,6 +83,7 @@ def build_registry(objects: Objects, mesh: MeshConfig) -> Registry:
         entries={entry.key: entry for entry in objects_of(ServiceEntry, objects)},
         places=index_places(r for kind in PLACES for r in objects_of(kind, objects)),
         nodes={node.metadata.name: node for node in objects_of(Node, objects)},
+        authentication=_authentication(objects, mesh),
     )
     endpoints = {s.key: _endpoints_of(s, registry) for s in registry.services.ordered}
     addresses: dict[str, set[ServiceKey]] = {}
@@ -127,8 +132,20 @@ def _sources(
         entries = {entry.key: entry for entry in objects_of(ServiceEntry, objects)}
     if any(change.kind is Node for change in changes):
         nodes = {node.metadata.name: node for node in objects_of(Node, objects)}
-    places = change_places(before.places, [c for c in changes if c.kind in PLACES])
-    return Registry(services=services, entries=entries, places=places, nodes=nodes)
+    authentication = before.authentication
+    if any(change.kind is PeerAuthentication for change in changes):
+        authentication = _authentication(objects, mesh)
+    return Registry(
+        services=services,
+        entries=entries,
+        places=change_places(before.places, [c for c in changes if c.kind in PLACES]),
+        nodes=nodes,
+        authentication=authentication,
+    )
+
+
+def _authentication(objects: Objects, mesh: MeshConfig) -> Authentication:
+    return index_authentication(objects_of(PeerAuthentication, objects), mesh.root_namespace)
 
 
 def _moved(before: Registry, after: Registry, services: Iterable[ServiceKey]) -> set[str]:
@@ -170,11 +187,13 @@ def _readdressed(
     return before.addresses.with_changes({a: keys or None for a, keys in changed.items()})
 
 
-def _endpoints_of(service: Service, registry: Registry) -> tuple[Endpoint, ...]:
-    places = registry.places_of(service.namespace)
+def _endpoints_of(service: Service, sources: Registry) -> tuple[Endpoint, ...]:
+    places, nodes = sources.places_of(service.namespace), sources.nodes
     if service.kubernetes:
-        return kubernetes_endpoints(service, places, registry.nodes)
-    return entry_endpoints(registry.entries[service.source], service, places, registry.nodes)
+        found = kubernetes_endpoints(service, places, nodes)
+    else:
+        found = entry_endpoints(sources.entries[service.source], service, places, nodes)
+    return without_refused_mtls(found, sources.authentication)
 
 
 def _declared_services(
@@ -231,6 +250,10 @@ def _concerned(change: Change, before: Registry, after: Registry) -> Iterator[Se
                 yield kubernetes_key(name, namespace)
             case ServiceEntry():
                 yield from (s.key for s in services.ordered if s.source == side.key)
+            case PeerAuthentication() if namespace != before.authentication.root_namespace:
+                yield from (s.key for s in services.by_namespace.get(namespace, ()))
+            case PeerAuthentication():
+                yield from services.by_key
             case Node() if _locality(change.old) != _locality(change.new):
                 yield from services.by_key
 

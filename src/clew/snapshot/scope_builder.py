@@ -7,7 +7,6 @@ from functools import partial
 
 from clew.model.destination_rule import DestinationRule
 from clew.model.mesh_config import MeshConfig
-from clew.model.peer_authentication import PeerAuthentication
 from clew.model.proxy import Interception, Proxy, ProxyType
 from clew.model.service import Endpoint, Service, ServiceKey
 from clew.model.sidecar import Sidecar
@@ -17,7 +16,7 @@ from clew.snapshot.export import visible
 from clew.snapshot.gateways import build_gateway
 from clew.snapshot.inbound import build_inbound, served_ports, serves_at_own_address
 from clew.snapshot.labels import Labels, restricted
-from clew.snapshot.peer_authentication import namespace_mode
+from clew.snapshot.peer_authentication import Authentication
 from clew.snapshot.rule_index import VirtualServices, export_of
 from clew.snapshot.scope import EgressListener, MutualTls, OutboundScope, ProxyScope
 from clew.snapshot.service_index import Services
@@ -163,7 +162,7 @@ def _build_outbound(snapshot: MeshSnapshot, proxy: Proxy) -> OutboundScope:
             snapshot.destination_rules,
             mesh,
         ),
-        mutual_tls=view(("mtls", name), _mutual_tls, services, snapshot.peer_authentications, mesh),
+        mutual_tls=view(("mtls", name), _mutual_tls, services, snapshot.registry.authentication),
     )
 
 
@@ -236,13 +235,11 @@ def _destination_rules(
 
 
 def _mutual_tls(
-    services: Sequence[Service], policies: Sequence[PeerAuthentication], mesh: MeshConfig
+    services: Sequence[Service], authentication: Authentication
 ) -> dict[tuple[str, int], MutualTls]:
     """Return the mode that clients may expect of each port; external services are unknown."""
-    modes = {
-        namespace: namespace_mode(policies, namespace, mesh.root_namespace)
-        for namespace in {service.namespace for service in services}
-    }
+    namespaces = {service.namespace for service in services}
+    modes = {namespace: authentication.of_namespace(namespace) for namespace in namespaces}
     return {
         (service.hostname, port.number): modes[service.namespace]
         for service in services

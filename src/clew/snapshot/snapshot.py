@@ -11,7 +11,6 @@ from clew.model.config_map import ConfigMap
 from clew.model.destination_rule import DestinationRule
 from clew.model.gateway import Gateway
 from clew.model.mesh_config import MeshConfig
-from clew.model.node import Node
 from clew.model.peer_authentication import PeerAuthentication
 from clew.model.service import Endpoint, Service, ServiceKey
 from clew.model.sidecar import Sidecar
@@ -30,8 +29,7 @@ from clew.snapshot.objects import (
     index_objects,
     objects_of,
 )
-from clew.snapshot.places import PLACES
-from clew.snapshot.registry import DECLARING, Registry, build_registry, change_registry
+from clew.snapshot.registry import REGISTERED, Registry, build_registry, change_registry
 from clew.snapshot.rule_index import (
     VirtualServices,
     change_virtual_services,
@@ -42,7 +40,6 @@ from clew.snapshot.sidecars import index_sidecars
 from clew.snapshot.views import Views
 
 MESH_CONFIG_MAP = "istio"
-_REGISTERED = (*PLACES, *DECLARING, Node)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +80,7 @@ NOTHING = Dirty()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeshSnapshot:
-    """An immutable view. ``gateways`` and ``peer_authentications`` are oldest first.
+    """An immutable view. ``gateways`` are oldest first.
 
     ``given``: the MeshConfig that holds whatever the ConfigMap says.
     """
@@ -96,7 +93,6 @@ class MeshSnapshot:
     destination_rules: Mapping[str, HostRules] = field(repr=False, default_factory=dict)
     gateways: tuple[Gateway, ...] = ()
     sidecars: Mapping[str, tuple[Sidecar, ...]] = field(default_factory=dict)
-    peer_authentications: tuple[PeerAuthentication, ...] = ()
     views: Views = field(repr=False, compare=False, default_factory=Views)
 
     @property
@@ -121,11 +117,12 @@ def update_snapshot(
     if before.given is None and any(map(_holds_mesh_config, made)):
         return _built(objects, None), Dirty(everything=True)
     after = replace(before, objects=objects)
-    after, found = _with_registry(after, _of_kinds(made, *_REGISTERED))
+    after, found = _with_registry(after, _of_kinds(made, *REGISTERED))
     after, rules = _with_rules(after, _of_kinds(made, VirtualService))
     after, ruled = _with_destination_rules(after, _of_kinds(made, DestinationRule))
     after, gateways = _with_gateways(after, _of_kinds(made, Gateway))
-    after, everything = _with_policies(after, _of_kinds(made, Sidecar, PeerAuthentication))
+    after, everything = _with_sidecars(after, _of_kinds(made, Sidecar))
+    everything = everything or any(change.kind is PeerAuthentication for change in made)
     dirty = replace(found, rules=rules, ruled=ruled, gateways=gateways, everything=everything)
     return after, dirty
 
@@ -141,7 +138,6 @@ def _built(objects: Objects, given: MeshConfig | None) -> MeshSnapshot:
         destination_rules=index_destination_rules(objects_of(DestinationRule, objects), mesh),
         gateways=tuple(sorted(objects_of(Gateway, objects), key=age_order)),
         sidecars=index_sidecars(objects_of(Sidecar, objects)),
-        peer_authentications=tuple(sorted(objects_of(PeerAuthentication, objects), key=age_order)),
     )
 
 
@@ -211,9 +207,7 @@ def _with_gateways(after: MeshSnapshot, changes: Sequence[Change]) -> tuple[Mesh
     return replace(after, gateways=gateways), True
 
 
-def _with_policies(after: MeshSnapshot, changes: Sequence[Change]) -> tuple[MeshSnapshot, bool]:
+def _with_sidecars(after: MeshSnapshot, changes: Sequence[Change]) -> tuple[MeshSnapshot, bool]:
     if not changes:
         return after, False
-    policies = sorted(objects_of(PeerAuthentication, after.objects), key=age_order)
-    sidecars = index_sidecars(objects_of(Sidecar, after.objects))
-    return replace(after, sidecars=sidecars, peer_authentications=tuple(policies)), True
+    return replace(after, sidecars=index_sidecars(objects_of(Sidecar, after.objects))), True
