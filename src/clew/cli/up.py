@@ -56,6 +56,9 @@ def command(
     foreground; Ctrl-C takes it down and leaves nothing behind. Change it from another terminal
     with `clew apply`, `clew delete` and their like.
 
+    A program is told by PORT where to listen: at its container's port, or with --capture env at
+    one that is free, since its proxy takes the other.
+
     \b
     Example:
         clew up shop.yaml --image acme/shop='python shop.py'

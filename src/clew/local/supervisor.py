@@ -161,7 +161,8 @@ async def _live(
 ) -> int:
     """Fill a mesh that has just been opened, wait until it serves, and use it."""
     await _apply_everything(mesh, options, report)
-    await _wait_until_ready(mesh.controller, [INGRESS_KEY, *wanted], report)
+    hint = "" if mesh.choice.capture is Capture.NETNS else "; programs must listen on $PORT"
+    await _wait_until_ready(mesh.controller, [INGRESS_KEY, *wanted], hint, report)
     return await session(mesh)
 
 
@@ -188,13 +189,13 @@ async def _apply_everything(mesh: RunningMesh, options: UpOptions, report: Repor
 
 
 async def _wait_until_ready(
-    controller: Controller, wanted: list[ResourceKey], report: Report
+    controller: Controller, wanted: list[ResourceKey], hint: str, report: Report
 ) -> None:
     waiting = asyncio.ensure_future(controller.wait_until_ready(wanted))
     try:
         while not (await asyncio.wait({waiting}, timeout=_PATIENCE_SECONDS))[0]:
             names = ", ".join(str(key) for key in controller.unsettled(wanted))
-            report(f"still waiting for {names} (see: clew ps, clew logs)")
+            report(f"still waiting for {names} (see: clew ps, clew logs{hint})")
     finally:
         waiting.cancel()
 
