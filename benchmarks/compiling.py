@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from statistics import median
 
@@ -28,7 +29,7 @@ def main(services: int = 1000, mesh: int = 5000, namespaces: int = 50, rounds: i
         rows += list(_changes(objects, namespaces, rounds, scoped=scoped))
     show(
         f"One change in a mesh of {mesh} services with {mesh * ENDPOINTS} endpoints: new bytes",
-        ("what", "classes of proxies told", "of which snapshot", "took", "budget", "met"),
+        ("what", "classes of proxies told", "of which snapshot", "CPU time", "budget", "met"),
         rows,
     )
 
@@ -36,19 +37,28 @@ def main(services: int = 1000, mesh: int = 5000, namespaces: int = 50, rounds: i
 def _cold(services: int, namespaces: int) -> None:
     """Everything for one sidecar that sees all, from objects to bytes."""
     objects = list(resources(fleet(services, ENDPOINTS, namespaces=namespaces, scoped=False)))
-    proxy = _proxy("default")
-    snapshot = build_snapshot(objects)
-    scope = build_scope(snapshot, proxy)
-    took = {
-        "snapshot": best(lambda: build_snapshot(objects), 3),
-        "scope": best(lambda: build_scope(snapshot, proxy), 3),
-        "compile": best(lambda: compile_proxy(scope, Memo()), 3),
-    }
+    took = min((_cold_steps(objects) for _ in range(3)), key=lambda steps: sum(steps.values()))
     rows: list[tuple[str, ...]] = [(step, f"{ms:.0f} ms", "", "") for step, ms in took.items()]
     whole = sum(took.values())
     rows.append(("whole", f"{whole:.0f} ms", f"< {COLD_BUDGET} ms", verdict(whole, COLD_BUDGET)))
     title = f"Cold compile of {services} services with {ENDPOINTS} endpoints each"
-    show(title, ("step", "took", "budget", "met"), rows)
+    show(title, ("step", "CPU time", "budget", "met"), rows)
+
+
+def _cold_steps(objects: Sequence[Resource]) -> dict[str, float]:
+    """Nothing is remembered from one call to the next."""
+    start = time.process_time()
+    snapshot = build_snapshot(objects)
+    indexed = time.process_time()
+    scope = build_scope(snapshot, _proxy("default"))
+    scoped = time.process_time()
+    compile_proxy(scope, Memo())
+    steps = {
+        "snapshot": indexed - start,
+        "scope": scoped - indexed,
+        "compile": time.process_time() - scoped,
+    }
+    return {step: seconds * 1000 for step, seconds in steps.items()}
 
 
 def _changes(
@@ -62,13 +72,13 @@ def _changes(
     told.clear()
     for what, old, new in _both_ways():
         ways = list(resources([new, old])) * rounds
-        snapshots = [best(partial(_update, publisher.snapshot, way), 1) for way in ways[:2]]
+        snapshot = best(partial(_update, publisher.snapshot, ways[0]))
         took = median(best(partial(_change, publisher, way), 1) for way in ways)
         budget = (f"< {CHANGE_BUDGET} ms", verdict(took, CHANGE_BUDGET)) if scoped else ("", "")
         kind = "scoped" if scoped else "flat"
         classes = str(len(told) // len(ways))
         told.clear()
-        yield f"{what}, {kind}", classes, f"{min(snapshots):.1f} ms", f"{took:.1f} ms", *budget
+        yield f"{what}, {kind}", classes, f"{snapshot:.1f} ms", f"{took:.1f} ms", *budget
 
 
 def _update(snapshot: MeshSnapshot, changed: Resource) -> None:

@@ -118,7 +118,7 @@ def sidecar(namespace: str) -> Manifest:
         "apiVersion": "networking.istio.io/v1",
         "kind": "Sidecar",
         "metadata": _metadata("default", namespace),
-        "spec": {"egress": [{"hosts": [f"{namespace}/*", f"{SHARED}/*"]}]},
+        "spec": {"egress": [{"hosts": ["./*", f"{SHARED}/*"]}]},
     }
 
 
