@@ -34,6 +34,12 @@ def test_links_between_documents_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def test_the_files_that_the_architecture_names_are_there() -> None:
+    named = re.findall(r"`([a-z_]+/[a-z_]+\.py)", (ROOT / "ARCHITECTURE.md").read_text())
+    assert len(named) > 15
+    assert [name for name in named if not (ROOT / "src" / "clew" / name).is_file()] == []
+
+
 @needs_root
 def test_the_first_tutorial_can_be_typed_from_top_to_bottom() -> None:
     tutorial = ROOT / "docs" / "tutorials" / "first-mesh.md"
