@@ -213,3 +213,11 @@ def test_a_route_says_which_object_it_came_from() -> None:
     assert route.metadata.filter_metadata["istio"]["config"] == (
         "/apis/networking.istio.io/v1/namespaces/default/virtual-service/reviews"
     )
+
+
+@pytest.mark.parametrize(("text", "body"), [("aGVsbG8=", b"hello"), ("hello", b"hello")])
+def test_a_body_of_bytes_is_base64_and_what_is_none_is_taken_as_it_stands(
+    text: str, body: bytes
+) -> None:
+    [route] = compiled(f"{{directResponse: {{status: 200, body: {{bytes: {text}}}}}}}")
+    assert route.direct_response.body.inline_bytes == body

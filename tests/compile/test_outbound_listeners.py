@@ -74,6 +74,19 @@ def test_a_tcp_service_is_known_by_its_address() -> None:
     assert tcp(found.default_filter_chain).cluster == "outbound|8080||db.default.svc.cluster.local"
 
 
+def test_an_address_that_two_services_have_belongs_to_the_first() -> None:
+    first = service("first", Protocol.TCP, addresses=("10.0.0.1",))
+    second = service("second", Protocol.TCP, addresses=("10.0.0.1", "10.0.0.2", "10.0.0.3"))
+    third = service("third", Protocol.TCP, addresses=("10.0.0.3",))
+    scope = outbound(first, second, third)
+    cluster = "outbound|8080||{}.default.svc.cluster.local".format
+    assert tcp(listener(scope, "10.0.0.1_8080").default_filter_chain).cluster == cluster("first")
+    found = listener(scope, "10.0.0.2_8080")
+    assert tcp(found.default_filter_chain).cluster == cluster("second")
+    also = [each.address.socket_address.address for each in found.additional_addresses]
+    assert also == ["10.0.0.3"]
+
+
 def test_a_server_that_speaks_first_is_not_kept_waiting_by_an_inspector() -> None:
     to = service("db", Protocol.TCP)
     assert not listener(outbound(to), f"{to.addresses[0]}_8080").listener_filters

@@ -40,7 +40,8 @@ def _specs() -> Iterator[tuple[str, str, Any]]:
         yield "v1", "Service", {"clusterIP": ip, "selector": selector, "ports": ports}
     for address, labels in product(ADDRESSES, LABELS):
         yield ISTIO, "WorkloadEntry", {"address": address, "labels": labels}
-    for host, export, place in product(("a.example.com", "x.org"), EXPORTS, (*ADDRESSES, *APPS)):
+    places: tuple[str | dict[str, str], ...] = (*ADDRESSES, *APPS)
+    for host, export, place in product(("a.example.com", "x.org"), EXPORTS, places):
         yield ISTIO, "ServiceEntry", _service_entry(host, export, place)
     for host, gateways, export, delegate in product(
         HOSTS, (["mesh"], ["one/a"], ["mesh", "one/b"]), EXPORTS, (None, *NAMES)
@@ -70,8 +71,10 @@ def _specs() -> Iterator[tuple[str, str, Any]]:
             },
         )
     for host, export, labels in product((*HOSTS, "*.local"), EXPORTS, LABELS):
-        selector = {"workloadSelector": {"matchLabels": labels}} if labels else {}
-        yield ISTIO, "DestinationRule", {"host": host, "exportTo": export, **selector}
+        rule: dict[str, Any] = {"host": host, "exportTo": export}
+        if labels:
+            rule["workloadSelector"] = {"matchLabels": labels}
+        yield ISTIO, "DestinationRule", rule
     imports = ("./*", "*/*", "one/*", "*/a.example.com")
     for hosts, labels, ingress in product(imports, LABELS, (False, True)):
         yield ISTIO, "Sidecar", _sidecar([hosts, "~two/a.example.com"], labels, ingress)
@@ -79,16 +82,11 @@ def _specs() -> Iterator[tuple[str, str, Any]]:
         port = {"number": 80, "name": "http", "protocol": "HTTP"}
         yield ISTIO, "Gateway", {"selector": labels, "servers": [{"port": port, "hosts": ["*"]}]}
     for mode, labels in product(("STRICT", "DISABLE"), LABELS):
-        selector = {"selector": {"matchLabels": labels}} if labels else {}
-        yield (
-            "security.istio.io/v1",
-            "PeerAuthentication",
-            {
-                "mtls": {"mode": mode},
-                **selector,
-                **({"portLevelMtls": {"8080": {"mode": "PERMISSIVE"}}} if selector else {}),
-            },
-        )
+        policy: dict[str, Any] = {"mtls": {"mode": mode}}
+        if labels:
+            policy["selector"] = {"matchLabels": labels}
+            policy["portLevelMtls"] = {"8080": {"mode": "PERMISSIVE"}}
+        yield "security.istio.io/v1", "PeerAuthentication", policy
 
 
 def _service_entry(host: str, export: list[str], place: str | dict[str, str]) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def _route(
     elif (direct := rule.direct_response) is not None:
         route.direct_response.status = direct.status
         if direct.body is not None and direct.body.bytes is not None:
-            route.direct_response.body.inline_bytes = b64decode(direct.body.bytes)
+            route.direct_response.body.inline_bytes = _decoded(direct.body.bytes)
         elif direct.body is not None:
             route.direct_response.body.inline_string = direct.body.string or ""
     else:
@@ -207,6 +207,14 @@ def _rewrite(action: RouteAction, rule: HTTPRoute, *, exact: bool) -> None:
         action.regex_rewrite.substitution = rewrite.uri
     elif rewrite.uri:
         action.prefix_rewrite = rewrite.uri
+
+
+def _decoded(text: str) -> bytes:
+    """The bytes of a body, which are base64; what is none is taken as it stands."""
+    try:
+        return b64decode(text, validate=True)
+    except ValueError:
+        return text.encode()
 
 
 def _redirect(redirect: HTTPRedirect, listener_port: int) -> RedirectAction:

@@ -34,9 +34,9 @@ _HTTP_PROXY_ROUTES = "http_proxy"
 _RESERVED = frozenset({15000, 15001, 15006, 15020, 15021, 15090})
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Slot:
-    """What has been found so far for one address and port.
+    """What has been found so far for one listener.
 
     ``locked``: declared by a Sidecar with a port of its own, so the catch-all adds nothing.
     ``routed``: of which listener, port and (on a listener of its own) service its routes are.
@@ -55,6 +55,7 @@ class _Slot:
     chains: list[tuple[Chain, ...]] = field(default_factory=list)
 
 
+# By address and port: a listener with several addresses is there several times.
 _Slots = dict[tuple[str, int], _Slot]
 
 
@@ -75,7 +76,8 @@ def compile_outbound(
             _all_ports(slots, egress, scope, memo)
     _local_ports(slots, scope, memo)
     _http_proxy(slots, scope)
-    listeners = [_compiled(slot, unknown, scope, memo) for slot in slots.values()]
+    distinct = dict.fromkeys(slots.values())
+    listeners = [_compiled(slot, unknown, scope, memo) for slot in distinct]
     if scope.interception is not Interception.NONE:
         transparent = scope.interception is Interception.TPROXY
         listeners.append(memo.call(virtual_outbound, scope.mesh, unknown, transparent))
@@ -188,11 +190,14 @@ def _slot(
     captured: bool,
     more: tuple[str, ...] = (),
 ) -> _Slot:
-    key = (address, port)
-    if key not in slots:
-        frame = Frame(address=address, port=port, more_addresses=more, captured=captured)
-        slots[key] = _Slot(frame, egress)
-    return slots[key]
+    """The listener at an address and port; a new one has those addresses that are free."""
+    free = [each for each in (address, *more) if (each, port) not in slots]
+    if not free:
+        return slots[address, port]
+    frame = Frame(address=free[0], port=port, more_addresses=tuple(free[1:]), captured=captured)
+    slot = _Slot(frame, egress)
+    slots |= {(each, port): slot for each in free}
+    return slot
 
 
 def _add_port(
