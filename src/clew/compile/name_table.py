@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from clew._pb.istio.networking.nds.v1.nds_pb2 import NameTable
+from clew.compile.memo import Memo
 from clew.compile.resources import resource
 from clew.model.service import Endpoint, Health, Service
 from clew.model.xds import EnvoyResource
 from clew.snapshot.scope import OutboundScope
 
 
-def compile_name_table(scope: OutboundScope) -> EnvoyResource:
+def compile_name_table(scope: OutboundScope, memo: Memo) -> EnvoyResource:
     """Return the table of a namespace: virtual IPs, and for headless services their endpoints.
 
     Source: istio ``BuildNameTable``.
     """
-    table = NameTable()
-    for service in scope.services:
-        addresses = _addresses(service, scope.endpoints.get(service.key, ()))
+    # In the order of the services; other endpoints do not matter here.
+    listed = (scope.endpoints.get(s.key, ()) for s in scope.services if _lists_endpoints(s))
+    return memo.call(_table, scope.services, *listed)
+
+
+def _table(services: tuple[Service, ...], *listed: tuple[Endpoint, ...]) -> EnvoyResource:
+    table, endpoints = NameTable(), iter(listed)
+    for service in services:
+        by_endpoints = _lists_endpoints(service)
+        addresses = _healthy(next(endpoints)) if by_endpoints else _virtual_ips(service)
         if addresses:
             table.table[service.hostname].CopyFrom(
                 NameTable.NameInfo(
@@ -29,8 +37,13 @@ def compile_name_table(scope: OutboundScope) -> EnvoyResource:
     return resource("names", table)
 
 
-def _addresses(service: Service, endpoints: tuple[Endpoint, ...]) -> list[str]:
-    fixed = [address for address in service.addresses if "/" not in address]
-    if fixed or not service.headless:
-        return fixed
+def _lists_endpoints(service: Service) -> bool:
+    return service.headless and not _virtual_ips(service)
+
+
+def _virtual_ips(service: Service) -> list[str]:
+    return [address for address in service.addresses if "/" not in address]
+
+
+def _healthy(endpoints: tuple[Endpoint, ...]) -> list[str]:
     return list(dict.fromkeys(e.address for e in endpoints if e.health is Health.HEALTHY))

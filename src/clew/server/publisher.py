@@ -108,7 +108,7 @@ class Publisher:
             return
         if self._only_endpoints(old, group.scope, dirty):
             endpoints = compile_endpoints(group.scope, dirty.endpoint_hosts, self._memo)
-            names = _name_table(group.scope)
+            names = _name_table(group.scope, self._memo)
             group.published = {
                 **before,
                 ENDPOINTS: {**before[ENDPOINTS], **endpoints},
@@ -141,11 +141,11 @@ def _same_parts(one: ProxyScope, other: ProxyScope) -> bool:
 def _compile(scope: ProxyScope, memo: Memo) -> Published:
     if scope.proxy.grpc:
         return compile_proxyless_grpc(scope.outbound, memo)
-    return {**compile_proxy(scope, memo), NAME_TABLE: _name_table(scope)}
+    return {**compile_proxy(scope, memo), NAME_TABLE: _name_table(scope, memo)}
 
 
-def _name_table(scope: ProxyScope) -> ResourcesByName:
-    table = compile_name_table(scope.outbound)
+def _name_table(scope: ProxyScope, memo: Memo) -> ResourcesByName:
+    table = compile_name_table(scope.outbound, memo)
     return {table.name: table}
 
 
