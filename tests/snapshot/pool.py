@@ -79,8 +79,15 @@ def _specs() -> Iterator[tuple[str, str, Any]]:
     for hosts, labels, ingress in product(imports, LABELS, (False, True)):
         yield ISTIO, "Sidecar", _sidecar([hosts, "~two/a.example.com"], labels, ingress)
     for labels in LABELS:
-        port = {"number": 80, "name": "http", "protocol": "HTTP"}
-        yield ISTIO, "Gateway", {"selector": labels, "servers": [{"port": port, "hosts": ["*"]}]}
+        for port in (
+            {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]},
+            {
+                "port": {"number": 443, "name": "https", "protocol": "HTTPS"},
+                "tls": {"mode": "SIMPLE", "credentialName": "a"},
+                "hosts": ["*.example.com"],
+            },
+        ):
+            yield ISTIO, "Gateway", {"selector": labels, "servers": [port]}
     for mode, labels in product(("STRICT", "DISABLE"), LABELS):
         policy: dict[str, Any] = {"mtls": {"mode": mode}}
         if labels:
@@ -130,6 +137,9 @@ def _places() -> Iterator[dict[str, Any]]:
             "ports": [{"name": "http-80", "port": 8080}],
             "endpoints": [{"addresses": [address]} for address in addresses],
         }
+    for value in NAMES:
+        data = {"tls.crt": value, "tls.key": value}
+        yield {"apiVersion": "v1", "kind": "Secret", "metadata": {}, "stringData": data}
     for ip in ADDRESSES:
         ports = [{"name": "http-80", "port": 8080}]
         subset = {"addresses": [{"ip": ip}], "ports": ports}

@@ -14,12 +14,15 @@ from clew.compile.memo import Memo
 from clew.compile.outbound_plan import compile_outbound
 from clew.compile.outbound_routes import services_by_hostname
 from clew.compile.resources import resource
+from clew.compile.secrets import compile_secrets
 from clew.compile.unknown_traffic import UnknownTraffic, unknown_traffic
 from clew.compile.upstreams import compile_upstreams, site_of, upstreams_shape
 from clew.model.destination_rule import DestinationRule
+from clew.model.gateway import ServerTLSSettings
 from clew.model.mesh_config import MeshConfig
+from clew.model.secret import Secret
 from clew.model.service import Service
-from clew.model.xds import CLUSTER, ENDPOINTS, LISTENER, ROUTE, EnvoyResource, Published
+from clew.model.xds import CLUSTER, ENDPOINTS, LISTENER, ROUTE, SECRET, EnvoyResource, Published
 from clew.snapshot.scope import GatewayScope, InboundScope, ProxyScope
 
 
@@ -33,7 +36,7 @@ def compile_proxy(scope: ProxyScope, memo: Memo) -> Published:
         endpoints += upstreams.endpoints
     clusters.append(memo.call(black_hole_cluster, outbound.mesh))
     if scope.gateway is not None:
-        listeners, routes = memo.call(
+        listeners, routes, secrets = memo.call(
             _gateway,
             scope.gateway,
             outbound.services,
@@ -45,15 +48,18 @@ def compile_proxy(scope: ProxyScope, memo: Memo) -> Published:
         if unknown_traffic(outbound.registry_only, outbound.mesh) is UnknownTraffic.RESOLVED:
             clusters.append(memo.call(resolving_cluster, outbound.mesh))
         listeners, routes = compile_outbound(outbound, memo)
+        secrets = []
     if scope.inbound is not None:
         for_inbound = memo.call(_inbound, scope.inbound)
         listeners = [*listeners, *for_inbound[0]]
         clusters += for_inbound[1]
+        secrets += for_inbound[2]
     return {
         CLUSTER: _named(clusters),
         ENDPOINTS: _named(endpoints),
         LISTENER: _named(listeners),
         ROUTE: _named(routes),
+        SECRET: _named(secrets),
     }
 
 
@@ -84,12 +90,15 @@ def _passthrough(mesh: MeshConfig, original_destination: bool) -> EnvoyResource:
     return passthrough_cluster(mesh, original_destination=original_destination)
 
 
-def _inbound(scope: InboundScope) -> tuple[list[EnvoyResource], list[EnvoyResource]]:
+def _inbound(scope: InboundScope) -> tuple[list[EnvoyResource], ...]:
+    """Listeners, clusters and secrets."""
     listeners = [
         resource(listener.name, listener, uses=listener_clusters(listener))
         for listener in compile_inbound_listeners(scope)
     ]
-    return listeners, [resource(c.name, c) for c in compile_inbound_clusters(scope)]
+    clusters = [resource(each.name, each) for each in compile_inbound_clusters(scope)]
+    servers = [p.ingress.tls for p in scope.ports if p.ingress and p.ingress.tls]
+    return listeners, clusters, _secrets(servers, ())
 
 
 def _gateway(
@@ -97,7 +106,8 @@ def _gateway(
     services: tuple[Service, ...],
     labels: tuple[tuple[str, str], ...],
     rules: Mapping[str, DestinationRule],
-) -> tuple[list[EnvoyResource], list[EnvoyResource]]:
+) -> tuple[list[EnvoyResource], ...]:
+    """Listeners, routes and secrets."""
     by_name = services_by_hostname(services)
     listeners = [
         resource(listener.name, listener, uses=listener_clusters(listener))
@@ -107,7 +117,15 @@ def _gateway(
         resource(routes.name, routes, uses=route_clusters(routes))
         for routes in compile_gateway_routes(scope, by_name, labels, rules)
     ]
-    return listeners, routes
+    servers = [each.server.tls for each in scope.servers if each.server.tls]
+    return listeners, routes, _secrets(servers, scope.credentials)
+
+
+def _secrets(
+    servers: Iterable[ServerTLSSettings], credentials: Iterable[Secret]
+) -> list[EnvoyResource]:
+    by_name = {secret.metadata.name: secret for secret in credentials}
+    return [resource(secret.name, secret) for secret in compile_secrets(servers, by_name)]
 
 
 def _named(compiled: Iterable[EnvoyResource]) -> dict[str, EnvoyResource]:

@@ -14,6 +14,7 @@ from clew._pb.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import (
     UpstreamTlsContext,
 )
 from clew.compile import tls
+from clew.compile.secrets import certificate_names, credential_name, roots_name
 from clew.compile.typed_config import typed_config
 from clew.model.destination_rule import ClientTLSMode, ClientTLSSettings
 from clew.model.gateway import ServerTLSMode, ServerTLSSettings
@@ -111,16 +112,11 @@ def _server_parameters(settings: ServerTLSSettings, mesh: MeshConfig) -> TlsPara
     return parameters
 
 
-def _secret_name(credential: str) -> str:
-    """Source: Istio's SDS names; a credential may carry a scheme of its own already."""
-    return credential if "://" in credential else f"kubernetes://{credential}"
-
-
 def _present_client_certificate(context: CommonTlsContext, settings: ClientTLSSettings) -> None:
     if settings.mode != ClientTLSMode.MUTUAL:
         return
     if settings.credential_name:
-        secret = tls.sds_stream(_secret_name(settings.credential_name))
+        secret = tls.sds_stream(credential_name(settings.credential_name))
         context.tls_certificate_sds_secret_configs.append(secret)
     elif settings.client_certificate:
         context.tls_certificates.append(
@@ -136,7 +132,9 @@ def _verify_server(context: CommonTlsContext, settings: ClientTLSSettings) -> No
         match_typed_subject_alt_names=tls.any_type_matchers(settings.subject_alt_names)
     )
     if settings.credential_name:
-        _verify_by_secret(context, validation, _secret_name(settings.credential_name) + "-cacert")
+        _verify_by_secret(
+            context, validation, credential_name(settings.credential_name) + "-cacert"
+        )
         return
     if settings.ca_certificates and settings.ca_certificates != "system":
         validation.trusted_ca.filename = settings.ca_certificates
@@ -148,20 +146,9 @@ def _verify_server(context: CommonTlsContext, settings: ClientTLSSettings) -> No
 
 
 def _present_server_certificates(context: CommonTlsContext, settings: ServerTLSSettings) -> None:
-    credentials = settings.credential_names or (
-        (settings.credential_name,) if settings.credential_name else ()
-    )
     context.tls_certificate_sds_secret_configs.extend(
-        tls.sds_stream(_secret_name(credential)) for credential in credentials
+        tls.sds_stream(name) for name in certificate_names(settings)
     )
-    context.tls_certificates.extend(
-        tls.certificate_files(pair.server_certificate, pair.private_key)
-        for pair in settings.tls_certificates
-    )
-    if settings.server_certificate:
-        context.tls_certificates.append(
-            tls.certificate_files(settings.server_certificate, settings.private_key)
-        )
 
 
 def _verify_clients(context: CommonTlsContext, settings: ServerTLSSettings) -> None:
@@ -170,21 +157,10 @@ def _verify_clients(context: CommonTlsContext, settings: ServerTLSSettings) -> N
         verify_certificate_spki=settings.verify_certificate_spki,
         verify_certificate_hash=settings.verify_certificate_hash,
     )
-    if settings.mode == ServerTLSMode.OPTIONAL_MUTUAL:
-        validation.allow_expired_certificate = False
     if settings.ca_crl:
         validation.crl.CopyFrom(DataSource(filename=settings.ca_crl))
-    if settings.ca_certificates:
-        validation.trusted_ca.filename = settings.ca_certificates
-        context.validation_context.CopyFrom(validation)
-        return
-    credential = settings.ca_cert_credential_name or (
-        f"{(settings.credential_name or settings.credential_names[0])}-cacert"
-        if settings.credential_name or settings.credential_names
-        else ""
-    )
-    if credential:
-        _verify_by_secret(context, validation, _secret_name(credential))
+    if roots := roots_name(settings):
+        _verify_by_secret(context, validation, roots)
     else:
         context.validation_context.CopyFrom(validation)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from clew.model.gateway import Gateway
 from clew.model.proxy import Proxy
+from clew.model.secret import Secret
 from clew.model.service import Service
 from clew.snapshot.inbound import served_ports
 from clew.snapshot.labels import selects
@@ -18,13 +19,15 @@ _NO_TRANSLATION = "experimental.istio.io/disable-gateway-port-translation"
 
 
 def build_gateway(snapshot: MeshSnapshot, proxy: Proxy) -> GatewayScope:
+    servers = tuple(_servers(snapshot, proxy))
     return GatewayScope(
         mesh=snapshot.mesh,
         trust_domain=snapshot.mesh.trust_domain,
         namespace=proxy.namespace,
         bind_address=proxy.bind_address,
         unprivileged=proxy.unprivileged,
-        servers=tuple(_servers(snapshot, proxy)),
+        servers=servers,
+        credentials=tuple(_credentials(snapshot, proxy.namespace, servers)),
     )
 
 
@@ -43,6 +46,23 @@ def _servers(snapshot: MeshSnapshot, proxy: Proxy) -> Iterator[GatewayServer]:
                 yield GatewayServer(
                     gateway=gateway, server=server, listen_port=port, virtual_services=rules
                 )
+
+
+def _credentials(
+    snapshot: MeshSnapshot, namespace: str, servers: Iterable[GatewayServer]
+) -> Iterator[Secret]:
+    """Yield the Secrets with the servers' certificates, and those of their clients' authorities.
+
+    Only a router of their own namespace gets them. Source: istio's ``credentialName``.
+    """
+    settings = [server.server.tls for server in servers if server.server.tls]
+    names = {n for s in settings for n in (s.credential_name, *s.credential_names)}
+    names |= {s.ca_cert_credential_name for s in settings}
+    names |= {f"{name}-cacert" for name in names}
+    secrets = snapshot.objects.get(Secret, {}).get(namespace, {})
+    for name in sorted(names & secrets.keys()):
+        if isinstance(secret := secrets[name], Secret):
+            yield secret
 
 
 def _ports(

@@ -10,6 +10,7 @@ from clew.model.destination_rule import ConnectionPoolSettings, DestinationRule
 from clew.model.gateway import Gateway, Server
 from clew.model.mesh_config import MeshConfig
 from clew.model.proxy import Interception, LocalPort, Proxy
+from clew.model.secret import Secret
 from clew.model.service import NOWHERE, Endpoint, Locality, Service, ServiceKey, ServicePort
 from clew.model.sidecar import IstioEgressListener, IstioIngressListener
 from clew.model.virtual_service import VirtualService
@@ -127,7 +128,10 @@ class InboundScope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayScope:
-    """The servers bound to one class of routers, in merge order: oldest Gateway first."""
+    """The servers bound to one class of routers, in merge order: oldest Gateway first.
+
+    ``credentials``: the Secrets that they name, of the router's own namespace.
+    """
 
     mesh: MeshConfig
     trust_domain: str
@@ -135,6 +139,7 @@ class GatewayScope:
     bind_address: str = ""
     unprivileged: bool = False
     servers: tuple[GatewayServer, ...] = ()
+    credentials: tuple[Secret, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from clew.model.destination_rule import DestinationRule
 from clew.model.gateway import Gateway
 from clew.model.mesh_config import MeshConfig
 from clew.model.peer_authentication import PeerAuthentication
+from clew.model.secret import Secret
 from clew.model.service import Endpoint, Service, ServiceKey
 from clew.model.sidecar import Sidecar
 from clew.model.virtual_service import VirtualService
@@ -48,7 +49,8 @@ class Dirty:
 
     ``services`` came, went or changed, as they were and as they are; of ``endpoints`` only where
     they are served. ``ruled``: services whose DestinationRule may be another. ``rules``: the
-    VirtualServices that differ, as they were and as they are. At ``addresses`` and in
+    VirtualServices that differ, as they were and as they are. ``gateways``: a Gateway, or a Secret
+    that it may name. At ``addresses`` and in
     ``namespaces``, workloads may serve other ports than before.
     """
 
@@ -120,7 +122,7 @@ def update_snapshot(
     after, found = _with_registry(after, _of_kinds(made, *REGISTERED))
     after, rules = _with_rules(after, _of_kinds(made, VirtualService))
     after, ruled = _with_destination_rules(after, _of_kinds(made, DestinationRule))
-    after, gateways = _with_gateways(after, _of_kinds(made, Gateway))
+    after, gateways = _with_gateways(after, _of_kinds(made, Gateway, Secret))
     after, everything = _with_sidecars(after, _of_kinds(made, Sidecar))
     everything = everything or any(change.kind is PeerAuthentication for change in made)
     dirty = replace(found, rules=rules, ruled=ruled, gateways=gateways, everything=everything)

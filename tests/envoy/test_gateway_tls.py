@@ -1,0 +1,129 @@
+"""A gateway ends TLS with the certificate of a Secret, and takes a renewed one at once."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from clew.compile.memo import Memo
+from clew.compile.proxy import compile_proxy
+from clew.model.proxy import Proxy, ProxyType
+from clew.model.xds import SECRET, Published
+from clew.snapshot.scope_builder import build_scope
+from clew.snapshot.snapshot import build_snapshot
+from tests.envoy.rig import backend, envoy_rig, free_port
+from tests.manifests import resources_of
+
+ROUTER = Proxy(
+    type=ProxyType.ROUTER,
+    name="ingress",
+    namespace="default",
+    ip="127.0.0.1",
+    bind_address="127.0.0.1",
+    labels=(("istio", "ingressgateway"),),
+)
+MESH = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: web, namespace: default}}
+spec:
+  selector: {{istio: ingressgateway}}
+  servers:
+  - port: {{number: {port}, name: https, protocol: HTTPS}}
+    tls: {{mode: SIMPLE, credentialName: web}}
+    hosts: [web.example.com]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: web, namespace: default}}
+spec:
+  hosts: [web.example.com]
+  gateways: [web]
+  http: [{{route: [{{destination: {{host: upstream.example.com}}}}]}}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: upstream, namespace: default}}
+spec:
+  hosts: [upstream.example.com]
+  resolution: STATIC
+  ports: [{{number: 80, name: http, protocol: HTTP}}]
+  endpoints: [{{address: 127.0.0.1, ports: {{http: {upstream}}}}}]
+---
+apiVersion: v1
+kind: Secret
+metadata: {{name: web, namespace: default}}
+type: kubernetes.io/tls
+stringData:
+  tls.crt: "{certificate}"
+  tls.key: "{key}"
+"""
+
+
+def certificate(serial: int) -> tuple[str, str]:
+    """A self-signed certificate of web.example.com and its key, PEM on one YAML line."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "web.example.com")])
+    now = datetime.now(UTC)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(serial)
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    chain = built.public_bytes(Encoding.PEM)
+    return chain.decode().replace("\n", "\\n"), pem.decode().replace("\n", "\\n")
+
+
+def published(port: int, upstream: int, serial: int) -> Published:
+    chain, key = certificate(serial)
+    text = MESH.format(port=port, upstream=upstream, certificate=chain, key=key)
+    return compile_proxy(build_scope(build_snapshot(resources_of(text)), ROUTER), Memo())
+
+
+async def visit(port: int) -> tuple[int, bytes]:
+    """The serial number of the certificate that the gateway shows, and what it answers."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", port, ssl=context, server_hostname="web.example.com"
+    )
+    shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.write(b"GET / HTTP/1.1\r\nhost: web.example.com\r\nconnection: close\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    return x509.load_der_x509_certificate(shown).serial_number, answer
+
+
+def test_a_gateway_shows_the_certificate_of_a_secret_and_a_renewed_one_at_once(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        port = free_port()
+        async with backend("hello") as upstream:
+            first, second = (published(port, upstream, serial) for serial in (1, 2))
+            async with envoy_rig(tmp_path, first) as envoy:
+                for serial, current in ((1, first), (2, second)):
+                    envoy.directory.publish(current)
+                    secret = current[SECRET]["kubernetes://web"]
+                    await envoy.directory.acked(SECRET, secret.name, secret.version)
+                    async with asyncio.timeout(20):
+                        while not await envoy.stat("listener_manager.total_listeners_active"):
+                            pass
+                    shown, answer = await visit(port)
+                    assert shown == serial
+                    assert answer.endswith(b"hello")
+
+    asyncio.run(scenario())
