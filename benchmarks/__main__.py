@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import subprocess
 import sys
 from importlib import import_module
 
@@ -12,9 +13,15 @@ NAMES = ("resources", "compiling", "streams", "convergence", "startup", "sidecar
 def main(names: list[str]) -> None:
     if unknown := set(names) - set(NAMES):
         sys.exit(f"no benchmark {', '.join(sorted(unknown))}; there are: {', '.join(NAMES)}")
-    print(f"Python {platform.python_version()}, {platform.machine()}, {platform.system()}")
+    if len(names) == 1:
+        import_module(f"benchmarks.{names[0]}").main()
+        return
+    print(
+        f"Python {platform.python_version()}, {platform.machine()}, {platform.system()}", flush=True
+    )
     for name in names or NAMES:
-        import_module(f"benchmarks.{name}").main()
+        # One process each: what one leaves behind is not another's memory.
+        subprocess.run([sys.executable, "-m", "benchmarks", name], check=True)
 
 
 if __name__ == "__main__":

@@ -88,9 +88,14 @@ def cpu_seconds(pid: int) -> float:
 
 
 def private_megabytes(pid: int) -> float:
-    """Memory that ``pid`` shares with no other process (the binary's pages are shared)."""
+    """Memory that one more such process takes.
+
+    Pages that are as in the file are left out: all processes of a program share them, and they
+    would count as private while there happens to be only one.
+    """
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return sum(map(float, re.findall(r"^Private_\w+:\s+(\d+) kB", text, re.M))) / 1024
+    [kilobytes] = re.findall(r"^Private_Dirty:\s+(\d+) kB", text, re.M)
+    return int(kilobytes) / 1024
 
 
 def _own_cpu_seconds(pid: int) -> float:
