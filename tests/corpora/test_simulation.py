@@ -19,7 +19,7 @@ from tests.corpora.corpus import FOLDER, cases
 from tests.manifests import resources_of
 
 # Of the calls that do not depend on Istio's feature flags; raise it, never lower it.
-REACHED = 0.97
+REACHED = 0.98
 
 
 def simulator() -> ModuleType:

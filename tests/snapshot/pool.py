@@ -27,7 +27,7 @@ PROXIES = tuple(
         (ProxyType.SIDECAR, "one", "10.0.0.1", (("app", "a"), ("version", "v1"))),
         (ProxyType.SIDECAR, "two", "10.0.0.2", (("app", "b"),)),
         (ProxyType.SIDECAR, "two", "10.0.0.9", ()),
-        (ProxyType.ROUTER, "istio-system", "10.0.0.3", (("app", "a"),)),
+        (ProxyType.ROUTER, "istio-system", "10.0.0.3", (("app", "a"), ("istio", "ingressgateway"))),
     )
 )
 
@@ -136,6 +136,19 @@ def _places() -> Iterator[dict[str, Any]]:
             "addressType": "IPv4",
             "ports": [{"name": "http-80", "port": 8080}],
             "endpoints": [{"addresses": [address]} for address in addresses],
+        }
+    backends: tuple[dict[str, Any], ...] = ({"number": 80}, {"name": "http-81"})
+    for host, name, backend_port in product(("*", "x.org"), NAMES, backends):
+        path = {"path": "/a", "pathType": "Prefix"}
+        backend = {"service": {"name": name, "port": backend_port}}
+        yield {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "Ingress",
+            "metadata": {},
+            "spec": {
+                "ingressClassName": "istio",
+                "rules": [{"host": host, "http": {"paths": [{**path, "backend": backend}]}}],
+            },
         }
     for value in NAMES:
         data = {"tls.crt": value, "tls.key": value}

@@ -121,9 +121,7 @@ KINDS = (
     Kind("apps", "Deployment", "deployments", Deployment, short_names=("deploy",)),
     Kind("apps", "ReplicaSet", "replicasets", ReplicaSet, short_names=("rs",)),
     Kind("apps", "StatefulSet", "statefulsets", StatefulSet, short_names=("sts",)),
-    Kind(
-        "networking.k8s.io", "Ingress", "ingresses", Ingress, short_names=("ing",), effective=False
-    ),
+    Kind("networking.k8s.io", "Ingress", "ingresses", Ingress, short_names=("ing",)),
     Kind(EXTENSIONS, "WasmPlugin", "wasmplugins", WasmPlugin, ("v1alpha1",), effective=False),
     Kind(
         EXTENSIONS,

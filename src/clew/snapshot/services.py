@@ -131,6 +131,6 @@ def allocate_addresses(entries: Iterable[ServiceEntry]) -> dict[str, str]:
     return {host: f"240.240.{n // 254}.{n % 254 + 1}" for n, host in taken.items()}
 
 
-def service_age(service: Service) -> tuple[str, str, str]:
-    """Sort key: the oldest service wins conflicts."""
-    return (service.created, service.name, service.namespace)
+def service_age(service: Service) -> tuple[str, str, str, str]:
+    """Sort key: the oldest service wins conflicts. No two services are equally old."""
+    return (service.created, service.name, service.namespace, service.hostname)

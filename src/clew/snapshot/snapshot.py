@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from clew.config.parse import parse_mesh_config
 from clew.model.base import Resource, ResourceKey, age_order
 from clew.model.config_map import ConfigMap
+from clew.model.core_service import CoreService
 from clew.model.destination_rule import DestinationRule
 from clew.model.gateway import Gateway
+from clew.model.ingress import Ingress
 from clew.model.mesh_config import MeshConfig
 from clew.model.peer_authentication import PeerAuthentication
 from clew.model.secret import Secret
@@ -23,6 +26,7 @@ from clew.snapshot.destination_rules import (
     rule_host,
 )
 from clew.snapshot.hosts import covers
+from clew.snapshot.ingress import Converted, convert_ingresses
 from clew.snapshot.objects import (
     Change,
     Objects,
@@ -82,7 +86,7 @@ NOTHING = Dirty()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeshSnapshot:
-    """An immutable view. ``gateways`` are oldest first.
+    """An immutable view. ``gateways`` are oldest first; ``converted``: what Ingresses stand for.
 
     ``given``: the MeshConfig that holds whatever the ConfigMap says.
     """
@@ -94,6 +98,7 @@ class MeshSnapshot:
     virtual_services: VirtualServices = field(repr=False, default_factory=VirtualServices)
     destination_rules: Mapping[str, HostRules] = field(repr=False, default_factory=dict)
     gateways: tuple[Gateway, ...] = ()
+    converted: Converted = field(repr=False, default_factory=Converted)
     sidecars: Mapping[str, tuple[Sidecar, ...]] = field(default_factory=dict)
     views: Views = field(repr=False, compare=False, default_factory=Views)
 
@@ -120,6 +125,8 @@ def update_snapshot(
         return _built(objects, None), Dirty(everything=True)
     after = replace(before, objects=objects)
     after, found = _with_registry(after, _of_kinds(made, *REGISTERED))
+    after, converted = _with_ingresses(after, _of_kinds(made, Ingress, CoreService))
+    made = (*made, *converted)
     after, rules = _with_rules(after, _of_kinds(made, VirtualService))
     after, ruled = _with_destination_rules(after, _of_kinds(made, DestinationRule))
     after, gateways = _with_gateways(after, _of_kinds(made, Gateway, Secret))
@@ -131,14 +138,17 @@ def update_snapshot(
 
 def _built(objects: Objects, given: MeshConfig | None) -> MeshSnapshot:
     mesh = given or _mesh_config(objects)
+    converted = convert_ingresses(objects, mesh)
+    rules = chain(objects_of(VirtualService, objects), converted.rules)
     return MeshSnapshot(
         mesh=mesh,
         given=given,
         objects=objects,
         registry=build_registry(objects, mesh),
-        virtual_services=index_virtual_services(objects_of(VirtualService, objects), mesh),
+        virtual_services=index_virtual_services(rules, mesh),
         destination_rules=index_destination_rules(objects_of(DestinationRule, objects), mesh),
-        gateways=tuple(sorted(objects_of(Gateway, objects), key=age_order)),
+        gateways=_gateways(objects, converted),
+        converted=converted,
         sidecars=index_sidecars(objects_of(Sidecar, objects)),
     )
 
@@ -173,6 +183,25 @@ def _with_registry(after: MeshSnapshot, changes: Sequence[Change]) -> tuple[Mesh
     return replace(after, registry=registry), dirty
 
 
+def _with_ingresses(
+    after: MeshSnapshot, changes: Sequence[Change]
+) -> tuple[MeshSnapshot, list[Change]]:
+    """Return the snapshot, and changes of what Ingresses stand for as if people had made them."""
+    if not changes:
+        return after, []
+    old, new = after.converted, convert_ingresses(after.objects, after.mesh)
+    if old == new:
+        return after, []
+    sides = [{each.key: each for each in c.objects} for c in (old, new)]
+    found = [Change(sides[0].get(key), sides[1].get(key)) for key in sides[0] | sides[1]]
+    return replace(after, converted=new), [each for each in found if each.old != each.new]
+
+
+def _gateways(objects: Objects, converted: Converted) -> tuple[Gateway, ...]:
+    found = chain(objects_of(Gateway, objects), converted.gateways)
+    return tuple(sorted(found, key=age_order))
+
+
 def _with_rules(
     after: MeshSnapshot, changes: Sequence[Change]
 ) -> tuple[MeshSnapshot, tuple[VirtualService, ...]]:
@@ -205,8 +234,7 @@ def _with_destination_rules(
 def _with_gateways(after: MeshSnapshot, changes: Sequence[Change]) -> tuple[MeshSnapshot, bool]:
     if not changes:
         return after, False
-    gateways = tuple(sorted(objects_of(Gateway, after.objects), key=age_order))
-    return replace(after, gateways=gateways), True
+    return replace(after, gateways=_gateways(after.objects, after.converted)), True
 
 
 def _with_sidecars(after: MeshSnapshot, changes: Sequence[Change]) -> tuple[MeshSnapshot, bool]:

@@ -1,0 +1,109 @@
+"""What a Kubernetes Ingress stands for."""
+
+from __future__ import annotations
+
+from clew.model.mesh_config import IngressControllerMode, MeshConfig
+from clew.model.virtual_service import PortSelector, VirtualService
+from clew.snapshot.ingress import Converted, convert_ingresses
+from clew.snapshot.objects import index_objects
+from tests.manifests import resources_of
+from tests.snapshot.world import service
+
+
+def ingress(name: str, paths: str, *, host: str = "a.com", more: str = "", age: int = 0) -> str:
+    return f"""
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {{name: {name}, namespace: default, creationTimestamp: "2020-01-{age + 1:02}T00:00:00Z"}}
+spec:
+  ingressClassName: istio
+  rules: [{{host: {host}, http: {{paths: [{paths}]}}}}]
+{more}
+"""
+
+
+def path(text: str, kind: str, to: str = "web", port: str = "{number: 80}") -> str:
+    backend = f"backend: {{service: {{name: {to}, port: {port}}}}}"
+    return f"{{path: '{text}', pathType: {kind}, {backend}}}"
+
+
+def converted(*texts: str, mesh: MeshConfig | None = None) -> Converted:
+    objects = index_objects(resources_of("\n---\n".join(texts)))
+    return convert_ingresses(objects, mesh or MeshConfig())
+
+
+def routes(rule: VirtualService) -> list[tuple[list[str], str]]:
+    """The alternatives of each match (``=`` exact, ``^`` prefix), and the service."""
+    found = []
+    for route in rule.spec.http:
+        uris = [match.uri for match in route.match if match.uri is not None]
+        texts = [f"={u.exact}" if u.exact is not None else f"^{u.prefix}" for u in uris]
+        found.append((texts, route.route[0].destination.host.partition(".")[0]))
+    return found
+
+
+def test_a_prefix_goes_by_path_segments_and_the_longest_path_comes_first() -> None:
+    [rule] = converted(
+        ingress(
+            "i",
+            ",".join(
+                [
+                    path("/", "Prefix", "all"),
+                    path("/shop", "Prefix", "shop"),
+                    path("/shop", "Exact", "front"),
+                    path("/old/*", "ImplementationSpecific", "old"),
+                ]
+            ),
+        )
+    ).rules
+    assert routes(rule) == [
+        (["=/shop"], "front"),
+        (["=/shop", "^/shop/"], "shop"),
+        (["^/old"], "old"),
+        ([], "all"),
+    ]
+
+
+def test_ingresses_of_one_host_add_up() -> None:
+    found = converted(
+        ingress("young", path("/young", "Exact", "young"), age=1),
+        ingress("old", path("/o", "Exact", "old")),
+        ingress("other", path("/", "Prefix", "other"), host="b.com"),
+    )
+    assert [rule.spec.hosts for rule in found.rules] == [("a.com",), ("b.com",)]
+    assert [to for _, to in routes(found.rules[0])] == ["young", "old"]
+    assert len(found.rules[0].spec.gateways) == 2
+
+
+def test_a_port_may_be_named_and_an_unknown_one_has_no_route() -> None:
+    named, unknown = "{name: http}", "{name: none}"
+    paths = f"{path('/a', 'Exact', port=named)}, {path('/b', 'Exact', port=unknown)}"
+    [rule] = converted(service("web"), ingress("i", paths)).rules
+    [route] = rule.spec.http
+    assert route.route[0].destination.port == PortSelector(number=80)
+
+
+def test_tls_is_a_server_with_the_secret_and_every_host_has_plaintext() -> None:
+    tls = "  tls: [{hosts: [a.com], secretName: cert}]"
+    [gateway] = converted(ingress("i", path("/", "Prefix"), more=tls)).gateways
+    https, http = gateway.spec.servers
+    assert (https.port.number, https.hosts) == (443, ("a.com",))
+    assert https.tls is not None
+    assert https.tls.credential_name == "cert"
+    assert (http.port.number, http.hosts) == (80, ("*",))
+    assert gateway.metadata.namespace == "istio-system"
+    assert gateway.spec.selector == {"istio": "ingressgateway"}
+
+
+def test_an_ingress_is_ours_by_its_class() -> None:
+    ours = ingress("i", path("/", "Prefix"))
+    bare = ours.replace("  ingressClassName: istio\n", "")
+    foreign = ours.replace("istio", "nginx", 1)
+    modes = {mode: MeshConfig(ingress_controller_mode=mode) for mode in IngressControllerMode}
+
+    def taken(text: str, mode: str) -> bool:
+        return converted(text, mesh=modes[IngressControllerMode(mode)]) != Converted()
+
+    assert [taken(text, "STRICT") for text in (ours, bare, foreign)] == [True, False, False]
+    assert [taken(text, "DEFAULT") for text in (ours, bare, foreign)] == [True, True, False]
+    assert [taken(text, "OFF") for text in (ours, bare, foreign)] == [False, False, False]
