@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -108,6 +109,7 @@ async def _serve(
         problems=problems,
         published=lambda: directory.revision,
     )
+    _spare_the_collector()
     log.info("ready state=%s objects=%d revision=%d", settings.state, len(objects), revision)
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -117,6 +119,16 @@ async def _serve(
     finally:
         for server in servers:
             await server.stop(STOP_SECONDS)
+
+
+def _spare_the_collector() -> None:
+    """Take what has been loaded out of garbage collection, and collect rarely.
+
+    It lives as long as the process, and walking it costs a tenth of a second in a big mesh.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def _now() -> datetime:
