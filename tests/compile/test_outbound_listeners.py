@@ -18,8 +18,8 @@ from clew.model.service import Protocol, Resolution
 from clew.model.sidecar import IstioEgressListener, SidecarPort
 from clew.model.virtual_service import VirtualService
 from clew.model.xds import CLUSTER, LISTENER, ROUTE
+from clew.snapshot.rule_index import index_virtual_services
 from clew.snapshot.scope import EgressListener
-from clew.snapshot.virtual_services import resolve_virtual_services
 from tests.compile.scopes import (
     compiled,
     endpoint,
@@ -52,9 +52,8 @@ def rules(spec: str) -> tuple[VirtualService, ...]:
         "apiVersion: networking.istio.io/v1\nkind: VirtualService\n"
         f"metadata: {{name: rule, namespace: default}}\nspec: {{{spec}}}"
     )
-    return resolve_virtual_services(
-        [r for r in found if isinstance(r, VirtualService)], MeshConfig()
-    )
+    objects = (each for each in found if isinstance(each, VirtualService))
+    return index_virtual_services(objects, MeshConfig()).seen_by("default")
 
 
 def test_http_services_share_one_listener_per_port_that_lets_other_traffic_pass() -> None:

@@ -6,7 +6,7 @@ from clew.model.destination_rule import DestinationRule
 from clew.model.mesh_config import MeshConfig
 from clew.model.service import Protocol, Resolution
 from clew.model.virtual_service import VirtualService
-from clew.snapshot.virtual_services import resolve_virtual_services
+from clew.snapshot.rule_index import index_virtual_services
 from tests.compile.scopes import outbound, resources, routes, service
 
 REVIEWS, RATINGS = service("reviews", number=80), service("ratings", number=80)
@@ -21,9 +21,8 @@ def rules(*specs: str) -> tuple[VirtualService, ...]:
             f"metadata: {{name: rule-{number}, namespace: default}}\nspec: {{{spec}}}"
         )
     ]
-    return resolve_virtual_services(
-        [r for r in found if isinstance(r, VirtualService)], MeshConfig()
-    )
+    objects = (each for each in found if isinstance(each, VirtualService))
+    return index_virtual_services(objects, MeshConfig()).seen_by("default")
 
 
 def to(host: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clew.snapshot.hosts import covers, most_specific, overlap
+from clew.snapshot.hosts import covers, overlap
 from clew.snapshot.snapshot import MeshSnapshot
 from tests.snapshot.world import istio, mesh, outbound, service
 
@@ -44,12 +44,6 @@ def test_a_wildcard_covers_every_name_that_ends_like_it(
 ) -> None:
     assert covers(pattern, host) is covered
     assert overlap(pattern, host) is overlap(host, pattern)
-
-
-def test_the_most_specific_pattern_is_the_name_itself_then_the_longest() -> None:
-    assert most_specific("a.b.com", ["a.b.com"], ["*.com"]) == "a.b.com"
-    assert most_specific("a.b.com", [], ["*", "*.com", "*.b.com"]) == "*.b.com"
-    assert most_specific("a.b.com", ["c.com"], ["*.org"]) is None
 
 
 def test_short_names_are_completed_with_the_namespace_of_the_rule() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 
 def is_wildcard(host: str) -> bool:
     return host.startswith("*")
@@ -22,14 +20,3 @@ def covers(pattern: str, host: str) -> bool:
 def overlap(one: str, other: str) -> bool:
     """Whether one of the two covers the other. Source: istio ``host.Name.Matches``."""
     return covers(one, other) or covers(other, one)
-
-
-def most_specific(host: str, exact: Iterable[str], wildcards: Iterable[str]) -> str | None:
-    """The best pattern for ``host``: itself, else the longest wildcard that covers it.
-
-    Source: istio ``MostSpecificHostMatch``.
-    """
-    if host in exact:
-        return host
-    candidates = (w for w in wildcards if covers(w, host))
-    return min(candidates, key=lambda w: (-len(w), w), default=None)

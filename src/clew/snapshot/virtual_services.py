@@ -7,7 +7,6 @@ from typing import TypeVar
 
 import msgspec
 
-from clew.model.base import age_order
 from clew.model.mesh_config import MeshConfig
 from clew.model.names import short_to_fqdn
 from clew.model.virtual_service import (
@@ -36,17 +35,6 @@ _DELEGATED = (
     "cors_policy",
     "headers",
 )
-
-
-def resolve_virtual_services(
-    resources: Sequence[VirtualService], mesh: MeshConfig
-) -> tuple[VirtualService, ...]:
-    """Return the roots, oldest first, with full names and their delegates' routes in place."""
-    ordered = [full_names(vs) for vs in sorted(resources, key=age_order)]
-    delegates = {
-        (vs.metadata.namespace, vs.metadata.name): vs for vs in ordered if not vs.spec.hosts
-    }
-    return tuple(with_delegates(vs, delegates, mesh) for vs in ordered if vs.spec.hosts)
 
 
 def destinations(vs: VirtualService) -> set[str]:
