@@ -151,9 +151,10 @@ def _merged(root: HTTPRoute, leaf: HTTPRoute) -> HTTPRoute | None:
         for name in _DELEGATED
         if getattr(leaf, name) or getattr(root, name)
     }
-    bare = [m for m in matches if m != HTTPMatchRequest()]
+    everything = HTTPMatchRequest() in matches
     names = "-".join(n for n in (root.name, leaf.name) if n)
-    return msgspec.structs.replace(leaf, match=tuple(bare), name=names, **inherited)
+    match = () if everything else tuple(matches)
+    return msgspec.structs.replace(leaf, match=match, name=names, **inherited)
 
 
 def _intersection(outer: HTTPMatchRequest, inner: HTTPMatchRequest) -> HTTPMatchRequest | None:
