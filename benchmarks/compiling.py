@@ -65,7 +65,7 @@ def _changes(
     objects: Iterable[Resource], namespaces: int, rounds: int, *, scoped: bool
 ) -> Iterator[tuple[str, ...]]:
     """One class of proxies per namespace, or a single one if all see everything."""
-    publisher = Publisher(build_snapshot(objects))
+    publisher = Publisher(objects)
     told: list[object] = []
     for number in range(namespaces if scoped else 1):
         publisher.connect(_proxy(f"ns-{number}"), lambda published, _: told.append(published))

@@ -16,7 +16,6 @@ from benchmarks.serving import WatchedDirectory, serving
 from benchmarks.table import show, verdict
 from clew.agent.spec import Capture
 from clew.server.publisher import Publisher
-from clew.snapshot.snapshot import build_snapshot
 
 BUDGET, BUDGET_SERVICES = 25, 5000
 ENDPOINTS = 10
@@ -46,7 +45,7 @@ async def _row(services: int, namespaces: int, *, scoped: bool) -> tuple[str, ..
 async def _measure(services: int, namespaces: int, *, scoped: bool) -> tuple[float, float]:
     """Run a sidecar as it runs with traffic capture, in a network namespace of its own."""
     manifests = fleet(services, ENDPOINTS, namespaces=namespaces, scoped=scoped)
-    publisher = Publisher(build_snapshot(resources(manifests)))
+    publisher = Publisher(resources(manifests))
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         spec = spec_of(folder, "idle", "10.200.0.1", namespace="ns-0", capture=Capture.NETNS)

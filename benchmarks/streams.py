@@ -34,7 +34,6 @@ from clew.agent.certificates import new_key, signing_request
 from clew.ca.authority import issue
 from clew.model.names import spiffe_id
 from clew.server.publisher import Publisher
-from clew.snapshot.snapshot import build_snapshot
 
 ENDPOINTS = 10
 TYPES = 4  # that a proxy subscribes to: clusters, endpoints, listeners, routes
@@ -58,7 +57,7 @@ def main(services: int = 5000, streams: int = 1000, namespaces: int = 50, rounds
 
 async def _main(services: int, streams: int, namespaces: int, rounds: int) -> None:
     manifests = fleet(services, ENDPOINTS, namespaces=namespaces)
-    publisher = Publisher(build_snapshot(resources(manifests)))
+    publisher = Publisher(resources(manifests))
     # Beyond the numbers of the fleet, so that addresses differ.
     shared = list(resources(workload("shared", SHARED, services + 1, ENDPOINTS)))
     publisher.change((each.key, each) for each in shared)

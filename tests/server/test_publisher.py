@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
+import msgspec
+
 from clew.config.parse import parse_documents
 from clew.model.base import Resource, ResourceKey
 from clew.model.proxy import Proxy, ProxyType
+from clew.model.virtual_service import HTTPDirectResponse, HTTPRoute, VirtualService
 from clew.model.xds import CLUSTER, ENDPOINTS, ROUTE, Published, TypeUrl
 from clew.server.publisher import Publisher
-from clew.snapshot.snapshot import build_snapshot
 
 CLIENT = Proxy(type=ProxyType.SIDECAR, name="client-0", namespace="default", ip="10.0.0.1")
 SERVICE = """
@@ -59,12 +61,19 @@ def resources(text: str) -> list[Resource]:
     return [document.resource for document in documents if document.resource]
 
 
+def versions(heard: Heard) -> dict[TypeUrl, dict[str, str]]:
+    return {
+        kind: {name: resource.version for name, resource in found.items()}
+        for kind, found in heard.published.items()
+    }
+
+
 def applied(text: str) -> list[tuple[ResourceKey, Resource | None]]:
     return [(resource.key, resource) for resource in resources(text)]
 
 
 def connected(*texts: str) -> tuple[Publisher, Heard]:
-    publisher = Publisher(build_snapshot(r for text in texts for r in resources(text)))
+    publisher = Publisher(r for text in texts for r in resources(text))
     heard = Heard()
     publisher.connect(CLIENT, heard)
     return publisher, heard
@@ -90,12 +99,8 @@ def test_the_first_pod_of_a_service_changes_what_depends_on_having_one() -> None
     [changed] = heard.changed[1:]
     assert changed is not None
     assert REVIEWS in changed[ENDPOINTS]
-    fresh = Publisher(publisher.snapshot)
-    other = Heard()
-    fresh.connect(CLIENT, other)
-    assert {t: {n: r.version for n, r in rs.items()} for t, rs in heard.published.items()} == {
-        t: {n: r.version for n, r in rs.items()} for t, rs in other.published.items()
-    }
+    _, other = connected(SERVICE, POD.format(n=2))
+    assert versions(heard) == versions(other)
 
 
 def test_a_virtual_service_changes_the_routes_of_its_port_and_no_cluster() -> None:
@@ -129,3 +134,56 @@ def test_a_proxy_that_has_gone_is_told_nothing() -> None:
     told = len(heard.changed)
     publisher.change(applied(ROUTES))
     assert len(heard.changed) == told + 1  # the first connection, which is still there
+
+
+ELSEWHERE = Proxy(type=ProxyType.SIDECAR, name="client-0", namespace="elsewhere", ip="10.0.0.8")
+
+
+def uncompilable() -> VirtualService:
+    """What only a mistake of ours could let in: a status that no protobuf takes, which just
+    ``elsewhere`` sees.
+    """
+    [good] = resources(ROUTES)
+    assert isinstance(good, VirtualService)
+    answer = HTTPRoute(direct_response=HTTPDirectResponse(status=-1))
+    spec = msgspec.structs.replace(good.spec, http=(answer,), export_to=("elsewhere",))
+    metadata = msgspec.structs.replace(good.metadata, name="broken")
+    return msgspec.structs.replace(good, spec=spec, metadata=metadata)
+
+
+def unindexable() -> VirtualService:
+    [good] = resources(ROUTES)
+    assert isinstance(good, VirtualService)
+    metadata = msgspec.structs.replace(good.metadata, name="broken")
+    return msgspec.structs.replace(good, spec=None, metadata=metadata)
+
+
+def test_proxies_that_cannot_be_compiled_keep_what_they_have_and_hold_up_no_other() -> None:
+    publisher, here = connected(SERVICE, POD.format(n=2))
+    there = Heard()
+    publisher.connect(ELSEWHERE, there)
+    broken = uncompilable()
+    publisher.change([(broken.key, broken), *applied(ROUTES)])
+    assert len(here.changed) == 2
+    assert there.changed == [None]
+    publisher.change([(broken.key, None)])
+    assert there.changed[1:] == [{ROUTE: {"9080"}}]
+    fresh = Heard()
+    Publisher(resources(SERVICE + "---" + POD.format(n=2) + "---" + ROUTES)).connect(
+        ELSEWHERE, fresh
+    )
+    assert versions(there) == versions(fresh)
+
+
+def test_a_change_that_cannot_be_taken_is_left_out_and_its_batch_is_not() -> None:
+    publisher, heard = connected(SERVICE, POD.format(n=2))
+    broken = unindexable()
+    publisher.change([(broken.key, broken), *applied(ROUTES)])
+    assert heard.changed[1:] == [{ROUTE: {"9080"}}]
+
+
+def test_the_control_plane_starts_without_an_object_that_it_cannot_take() -> None:
+    publisher = Publisher([unindexable(), *resources(SERVICE), *resources(POD.format(n=2))])
+    heard = Heard()
+    publisher.connect(CLIENT, heard)
+    assert REVIEWS in heard.published[ENDPOINTS]

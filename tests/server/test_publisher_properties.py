@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +11,6 @@ from clew.compile.check import check_published
 from clew.model.base import Resource, ResourceKey
 from clew.model.xds import Published, TypeUrl
 from clew.server.publisher import Changed, Publisher
-from clew.snapshot.snapshot import MeshSnapshot, build_snapshot
 from tests.snapshot.pool import PROXIES, by_kind
 
 OBJECTS = st.one_of([st.sampled_from(objects) for objects in by_kind().values()])
@@ -44,8 +43,8 @@ def versions(published: Published) -> dict[TypeUrl, dict[str, str]]:
     }
 
 
-def fresh(snapshot: MeshSnapshot) -> list[Client]:
-    publisher = Publisher(snapshot)
+def fresh(resources: Iterable[Resource]) -> list[Client]:
+    publisher = Publisher(resources)
     clients = []
     for proxy in PROXIES:
         clients.append(Client())
@@ -62,7 +61,7 @@ def test_every_proxy_ends_with_what_a_fresh_control_plane_would_publish(
     first: list[Resource], batches: list[list[tuple[Resource, str]]]
 ) -> None:
     objects: dict[ResourceKey, Resource] = {found.key: found for found in first}
-    publisher = Publisher(build_snapshot(objects.values()))
+    publisher = Publisher(objects.values())
     clients = [Client() for _ in PROXIES]
     subscribers = [publisher.connect(p, c) for p, c in zip(PROXIES, clients, strict=True)]
     for batch in batches:
@@ -72,7 +71,7 @@ def test_every_proxy_ends_with_what_a_fresh_control_plane_would_publish(
             objects.pop(key, None)
             if found is not None:
                 objects[key] = found
-        wanted = [client.held for client in fresh(build_snapshot(objects.values()))]
+        wanted = [client.held for client in fresh(objects.values())]
         assert [client.held for client in clients] == wanted
     for subscriber in subscribers:
         problems = check_published(publisher.published_to(subscriber))

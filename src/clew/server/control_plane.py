@@ -25,7 +25,6 @@ from clew.server.csr import CertificateService
 from clew.server.mtls import GRPC_OPTIONS, ServingCertificate, listen
 from clew.server.proxies import ConnectedProxy
 from clew.server.publisher import Publisher
-from clew.snapshot.snapshot import build_snapshot
 from clew.stores.directory import DirectoryStore
 from clew.stores.sqlite import SqliteStore
 from clew.stores.store import Change, Store
@@ -69,6 +68,11 @@ class Directory:
         self._connected.discard(connection)
         self.publisher.disconnect(connection.subscriber)
 
+    def take(self, changes: Sequence[Change]) -> None:
+        """Publish a batch of the store's changes."""
+        self.publisher.change((c.key, c.stored.resource if c.stored else None) for c in changes)
+        self.revision = changes[-1].revision
+
     def status(self) -> Sequence[ProxyStatus]:
         """One entry per Envoy; the agent's stream for names has no clusters and is left out."""
         envoys = [c for c in self._connected if CLUSTER in c.acked]
@@ -99,7 +103,7 @@ async def _serve(
     settings: Settings, store: Store, problems: Callable[[], Sequence[Diagnostic]]
 ) -> None:
     revision, objects = await store.list()
-    publisher = Publisher(build_snapshot(stored.resource for stored in objects))
+    publisher = Publisher(stored.resource for stored in objects)
     directory = Directory(publisher, revision)
     servers = await _start_grpc(settings, directory, publisher.snapshot.mesh.trust_domain)
     app = build_app(
@@ -115,7 +119,7 @@ async def _serve(
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(serve_api(app, socket_path(settings.state, API_SOCKET)))
             async for changes in store.watch(revision):
-                _take(directory, changes)
+                directory.take(changes)
     finally:
         for server in servers:
             await server.stop(STOP_SECONDS)
@@ -133,20 +137,6 @@ def _spare_the_collector() -> None:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _take(directory: Directory, changes: Sequence[Change]) -> None:
-    """Publish a batch. What the compiler cannot take is our mistake: it is logged, and everyone
-    keeps the last good configuration.
-    """
-    try:
-        directory.publisher.change(
-            (c.key, c.stored.resource if c.stored else None) for c in changes
-        )
-    except Exception:
-        names = ", ".join(str(change.key) for change in changes)
-        log.exception("not published, proxies keep what they have changes=%s", names)
-    directory.revision = changes[-1].revision
 
 
 async def _start_grpc(

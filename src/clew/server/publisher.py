@@ -2,11 +2,13 @@
 
 Proxies with equal scope keys form one group: they share a scope, its compilation and the
 published resources. A change costs what its group's dirty part costs, however many proxies the
-group has. Nothing here waits or does I/O; it runs in the control plane's event loop.
+group has. A group that cannot be compiled keeps what it has and holds up no other.
+Nothing here waits or does I/O; it runs in the control plane's event loop.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -20,7 +22,9 @@ from clew.model.proxy import Proxy
 from clew.model.xds import ENDPOINTS, NAME_TABLE, Published, ResourcesByName, TypeUrl
 from clew.snapshot.scope import ProxyScope
 from clew.snapshot.scope_builder import affects, build_scope, may_move, scope_key
-from clew.snapshot.snapshot import Dirty, MeshSnapshot, update_snapshot
+from clew.snapshot.snapshot import Dirty, build_snapshot, update_snapshot
+
+log = logging.getLogger("clew.publisher")
 
 Changed = Mapping[TypeUrl, AbstractSet[str]]
 # Told what is published now, and which names differ from before (None: everything).
@@ -37,19 +41,23 @@ class Subscriber:
 
 @dataclass(slots=True, eq=False)
 class _Group:
+    """``scope`` is what was compiled last; ``behind``: a change since then could not be."""
+
     scope: ProxyScope
     published: Published
+    behind: bool = False
     subscribers: set[Subscriber] = field(default_factory=set)
 
 
 class Publisher:
     """Owns the snapshot and the groups; everything else it holds is immutable."""
 
-    def __init__(self, snapshot: MeshSnapshot) -> None:
-        self.snapshot = snapshot
+    def __init__(self, resources: Iterable[Resource] = ()) -> None:
         self._memo = Memo()
         self._groups: dict[Hashable, _Group] = {}
         self._group_of: dict[Subscriber, Hashable] = {}
+        self.snapshot = build_snapshot(())
+        self._load(list(resources))
 
     def connect(self, proxy: Proxy, on_publish: OnPublish) -> Subscriber:
         """Add a proxy and publish to it at once."""
@@ -69,23 +77,57 @@ class Publisher:
         return self._groups[self._group_of[subscriber]].published
 
     def change(self, changes: Iterable[tuple[ResourceKey, Resource | None]]) -> None:
-        """Take a batch of changes and publish what differs to those whom it concerns."""
-        before = self.snapshot
-        self.snapshot, dirty = update_snapshot(before, changes)
+        """Take a batch of changes and publish what differs to those whom it concerns.
+
+        A change that the snapshot cannot take is our mistake: it is logged and left out, and the
+        others of its batch are taken.
+        """
+        batch = list(changes)
+        try:
+            self.snapshot, dirty = update_snapshot(self.snapshot, batch)
+        except Exception:
+            self._take_one_by_one(batch)
+            return
         self._regroup(dirty)
         for group in self._groups.values():
-            if affects(dirty, group.scope):
-                self._recompile(group, dirty)
+            if group.behind or affects(dirty, group.scope):
+                self._bring_up_to_date(group, dirty)
+
+    def _load(self, resources: list[Resource]) -> None:
+        try:
+            self.snapshot = build_snapshot(resources)
+        except Exception:
+            self._take_one_by_one([(resource.key, resource) for resource in resources])
+
+    def _take_one_by_one(self, batch: list[tuple[ResourceKey, Resource | None]]) -> None:
+        if len(batch) > 1:
+            for change in batch:
+                self.change([change])
+            return
+        for key, _ in batch:
+            log.exception("left out, everything else is in force object=%s", key)
 
     def _join(self, subscriber: Subscriber) -> _Group:
+        """Put it into its group, and out of the one that it was in. Unchanged if that fails."""
         key = scope_key(self.snapshot, subscriber.proxy)
         group = self._groups.get(key)
         if group is None:
             scope = build_scope(self.snapshot, subscriber.proxy)
             group = self._groups[key] = _Group(scope, _compile(scope, self._memo))
+        if subscriber in self._group_of:
+            self.disconnect(subscriber)
         group.subscribers.add(subscriber)
         self._group_of[subscriber] = key
         return group
+
+    def _bring_up_to_date(self, group: _Group, dirty: Dirty) -> None:
+        """The bulkhead: what cannot be compiled is our mistake, and not the neighbours'."""
+        try:
+            self._recompile(group, dirty)
+            group.behind = False
+        except Exception:
+            group.behind = True
+            log.exception("not compiled, keeps what it has proxy=%s", group.scope.proxy.node_id)
 
     def _regroup(self, dirty: Dirty) -> None:
         """Proxies may belong together in another way now. Those that moved get what is theirs."""
@@ -95,30 +137,39 @@ class Publisher:
             if may_move(dirty, s.proxy) and scope_key(self.snapshot, s.proxy) != key
         ]
         for subscriber in moved:
-            before = self.published_to(subscriber)
-            self.disconnect(subscriber)
+            self._move(subscriber)
+
+    def _move(self, subscriber: Subscriber) -> None:
+        before = self.published_to(subscriber)
+        try:
             group = self._join(subscriber)
-            subscriber.on_publish(group.published, difference(before, group.published))
+        except Exception:
+            self._groups[self._group_of[subscriber]].behind = True
+            log.exception("not compiled, keeps what it has proxy=%s", subscriber.proxy.node_id)
+            return
+        subscriber.on_publish(group.published, difference(before, group.published))
 
     def _recompile(self, group: _Group, dirty: Dirty) -> None:
-        before, old = group.published, group.scope
+        before = group.published
         proxy = next(iter(group.subscribers)).proxy
-        group.scope = build_scope(self.snapshot, proxy, old)
-        if _same_parts(old, group.scope):
+        scope = build_scope(self.snapshot, proxy, group.scope)
+        if _same_parts(group.scope, scope):
             return
-        if self._only_endpoints(old, group.scope, dirty):
-            endpoints = compile_endpoints(group.scope, dirty.endpoint_hosts, self._memo)
-            names = _name_table(group.scope, self._memo)
-            group.published = {
-                **before,
-                ENDPOINTS: {**before[ENDPOINTS], **endpoints},
-                NAME_TABLE: names,
-            }
-        else:
-            group.published = _compile(group.scope, self._memo)
+        group.published = self._compiled_after(group, scope, dirty)
+        group.scope = scope
         if changed := difference(before, group.published):
             for subscriber in list(group.subscribers):
                 subscriber.on_publish(group.published, changed)
+
+    def _compiled_after(self, group: _Group, scope: ProxyScope, dirty: Dirty) -> Published:
+        if group.behind or not self._only_endpoints(group.scope, scope, dirty):
+            return _compile(scope, self._memo)
+        endpoints = compile_endpoints(scope, dirty.endpoint_hosts, self._memo)
+        return {
+            **group.published,
+            ENDPOINTS: {**group.published[ENDPOINTS], **endpoints},
+            NAME_TABLE: _name_table(scope, self._memo),
+        }
 
     def _only_endpoints(self, before: ProxyScope, after: ProxyScope, dirty: Dirty) -> bool:
         """Whether load assignments are all that the change can have touched."""
