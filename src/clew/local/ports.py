@@ -15,7 +15,11 @@ class PortTaken(Exception):
 
 
 class Ports:
-    """Hands out ports that are free, each only once, and none of ``reserved``."""
+    """Hands out ports that are free, each only once, and none of ``reserved``.
+
+    A port that people know is kept for this process until it ends, whoever's mesh comes next: its
+    gateway may not listen yet, and Envoys would share the port without a word.
+    """
 
     def __init__(self, reserved: Iterable[int] = ()) -> None:
         self._given = set(reserved)
@@ -29,7 +33,9 @@ class Ports:
 
     def take_near(self, wanted: int) -> int:
         """Return ``wanted`` or the first free port after it."""
-        port = next(p for p in range(wanted, 65536) if p not in self._given and is_free(p))
+        port = next(
+            p for p in range(wanted, 65536) if p not in self._given and is_free(p) and _keep(p)
+        )
         self._given.add(port)
         return port
 
@@ -39,8 +45,25 @@ class Ports:
             _try(port)
         except OSError as error:
             raise PortTaken(f"port {port} of 127.0.0.1 cannot be used: {error.strerror}") from None
+        if not _keep(port):
+            raise PortTaken(f"port {port} of 127.0.0.1 is another mesh's, which is starting")
         self._given.add(port)
         return port
+
+
+def _keep(port: int) -> bool:
+    """Claim the port among clew's processes, by a name that only one of them can have.
+
+    An abstract socket needs no file, and is free again when the process ends, however it ends.
+    """
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        claim.bind(f"\0clew-port-{port}")
+    except OSError:
+        claim.close()
+        return False
+    claim.detach()  # open until the process ends
+    return True
 
 
 def _candidates() -> Iterator[int]:
