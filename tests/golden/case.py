@@ -25,7 +25,8 @@ class Case:
     """``input.yaml`` holds manifests, ``proxy.yaml`` the options of ``clew compile``.
 
     ``show`` in ``proxy.yaml`` names the kinds of resources that the case is about, so that a
-    change elsewhere does not touch its files.
+    change elsewhere does not touch its files; ``proves``, the fields of the API that it shows at
+    work (see ``docs/generate.py``).
     """
 
     folder: Path
@@ -36,7 +37,8 @@ class Case:
 
     def published(self) -> Published:
         resources = resources_of((self.folder / "input.yaml").read_text())
-        settings = {key: value for key, value in self._settings().items() if key != "show"}
+        about = ("show", "proves")
+        settings = {key: value for key, value in self._settings().items() if key not in about}
         scope = build_scope(build_snapshot(resources), _proxy(**settings))
         return compile_proxy(scope, Memo())
 
