@@ -10,7 +10,7 @@ from clew._pb.envoy.extensions.filters.network.http_connection_manager.v3 import
 from clew._pb.envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from clew.model.mesh_config import (
     MeshConfig,
-    OutboundTrafficPolicy,
+    MeshOutboundTrafficPolicy,
     OutboundTrafficPolicyMode,
 )
 from clew.model.proxy import Interception, LocalPort
@@ -116,7 +116,7 @@ def test_with_registry_only_unknown_connections_go_nowhere() -> None:
 
 def test_requests_to_unknown_addresses_may_be_resolved_by_their_host() -> None:
     mode = OutboundTrafficPolicyMode.ALLOW_ANY_DYNAMIC_DNS
-    mesh = MeshConfig(outbound_traffic_policy=OutboundTrafficPolicy(mode=mode))
+    mesh = MeshConfig(outbound_traffic_policy=MeshOutboundTrafficPolicy(mode=mode))
     scope = outbound(service("web"), mesh=mesh)
     found = listener(scope, "virtualOutbound")
     assert "virtualOutbound-catchall-tcp-http" in [chain.name for chain in found.filter_chains]

@@ -16,7 +16,7 @@ from clew.config.parse import parse_documents, parse_manifest
 from clew.model.base import Resource, ResourceKey
 from clew.model.mesh_config import (
     MeshConfig,
-    OutboundTrafficPolicy,
+    MeshOutboundTrafficPolicy,
     OutboundTrafficPolicyMode,
 )
 from clew.model.proxy import Proxy, ProxyType
@@ -69,7 +69,7 @@ def outbound_scope(
     registry_only: bool = False,
 ) -> OutboundScope:
     mode = OutboundTrafficPolicyMode.REGISTRY_ONLY if registry_only else None
-    mesh = MeshConfig(outbound_traffic_policy=OutboundTrafficPolicy(mode=mode))
+    mesh = MeshConfig(outbound_traffic_policy=MeshOutboundTrafficPolicy(mode=mode))
     snapshot = build_snapshot(resources, mesh)
     if services is not None:
         snapshot = replace(snapshot, registry=Registry(services=index_services(services)))

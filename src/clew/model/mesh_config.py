@@ -84,7 +84,7 @@ class AccessLogEncoding(StrEnum):
     JSON = "JSON"
 
 
-class OutboundTrafficPolicy(Model, frozen=True, kw_only=True):
+class MeshOutboundTrafficPolicy(Model, frozen=True, kw_only=True):
     mode: OutboundTrafficPolicyMode | None = None
     tls: ClientTLSSettings | None = None
 
@@ -412,7 +412,7 @@ class MeshConfig(Model, frozen=True, kw_only=True):
     enable_envoy_access_log_service: bool = False
     disable_envoy_listener_log: bool = False
     default_config: MeshProxyConfig | None = None
-    outbound_traffic_policy: OutboundTrafficPolicy | None = None
+    outbound_traffic_policy: MeshOutboundTrafficPolicy | None = None
     inbound_traffic_policy: InboundTrafficPolicy | None = None
     config_sources: tuple[ConfigSource, ...] = ()
     enable_auto_mtls: bool = True
