@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
 
-.PHONY: demo test check golden docs bench clean
+.PHONY: demo test check golden corpora docs bench clean
 
 demo: $(READY)
 	$(BIN)/clew demo
@@ -22,6 +22,9 @@ check: $(READY)
 
 golden: $(READY)
 	$(BIN)/pytest tests/golden --refresh-golden
+
+corpora: $(READY)
+	$(BIN)/pytest tests/corpora -q -n 2 --dist worksteal
 
 docs: $(READY)
 	$(BIN)/python -m docs.generate

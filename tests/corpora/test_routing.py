@@ -1,4 +1,4 @@
-"""Istio's own routing tables. The numbers are a ratchet: raise them, never lower."""
+"""Istio's own routing tables."""
 
 from __future__ import annotations
 
@@ -27,7 +27,11 @@ from clew.snapshot.scope import OutboundScope
 from clew.snapshot.scope_builder import build_scope
 from clew.snapshot.service_index import index_services
 from clew.snapshot.snapshot import build_snapshot
+from tests.corpora.conftest import Score
 from tests.corpora.corpus import cases
+
+# The share that comes out as in Istio; raise it, never lower it.
+REACHED = 1.0
 
 RESOLUTIONS = {
     "Passthrough": Resolution.PASSTHROUGH,
@@ -164,27 +168,20 @@ def duplicate_domains(rule: dict[str, Any]) -> bool:
     return domains_by_host(routes_named("80", scope)) == wanted
 
 
-def right(name: str, verdict: Callable[[dict[str, Any]], bool], **fields: str) -> int:
-    """How many cases come out as in Istio; prints the others."""
-    count = 0
-    for case in cases(name):
-        if any(case.get(field) != value for field, value in fields.items()):
-            continue
-        if verdict(case):
-            count += 1
-        else:
-            print(f"{name}: {case['id']} {case.get('name')}")
-    return count
+def wrong(found: list[dict[str, Any]], verdict: Callable[[dict[str, Any]], bool]) -> list[str]:
+    return [f"{case['id']} {case.get('name')}" for case in found if not verdict(case)]
 
 
-def test_routes_and_domains_of_a_port() -> None:
-    assert right("routing-rds-domains", rds_domains) >= 13
+def test_routes_and_domains_of_a_port(score: Score) -> None:
+    found = cases("routing-rds-domains")
+    score("routing-rds-domains", len(found), wrong(found, rds_domains), REACHED)
 
 
-def test_the_most_specific_virtual_service_decides() -> None:
-    found = right("routing-sidecar-vhosts", sidecar_virtual_hosts, variant="virtualservice")
-    assert found >= 15
+def test_the_most_specific_virtual_service_decides(score: Score) -> None:
+    found = [c for c in cases("routing-sidecar-vhosts") if c["variant"] == "virtualservice"]
+    score("routing-sidecar-vhosts", len(found), wrong(found, sidecar_virtual_hosts), REACHED)
 
 
-def test_names_by_which_a_service_may_be_called() -> None:
-    assert right("routing-vhost-domain-rules", domain_rules) >= 12
+def test_names_by_which_a_service_may_be_called(score: Score) -> None:
+    found = cases("routing-vhost-domain-rules")
+    score("routing-vhost-domain-rules", len(found), wrong(found, domain_rules), REACHED)

@@ -15,6 +15,7 @@ from clew.config.parse import parse_mesh_config
 from clew.model.proxy import Interception, Proxy, ProxyType
 from clew.snapshot.scope_builder import build_scope
 from clew.snapshot.snapshot import build_snapshot
+from tests.corpora.conftest import Score
 from tests.corpora.corpus import FOLDER, cases
 from tests.manifests import resources_of
 
@@ -60,11 +61,9 @@ def verdicts(case: dict[str, Any], simulation: ModuleType) -> Iterator[list[str]
         yield [f"{case['path']} {case['name']}: {each['name']}: {text}" for text in wrong]
 
 
-def test_calls_end_where_istio_sends_them() -> None:
+def test_calls_end_where_istio_sends_them(score: Score) -> None:
     portable = [case for case in cases("routing-simulation") if case["portable"]]
     simulation = simulator()
-    wrong = [problems for case in portable for problems in verdicts(case, simulation)]
-    print(*(text for problems in wrong for text in problems), sep="\n")
-    share = sum(not problems for problems in wrong) / len(wrong)
-    print(f"{share:.1%} of {len(wrong)} calls")
-    assert share >= REACHED
+    found = [problems for case in portable for problems in verdicts(case, simulation)]
+    wrong = ["; ".join(problems) for problems in found if problems]
+    score("routing-simulation", len(found), wrong, REACHED)
