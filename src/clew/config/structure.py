@@ -16,8 +16,8 @@ from clew.model.duration import Duration
 
 def decode_custom(kind: type, value: Any) -> Any:
     """msgspec's hook for the types that are our own. Raises: ValueError."""
-    if kind is Duration and isinstance(value, str):
-        return Duration.parse(value)
+    if issubclass(kind, Duration) and isinstance(value, str):
+        return kind.parse(value)
     raise ValueError(f"expected a duration such as 1.5s, got {_shown(value)}")
 
 

@@ -14,10 +14,21 @@ from clew.model.endpoint_slice import EndpointSlice
 from clew.model.endpoints import Endpoints
 from clew.model.envoy_filter import EnvoyFilter
 from clew.model.gateway import Gateway
+from clew.model.gateway_api.backend import XBackend
+from clew.model.gateway_api.backend_tls_policy import BackendTLSPolicy
+from clew.model.gateway_api.backend_traffic_policy import XBackendTrafficPolicy
+from clew.model.gateway_api.gateway import KubernetesGateway
+from clew.model.gateway_api.gateway_class import GatewayClass
+from clew.model.gateway_api.grpc_route import GRPCRoute
+from clew.model.gateway_api.http_route import KubernetesHTTPRoute
+from clew.model.gateway_api.listener_set import ListenerSet
+from clew.model.gateway_api.reference_grant import ReferenceGrant
+from clew.model.gateway_api.tcp_route import KubernetesTCPRoute
+from clew.model.gateway_api.tls_route import KubernetesTLSRoute
+from clew.model.gateway_api.udp_route import UDPRoute
 from clew.model.ingress import Ingress
 from clew.model.namespace import Namespace
 from clew.model.node import Node
-from clew.model.opaque import OpaqueResource
 from clew.model.peer_authentication import PeerAuthentication
 from clew.model.pod import Pod
 from clew.model.proxy_config import ProxyConfig
@@ -39,7 +50,9 @@ NETWORKING = "networking.istio.io"
 SECURITY = "security.istio.io"
 EXTENSIONS = "extensions.istio.io"
 GATEWAY_API = "gateway.networking.k8s.io"
+GATEWAY_API_EXPERIMENTAL = "gateway.networking.x-k8s.io"
 THREE = ("v1", "v1beta1", "v1alpha3")
+TLS_VERSIONS = ("v1", "v1alpha3", "v1alpha2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +145,51 @@ KINDS = (
         effective=False,
     ),
     *(
-        Kind(group, kind, plural, OpaqueResource, versions, namespaced=namespaced, effective=False)
-        for group, kind, plural, versions, namespaced in (
-            (GATEWAY_API, "GatewayClass", "gatewayclasses", ("v1", "v1beta1"), False),
-            (GATEWAY_API, "Gateway", "gateways", ("v1", "v1beta1"), True),
-            (GATEWAY_API, "HTTPRoute", "httproutes", ("v1", "v1beta1"), True),
-            (GATEWAY_API, "GRPCRoute", "grpcroutes", ("v1",), True),
-            (GATEWAY_API, "TLSRoute", "tlsroutes", ("v1", "v1alpha3", "v1alpha2"), True),
-            (GATEWAY_API, "TCPRoute", "tcproutes", ("v1", "v1alpha2"), True),
-            (GATEWAY_API, "ReferenceGrant", "referencegrants", ("v1", "v1beta1"), True),
-            (GATEWAY_API, "BackendTLSPolicy", "backendtlspolicies", ("v1", "v1alpha3"), True),
+        Kind(GATEWAY_API, name, plural, kind, versions, short_names, namespaced, False)
+        for name, plural, kind, versions, short_names, namespaced in (
+            ("GatewayClass", "gatewayclasses", GatewayClass, ("v1", "v1beta1"), ("gc",), False),
+            ("Gateway", "gateways", KubernetesGateway, ("v1", "v1beta1"), ("gtw",), True),
+            ("HTTPRoute", "httproutes", KubernetesHTTPRoute, ("v1", "v1beta1"), (), True),
+            ("GRPCRoute", "grpcroutes", GRPCRoute, ("v1",), (), True),
+            ("TLSRoute", "tlsroutes", KubernetesTLSRoute, TLS_VERSIONS, (), True),
+            ("TCPRoute", "tcproutes", KubernetesTCPRoute, ("v1", "v1alpha2"), (), True),
+            ("UDPRoute", "udproutes", UDPRoute, ("v1", "v1alpha2"), (), True),
+            ("ListenerSet", "listenersets", ListenerSet, ("v1",), ("lset",), True),
+            (
+                "ReferenceGrant",
+                "referencegrants",
+                ReferenceGrant,
+                ("v1", "v1beta1"),
+                ("refgrant",),
+                True,
+            ),
+            (
+                "BackendTLSPolicy",
+                "backendtlspolicies",
+                BackendTLSPolicy,
+                ("v1", "v1alpha3"),
+                ("btlspolicy",),
+                True,
+            ),
         )
+    ),
+    Kind(
+        GATEWAY_API_EXPERIMENTAL,
+        "XBackendTrafficPolicy",
+        "xbackendtrafficpolicies",
+        XBackendTrafficPolicy,
+        ("v1alpha1",),
+        ("xbtrafficpolicy",),
+        effective=False,
+    ),
+    Kind(
+        GATEWAY_API_EXPERIMENTAL,
+        "XBackend",
+        "xbackends",
+        XBackend,
+        ("v1alpha1",),
+        ("xbackend",),
+        effective=False,
     ),
 )
 

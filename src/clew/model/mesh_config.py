@@ -18,6 +18,7 @@ from clew.model.destination_rule import (
 )
 from clew.model.duration import Duration
 from clew.model.mesh_proxy_config import MeshProxyConfig, TraceContext
+from clew.model.selectors import LabelSelector
 from clew.model.virtual_service import HTTPRetry
 
 
@@ -118,17 +119,6 @@ class ServiceSettingsSettings(Model, frozen=True, kw_only=True):
 class ServiceSettings(Model, frozen=True, kw_only=True):
     settings: ServiceSettingsSettings | None = None
     hosts: tuple[str, ...] = ()
-
-
-class LabelSelectorRequirement(Model, frozen=True, kw_only=True):
-    key: str = ""
-    operator: str = ""
-    values: tuple[str, ...] = ()
-
-
-class LabelSelector(Model, frozen=True, kw_only=True):
-    match_labels: dict[str, str] = {}
-    match_expressions: tuple[LabelSelectorRequirement, ...] = ()
 
 
 class ServiceScopeConfigs(Model, frozen=True, kw_only=True):

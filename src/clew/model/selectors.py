@@ -24,3 +24,16 @@ class PolicyTargetReference(Model, frozen=True, kw_only=True):
     kind: str
     name: str
     namespace: str = ""
+
+
+class LabelSelectorRequirement(Model, frozen=True, kw_only=True):
+    key: str = ""
+    operator: str = ""
+    values: tuple[str, ...] = ()
+
+
+class LabelSelector(Model, frozen=True, kw_only=True):
+    """Kubernetes' selector: all of the labels and all of the expressions must fit."""
+
+    match_labels: dict[str, str] = {}
+    match_expressions: tuple[LabelSelectorRequirement, ...] = ()
