@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from enum import Enum
 
 from clew.model import names
+from clew.model.diagnostic import Diagnostic
 from clew.model.gateway import ServerTLSMode
+from clew.model.status import CONFLICTING_GATEWAYS, object_error
 from clew.model.virtual_service import VirtualService
 from clew.snapshot.hosts import covers
 from clew.snapshot.protocols import parse_protocol
-from clew.snapshot.scope import GatewayServer
+from clew.snapshot.scope import GatewayScope, GatewayServer
 
 _UNTERMINATED = (ServerTLSMode.PASSTHROUGH, ServerTLSMode.AUTO_PASSTHROUGH)
 
@@ -68,6 +70,23 @@ def merge_servers(servers: Iterable[GatewayServer]) -> tuple[GatewayPort, ...]:
         GatewayPort(port=port, bind=bind, servers=tuple(carried))
         for (port, bind), carried in sorted(merged.items())
     )
+
+
+def dropped_servers(scope: GatewayScope) -> Iterator[Diagnostic]:
+    """Yield the servers that are left out because an older Gateway has their port or host."""
+    for port in merge_servers(scope.servers):
+        carried = {id(server) for server in port.servers}
+        for server in scope.servers:
+            place = (server.listen_port, server.server.bind)
+            if place == (port.port, port.bind) and id(server) not in carried:
+                yield object_error(
+                    server.gateway.key,
+                    f"server {server.server.port.name!r} on port {server.server.port.number} "
+                    f"is not in force: Gateway {gateway_name(port.servers[0])}, which is older, "
+                    "has the port for another protocol or the same host",
+                    field=f"spec.servers[{server.gateway.spec.servers.index(server.server)}]",
+                    code=CONFLICTING_GATEWAYS,
+                )
 
 
 def _fits(server: GatewayServer, present: Sequence[GatewayServer]) -> bool:

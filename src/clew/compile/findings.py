@@ -1,0 +1,37 @@
+"""What compiling for one proxy says of single objects: the one list of such findings.
+
+They are worked out when somebody asks for an object's status, never while changes are published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from clew.compile.gateway_servers import dropped_servers
+from clew.compile.memo import Memo
+from clew.model.diagnostic import Diagnostic
+from clew.snapshot.scope import ProxyScope
+
+Find = Callable[[ProxyScope, Memo], Iterable[Diagnostic]]
+
+
+def _servers_left_out(scope: ProxyScope, memo: Memo) -> Iterable[Diagnostic]:
+    return dropped_servers(scope.gateway) if scope.gateway is not None else ()
+
+
+# True of an object as soon as one proxy that it concerns says so.
+FINDINGS: tuple[Find, ...] = (_servers_left_out,)
+
+# True of an object only if every proxy that it concerns says so: a patch that matches nothing
+# in one of them may be meant for the other.
+FINDINGS_OF_ALL: tuple[Find, ...] = ()
+
+
+def scope_findings(scope: ProxyScope, memo: Memo) -> tuple[Diagnostic, ...]:
+    """Return what holds as soon as it holds for the proxies of this scope."""
+    return tuple(found for find in FINDINGS for found in find(scope, memo))
+
+
+def scope_findings_of_all(scope: ProxyScope, memo: Memo) -> tuple[Diagnostic, ...]:
+    """Return what holds if the scopes of all proxies that the object concerns say it alike."""
+    return tuple(found for find in FINDINGS_OF_ALL for found in find(scope, memo))

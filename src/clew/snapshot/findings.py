@@ -1,0 +1,48 @@
+"""What the mesh as a whole says of single objects: the one list of such findings.
+
+They are worked out when somebody asks for an object's status, never while changes are published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import chain
+from typing import Any
+
+from clew.model.base import ResourceKey
+from clew.model.diagnostic import Diagnostic
+from clew.model.status import Statuses
+from clew.snapshot.references import (
+    hosts_outside_gateways,
+    ports_without_proxy,
+    unknown_destinations,
+    unknown_gateways,
+    unknown_rule_hosts,
+)
+from clew.snapshot.snapshot import MeshSnapshot
+
+# Each looks at the whole mesh; a diagnostic's ``place.resource`` is the object that it is about.
+FINDINGS: tuple[Callable[[MeshSnapshot], Iterable[Diagnostic]], ...] = (
+    unknown_gateways,
+    hosts_outside_gateways,
+    unknown_destinations,
+    unknown_rule_hosts,
+    ports_without_proxy,
+)
+
+# Kinds that define a status of their own. The conditions of being in force are added to it.
+STATUSES: tuple[Callable[[MeshSnapshot], Statuses], ...] = ()
+
+
+def mesh_findings(snapshot: MeshSnapshot) -> dict[ResourceKey, tuple[Diagnostic, ...]]:
+    """Return what there is to say of each object, in the order of ``FINDINGS``."""
+    found: dict[ResourceKey, tuple[Diagnostic, ...]] = {}
+    for diagnostic in chain.from_iterable(find(snapshot) for find in FINDINGS):
+        if (key := diagnostic.place.resource) is not None:
+            found[key] = (*found.get(key, ()), diagnostic)
+    return found
+
+
+def own_statuses(snapshot: MeshSnapshot) -> dict[ResourceKey, dict[str, Any]]:
+    """Return the status of each object whose kind defines one."""
+    return {key: dict(status) for find in STATUSES for key, status in find(snapshot).items()}

@@ -1,0 +1,147 @@
+"""What objects name that the mesh does not have: gateways, hosts, subsets, what clew can carry.
+
+None of it keeps an object from being accepted, as in Istio: what is missing may come later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from clew.model.base import ResourceKey
+from clew.model.destination_rule import DestinationRule
+from clew.model.diagnostic import Diagnostic
+from clew.model.service import Protocol
+from clew.model.status import HOST_NOT_IN_GATEWAY, REFERENCE_NOT_FOUND, object_warning
+from clew.model.virtual_service import Destination, VirtualService
+from clew.snapshot.destination_rules import rule_host
+from clew.snapshot.hosts import covers, is_wildcard, overlap
+from clew.snapshot.objects import objects_of
+from clew.snapshot.snapshot import MeshSnapshot
+from clew.snapshot.virtual_services import MESH
+
+
+class _Reference(NamedTuple):
+    field: str
+    destination: Destination
+
+
+def unknown_gateways(snapshot: MeshSnapshot) -> Iterator[Diagnostic]:
+    """Yield the VirtualServices that name a Gateway which does not exist."""
+    known = {f"{g.metadata.namespace}/{g.metadata.name}" for g in snapshot.gateways}
+    for rule in _written(snapshot):
+        for place, name in enumerate(rule.spec.gateways):
+            if name != MESH and name not in known:
+                yield object_warning(
+                    rule.key,
+                    f'there is no Gateway "{name}": through it the routes are not in force',
+                    field=f"spec.gateways[{place}]",
+                    code=REFERENCE_NOT_FOUND,
+                )
+
+
+def hosts_outside_gateways(snapshot: MeshSnapshot) -> Iterator[Diagnostic]:
+    """Yield the VirtualServices of whose hosts their Gateway has none."""
+    hosts = {
+        f"{g.metadata.namespace}/{g.metadata.name}": [
+            host.rpartition("/")[2].lower() for server in g.spec.servers for host in server.hosts
+        ]
+        for g in snapshot.gateways
+    }
+    for rule in _written(snapshot):
+        for name in rule.spec.gateways:
+            offered = hosts.get(name)
+            wanted = [host.lower() for host in rule.spec.hosts]
+            if offered is None or any(overlap(o, w) for o in offered for w in wanted):
+                continue
+            yield object_warning(
+                rule.key,
+                f"Gateway {name} has none of the hosts {', '.join(rule.spec.hosts)}",
+                field="spec.hosts",
+                code=HOST_NOT_IN_GATEWAY,
+                hint=f"it has {', '.join(dict.fromkeys(offered))}",
+            )
+
+
+def unknown_destinations(snapshot: MeshSnapshot) -> Iterator[Diagnostic]:
+    """Yield the routes to hosts, subsets and ports that do not exist."""
+    subsets: dict[str, set[str]] = {}
+    for declared in objects_of(DestinationRule, snapshot.objects):
+        names = {subset.name for subset in declared.spec.subsets}
+        subsets.setdefault(rule_host(declared), set()).update(names)
+    wildcards = [host for host in snapshot.services.by_host if is_wildcard(host)]
+    for rule in _written(snapshot):
+        for field, destination in dict.fromkeys(_references(rule)):
+            if problem := _missing(destination, snapshot, wildcards, subsets):
+                yield object_warning(rule.key, problem, field=field, code=REFERENCE_NOT_FOUND)
+
+
+def unknown_rule_hosts(snapshot: MeshSnapshot) -> Iterator[Diagnostic]:
+    """Yield the DestinationRules that no service is the host of."""
+    known = snapshot.services.by_host
+    for rule in objects_of(DestinationRule, snapshot.objects):
+        host = rule_host(rule)
+        if host in known or any(covers(w, host) for w in known if is_wildcard(w)):
+            continue
+        if is_wildcard(host) and any(covers(host, other) for other in known):
+            continue
+        problem = f'there is no service "{host}", so the rule has no effect'
+        yield object_warning(rule.key, problem, field="spec.host", code=REFERENCE_NOT_FOUND)
+
+
+def ports_without_proxy(snapshot: MeshSnapshot) -> Iterator[Diagnostic]:
+    """Yield the ports of a protocol that Envoy is not asked to carry."""
+    seen: set[tuple[ResourceKey, int]] = set()
+    for service in snapshot.services.ordered:
+        for port in service.ports:
+            if port.protocol is not Protocol.UDP or (service.source, port.number) in seen:
+                continue
+            seen.add((service.source, port.number))
+            yield object_warning(
+                service.source,
+                f"port {port.number} is UDP: the mesh does not carry it, it goes past the proxies",
+                field="spec.ports",
+            )
+
+
+def _written(snapshot: MeshSnapshot) -> Iterable[VirtualService]:
+    """The VirtualServices that people wrote, with full names."""
+    made = {rule.key for rule in snapshot.converted.rules}
+    rules = snapshot.virtual_services.resolved
+    return (rule for key, rule in rules.items() if key not in made)
+
+
+def _references(rule: VirtualService) -> Iterator[_Reference]:
+    for index, http in enumerate(rule.spec.http):
+        for place, to in enumerate(http.route):
+            yield _Reference(f"spec.http[{index}].route[{place}].destination", to.destination)
+        if http.mirror is not None:
+            yield _Reference(f"spec.http[{index}].mirror", http.mirror)
+        for place, mirror in enumerate(http.mirrors):
+            field = f"spec.http[{index}].mirrors[{place}].destination"
+            yield _Reference(field, mirror.destination)
+    l4 = (("tls", [r.route for r in rule.spec.tls]), ("tcp", [r.route for r in rule.spec.tcp]))
+    for name, routes in l4:
+        for index, splits in enumerate(routes):
+            for place, split in enumerate(splits):
+                field = f"spec.{name}[{index}].route[{place}].destination"
+                yield _Reference(field, split.destination)
+
+
+def _missing(
+    destination: Destination,
+    snapshot: MeshSnapshot,
+    wildcards: Iterable[str],
+    subsets: dict[str, set[str]],
+) -> str:
+    """What of a destination does not exist, "" if all of it does."""
+    host, subset, port = destination.host, destination.subset, destination.port
+    services = snapshot.services.by_host.get(host, ())
+    if not services and not any(covers(wildcard, host) for wildcard in wildcards):
+        return f'there is no service "{host}": requests for it get 503'
+    if subset and not any(subset in subsets[rule] for rule in subsets if covers(rule, host)):
+        return f'no DestinationRule has the subset "{subset}" of {host}: requests for it get 503'
+    number = port.number if port is not None else None
+    if services and number and not any(service.port(number) for service in services):
+        return f"{host} has no port {number}: requests for it get 503"
+    return ""
