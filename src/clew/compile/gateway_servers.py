@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from enum import Enum
 
@@ -62,42 +62,26 @@ def merge_servers(servers: Iterable[GatewayServer]) -> tuple[GatewayPort, ...]:
     Source: istio ``mergeGateways``.
     """
     merged: dict[tuple[int, str], list[GatewayServer]] = {}
+    taken: dict[tuple[int, str], set[str]] = {}
     for server in servers:
-        present = merged.setdefault((server.listen_port, server.server.bind), [])
-        if _fits(server, present):
+        address = (server.listen_port, server.server.bind)
+        present, hosts = merged.setdefault(address, []), taken.setdefault(address, set())
+        if not present or _fits(server, present[0], hosts):
             present.append(server)
+            hosts.update(server_hosts(server))
     return tuple(
         GatewayPort(port=port, bind=bind, servers=tuple(carried))
         for (port, bind), carried in sorted(merged.items())
     )
 
 
-def dropped_servers(scope: GatewayScope) -> Iterator[Diagnostic]:
-    """Yield the servers that are left out because an older Gateway has their port or host."""
-    for port in merge_servers(scope.servers):
-        carried = {id(server) for server in port.servers}
-        for server in scope.servers:
-            place = (server.listen_port, server.server.bind)
-            if place == (port.port, port.bind) and id(server) not in carried:
-                yield object_error(
-                    server.gateway.key,
-                    f"server {server.server.port.name!r} on port {server.server.port.number} "
-                    f"is not in force: Gateway {gateway_name(port.servers[0])}, which is older, "
-                    "has the port for another protocol or the same host",
-                    field=f"spec.servers[{server.gateway.spec.servers.index(server.server)}]",
-                    code=CONFLICTING_GATEWAYS,
-                )
-
-
-def _fits(server: GatewayServer, present: Sequence[GatewayServer]) -> bool:
-    if not present:
-        return True
-    kind, others = server_kind(server), server_kind(present[0])
+def _fits(server: GatewayServer, oldest: GatewayServer, taken: Set[str]) -> bool:
+    """Whether ``server`` may join a listener whose servers have ``taken`` their hosts."""
+    kind, others = server_kind(server), server_kind(oldest)
     if kind is ServerKind.HTTP or others is ServerKind.HTTP:
         return kind is others
     if kind is ServerKind.TCP or others is ServerKind.TCP:
         return False
-    taken = {host for other in present for host in server_hosts(other)}
     return taken.isdisjoint(server_hosts(server))
 
 
