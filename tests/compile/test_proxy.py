@@ -18,7 +18,7 @@ from clew.config.parse import parse_documents
 from clew.model.base import Resource
 from clew.model.mesh_config import (
     MeshConfig,
-    OutboundTrafficPolicy,
+    MeshOutboundTrafficPolicy,
     OutboundTrafficPolicyMode,
 )
 from clew.model.proxy import Interception, LocalPort, Proxy, ProxyType
@@ -87,7 +87,7 @@ def test_envoy_takes_everything_that_is_compiled(kind: str, tmp_path: Path) -> N
 
 def test_envoy_takes_a_proxy_that_resolves_unknown_hosts(tmp_path: Path) -> None:
     mode = OutboundTrafficPolicyMode.ALLOW_ANY_DYNAMIC_DNS
-    settings = MeshConfig(outbound_traffic_policy=OutboundTrafficPolicy(mode=mode))
+    settings = MeshConfig(outbound_traffic_policy=MeshOutboundTrafficPolicy(mode=mode))
     published = compile_proxy(build_scope(build_snapshot(mesh(), settings), proxy()), Memo())
     assert check_published(published) == ()
     assert validate(as_json(published), tmp_path) == ""

@@ -21,7 +21,7 @@ from clew.compile.listener_filters import HTTP_INSPECTOR, inspectors
 from clew.compile.resources import NOTHING, resource
 from clew.compile.tcp_proxy import compile_tcp_proxy
 from clew.compile.tcp_routes import Chain
-from clew.compile.unknown_traffic import RESOLVING_CLUSTER, UnknownTraffic, connection_cluster
+from clew.compile.unknown_traffic import RESOLVING_CLUSTER, unknown_connections
 from clew.compile.virtual_hosts import resolving_host
 from clew.model import names
 from clew.model.mesh_config import MeshConfig
@@ -63,11 +63,12 @@ class HttpSide:
     only: bool = False
 
 
-def virtual_outbound(mesh: MeshConfig, unknown: UnknownTraffic, transparent: bool) -> EnvoyResource:
+def virtual_outbound(mesh: MeshConfig, unknown: str, transparent: bool) -> EnvoyResource:
     """The listener to which all outbound traffic is redirected.
 
     It hands connections to the listener of their original destination; those that have none go
-    where unknown traffic goes. Connections to the listener itself would come back for ever.
+    where unknown ones go; ``unknown`` is the cluster of unknown requests. Connections to the
+    listener itself would come back for ever.
     Source: istio ``buildVirtualOutboundListener``.
     """
     listener = Listener(
@@ -81,11 +82,11 @@ def virtual_outbound(mesh: MeshConfig, unknown: UnknownTraffic, transparent: boo
         listener.transparent.value = True
     loop = FilterChainMatch()
     loop.destination_port.value = mesh.proxy_listen_port
-    cluster = connection_cluster(unknown)
+    cluster = unknown_connections(unknown)
     listener.filter_chains.append(
         _forwarding("virtualOutbound-blackhole", names.BLACK_HOLE_CLUSTER, mesh, loop)
     )
-    if unknown is UnknownTraffic.RESOLVED:
+    if unknown == RESOLVING_CLUSTER:
         listener.filter_chains.append(_resolving(mesh))
         listener.listener_filters.append(HTTP_INSPECTOR)
     listener.filter_chains.append(_forwarding("virtualOutbound-catchall-tcp", cluster, mesh, None))
@@ -95,7 +96,7 @@ def virtual_outbound(mesh: MeshConfig, unknown: UnknownTraffic, transparent: boo
 def compile_listener(
     frame: Frame,
     http: HttpSide | None,
-    unknown: UnknownTraffic,
+    unknown: str,
     mesh: MeshConfig,
     *chains: tuple[Chain, ...],
 ) -> EnvoyResource:
@@ -115,11 +116,11 @@ def compile_listener(
     if http is not None:
         listener.filter_chains.append(_http_chain(frame, http, mesh))
         if fallback is None and not http.only:
-            cluster = connection_cluster(unknown)
+            cluster = unknown_connections(unknown)
             fallback = _forwarding("PassthroughFilterChain", cluster, mesh, None)
             uses |= {cluster}
     elif fallback is None:
-        cluster = connection_cluster(unknown)
+        cluster = unknown_connections(unknown)
         fallback = _forwarding("PassthroughFilterChain", cluster, mesh, None)
         uses |= {cluster}
     if fallback is not None:

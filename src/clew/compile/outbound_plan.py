@@ -19,7 +19,7 @@ from clew.compile.outbound_routes import (
     view_of,
 )
 from clew.compile.tcp_routes import Chain, chains_for
-from clew.compile.unknown_traffic import UnknownTraffic, unknown_traffic
+from clew.compile.unknown_traffic import RESOLVING_CLUSTER, unknown_requests
 from clew.model.proxy import Interception
 from clew.model.service import Endpoint, Protocol, Resolution, Service, ServicePort
 from clew.model.sidecar import CaptureMode, IstioEgressListener
@@ -67,7 +67,7 @@ def compile_outbound(
     Source: istio ``buildSidecarOutboundListeners``.
     """
     slots: _Slots = {}
-    unknown = unknown_traffic(scope.registry_only, scope.mesh)
+    unknown = unknown_requests(scope, memo)
     for egress in scope.egress:
         if egress.declared is not None and egress.declared.port is not None:
             _declared_port(slots, egress, egress.declared, scope, memo)
@@ -84,9 +84,7 @@ def compile_outbound(
     return listeners, list(_routes(slots, scope, memo))
 
 
-def _compiled(
-    slot: _Slot, unknown: UnknownTraffic, scope: OutboundScope, memo: Memo
-) -> EnvoyResource:
+def _compiled(slot: _Slot, unknown: str, scope: OutboundScope, memo: Memo) -> EnvoyResource:
     frame, http = slot.frame, None
     if slot.http:
         http = memo.call(
@@ -94,7 +92,7 @@ def _compiled(
             slot.http,
             slot.detects,
             slot.grpc_web,
-            slot.names_hosts or unknown is UnknownTraffic.RESOLVED,
+            slot.names_hosts or unknown == RESOLVING_CLUSTER,
             slot.only_http and not slot.chains,
         )
     kept = memo.call(

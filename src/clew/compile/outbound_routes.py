@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from clew._pb.envoy.config.route.v3.route_pb2 import RouteConfiguration
 from clew.compile.memo import Memo
 from clew.compile.resources import NOTHING, encode, resource_of
-from clew.compile.unknown_traffic import unknown_traffic
+from clew.compile.unknown_traffic import unknown_requests
 from clew.compile.virtual_hosts import (
     HostPlan,
     Routes,
@@ -101,7 +101,7 @@ def compile_port_routes(name: str, port: int, view: View) -> EnvoyResource:
         else:
             continue
         kept.append(plan)
-    last = view.memo.call(catch_all, unknown_traffic(view.scope.registry_only, view.scope.mesh))
+    last = view.memo.call(catch_all, unknown_requests(view.scope, view.memo))
     in_order = [bodies[host] for host in sorted(bodies)]
     return _configuration(name, [*in_order, last.body], [*kept, last], match_port=port == 0)
 

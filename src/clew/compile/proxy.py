@@ -15,7 +15,7 @@ from clew.compile.outbound_plan import compile_outbound
 from clew.compile.outbound_routes import services_by_hostname
 from clew.compile.resources import resource
 from clew.compile.secrets import compile_secrets
-from clew.compile.unknown_traffic import UnknownTraffic, unknown_traffic
+from clew.compile.unknown_traffic import RESOLVING_CLUSTER, unknown_requests
 from clew.compile.upstreams import compile_upstreams, site_of, upstreams_shape
 from clew.model.destination_rule import DestinationRule
 from clew.model.gateway import ServerTLSSettings
@@ -45,7 +45,7 @@ def compile_proxy(scope: ProxyScope, memo: Memo) -> Published:
         )
     else:
         clusters.append(memo.call(_passthrough, outbound.mesh, site.original_destination))
-        if unknown_traffic(outbound.registry_only, outbound.mesh) is UnknownTraffic.RESOLVED:
+        if unknown_requests(outbound, memo) == RESOLVING_CLUSTER:
             clusters.append(memo.call(resolving_cluster, outbound.mesh))
         listeners, routes = compile_outbound(outbound, memo)
         secrets = []

@@ -1,33 +1,42 @@
-"""What becomes of traffic to hosts and addresses that nobody declared."""
+"""What becomes of traffic to hosts and addresses that nobody declared: the cluster it goes to."""
 
 from __future__ import annotations
 
-from enum import Enum
-
+from clew.compile.destinations import destination_cluster
+from clew.compile.memo import Memo
 from clew.model import names
-from clew.model.mesh_config import MeshConfig, OutboundTrafficPolicyMode
+from clew.model.mesh_config import OutboundTrafficPolicyMode
+from clew.model.service import Service
+from clew.snapshot.scope import OutboundScope
 
+# Requests go to the host they name.
 RESOLVING_CLUSTER = "AllowAnyDynamicDNSCluster"
 
 
-class UnknownTraffic(Enum):
-    """Istio's ``outboundTrafficPolicy``, as far as it is about one proxy."""
+def unknown_requests(scope: OutboundScope, memo: Memo) -> str:
+    """The cluster of requests to unknown hosts.
 
-    PASSES = "ALLOW_ANY"  # to the address that the client chose
-    BLOCKED = "REGISTRY_ONLY"
-    RESOLVED = "ALLOW_ANY_DYNAMIC_DNS"  # HTTP: to the host it names; the rest passes
+    REGISTRY_ONLY blocks them and a Sidecar's egress proxy takes them; else they pass, to the
+    address that the client chose, or with ALLOW_ANY_DYNAMIC_DNS to the host that they name.
+
+    Source: Istio's ``outboundTrafficPolicy``.
+    """
+    if scope.registry_only:
+        return names.BLACK_HOLE_CLUSTER
+    if scope.egress_proxy is not None:
+        return destination_cluster(
+            scope.egress_proxy, memo.call(_services_by_hostname, scope.services), 0
+        )
+    policy = scope.mesh.outbound_traffic_policy
+    if policy and policy.mode is OutboundTrafficPolicyMode.ALLOW_ANY_DYNAMIC_DNS:
+        return RESOLVING_CLUSTER
+    return names.PASSTHROUGH_CLUSTER
 
 
-def unknown_traffic(registry_only: bool, mesh: MeshConfig) -> UnknownTraffic:
-    if registry_only:
-        return UnknownTraffic.BLOCKED
-    policy = mesh.outbound_traffic_policy
-    mode = policy.mode if policy is not None else None
-    resolves = mode is OutboundTrafficPolicyMode.ALLOW_ANY_DYNAMIC_DNS
-    return UnknownTraffic.RESOLVED if resolves else UnknownTraffic.PASSES
+def _services_by_hostname(services: tuple[Service, ...]) -> dict[str, Service]:
+    return {service.hostname: service for service in services}
 
 
-def connection_cluster(policy: UnknownTraffic) -> str:
-    """The cluster of connections that are not HTTP."""
-    blocked = policy is UnknownTraffic.BLOCKED
-    return names.BLACK_HOLE_CLUSTER if blocked else names.PASSTHROUGH_CLUSTER
+def unknown_connections(requests: str) -> str:
+    """The cluster of connections that are not HTTP, given that of requests."""
+    return names.PASSTHROUGH_CLUSTER if requests == RESOLVING_CLUSTER else requests

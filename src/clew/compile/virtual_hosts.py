@@ -21,7 +21,7 @@ from clew.compile.load_balancing import hash_policies
 from clew.compile.resources import NOTHING, encode, sources
 from clew.compile.retries import compile_retries
 from clew.compile.traffic_policy import policy_for
-from clew.compile.unknown_traffic import RESOLVING_CLUSTER, UnknownTraffic
+from clew.compile.unknown_traffic import RESOLVING_CLUSTER
 from clew.model import names
 from clew.model.destination_rule import DestinationRule, LoadBalancerSettings
 from clew.model.mesh_config import MeshConfig
@@ -153,19 +153,19 @@ def destination_hosts(rules: VirtualService) -> tuple[str, ...]:
     return tuple(sorted(destinations_of(rules)))
 
 
-def catch_all(unknown: UnknownTraffic) -> HostPlan:
-    """What happens to hosts that nobody declared: as they are, resolved, or 502.
+def catch_all(unknown: str) -> HostPlan:
+    """What happens to hosts that nobody declared, whose cluster is ``unknown``.
 
     Source: istio ``buildCatchAllVirtualHost``.
     """
     match unknown:
-        case UnknownTraffic.BLOCKED:
+        case names.BLACK_HOLE_CLUSTER:
             route = Route(name="block_all", match=RouteMatch(prefix="/"))
             route.direct_response.status = 502
-        case UnknownTraffic.PASSES:
-            route = _unlimited("allow_any", names.PASSTHROUGH_CLUSTER)
-        case UnknownTraffic.RESOLVED:
-            route = _unlimited("allow_any_dynamic_dns", RESOLVING_CLUSTER)
+        case _ if unknown == RESOLVING_CLUSTER:
+            route = _unlimited("allow_any_dynamic_dns", unknown)
+        case _:
+            route = _unlimited("allow_any", unknown)
     routes = _encoded([route], NOTHING)
     body = _joined(route.name, ["*"], routes)
     return HostPlan(route.name, ("*",), frozenset("*"), NOTHING, routes, body)

@@ -13,7 +13,7 @@ from clew.model.proxy import Interception, LocalPort, Proxy
 from clew.model.secret import Secret
 from clew.model.service import NOWHERE, Endpoint, Locality, Service, ServiceKey, ServicePort
 from clew.model.sidecar import IstioEgressListener, IstioIngressListener
-from clew.model.virtual_service import VirtualService
+from clew.model.virtual_service import Destination, VirtualService
 
 
 class MutualTls(StrEnum):
@@ -85,6 +85,7 @@ class OutboundScope:
     rule in force for this proxy (merged, hosts resolved), absent if none.
     ``mutual_tls``: by (hostname, port number) the mode that auto-mTLS may assume; absent:
     unknown, so plaintext. ``labels`` holds only labels that some visible rule selects by.
+    ``egress_proxy``: where unknown traffic goes, unless it is blocked or passes as it is.
     ``own_ips`` is empty unless a visible headless service makes the proxy's own address matter.
     """
 
@@ -100,6 +101,7 @@ class OutboundScope:
     http_proxy_port: int = 0
     local_ports: tuple[LocalPort, ...] = ()
     registry_only: bool = False
+    egress_proxy: Destination | None = None
     egress: tuple[EgressListener, ...] = ()
     services: tuple[Service, ...] = ()
     endpoints: Mapping[ServiceKey, tuple[Endpoint, ...]] = field(default_factory=dict)

@@ -26,7 +26,7 @@ from clew.snapshot.sidecars import (
     imported_services,
     imported_virtual_services,
     imports_rule,
-    registry_only,
+    outbound_policy,
     sidecar_for,
 )
 from clew.snapshot.snapshot import Dirty, MeshSnapshot
@@ -133,6 +133,7 @@ def _build_outbound(snapshot: MeshSnapshot, proxy: Proxy) -> OutboundScope:
         ("labels", namespace), partial(_selected, namespace), snapshot.destination_rules
     )
     chosen = restricted(proxy.labels, selected)
+    blocked, egress_proxy = outbound_policy(snapshot.sidecars, sidecar, mesh)
     return OutboundScope(
         mesh=mesh,
         trust_domain=mesh.trust_domain,
@@ -145,7 +146,8 @@ def _build_outbound(snapshot: MeshSnapshot, proxy: Proxy) -> OutboundScope:
         interception=proxy.interception,
         http_proxy_port=proxy.http_proxy_port or mesh.proxy_http_port,
         local_ports=proxy.local_ports,
-        registry_only=registry_only(sidecar, mesh),
+        registry_only=blocked,
+        egress_proxy=egress_proxy,
         egress=egress,
         services=services,
         endpoints=view(

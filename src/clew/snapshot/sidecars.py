@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
+import msgspec
+
 from clew.model.base import age_order
 from clew.model.mesh_config import MeshConfig, OutboundTrafficPolicyMode
+from clew.model.names import short_to_fqdn
 from clew.model.service import Service
 from clew.model.sidecar import IstioEgressListener, Sidecar
-from clew.model.virtual_service import VirtualService
+from clew.model.sidecar import OutboundTrafficPolicyMode as SidecarPolicyMode
+from clew.model.virtual_service import Destination, VirtualService
 from clew.snapshot.export import visible
 from clew.snapshot.hosts import covers, overlap
 from clew.snapshot.labels import selects
 from clew.snapshot.rule_index import VirtualServices
 from clew.snapshot.service_index import Services, best_by_host
-from clew.snapshot.services import service_age
+from clew.snapshot.services import DOMAIN, service_age
 from clew.snapshot.virtual_services import destinations
 
 EVERYTHING = IstioEgressListener(hosts=("*/*",))
@@ -53,12 +57,29 @@ def _selector(sidecar: Sidecar) -> Mapping[str, str]:
     return selector.labels if selector else {}
 
 
-def registry_only(sidecar: Sidecar | None, mesh: MeshConfig) -> bool:
-    policy = sidecar.spec.outbound_traffic_policy if sidecar else None
-    if policy is not None and policy.mode is not None:
-        return policy.mode.value == OutboundTrafficPolicyMode.REGISTRY_ONLY.value
+def outbound_policy(
+    sidecars: Mapping[str, Sequence[Sidecar]], sidecar: Sidecar | None, mesh: MeshConfig
+) -> tuple[bool, Destination | None]:
+    """Return whether unknown hosts are blocked, and the egress proxy that takes their traffic.
+
+    The proxy's own Sidecar decides, else the root namespace's, else the mesh. A Sidecar's policy
+    without a mode is REGISTRY_ONLY.
+    """
+    root = sidecar_for(sidecars, mesh.root_namespace, {}, mesh.root_namespace)
+    for each in (sidecar, root) if sidecar else ():
+        policy = each.spec.outbound_traffic_policy if each else None
+        if each and policy:
+            passes = policy.mode is SidecarPolicyMode.ALLOW_ANY
+            return not passes, _full_name(policy.egress_proxy, each) if passes else None
     of_mesh = mesh.outbound_traffic_policy
-    return of_mesh is not None and of_mesh.mode is OutboundTrafficPolicyMode.REGISTRY_ONLY
+    return of_mesh is not None and of_mesh.mode is OutboundTrafficPolicyMode.REGISTRY_ONLY, None
+
+
+def _full_name(destination: Destination | None, sidecar: Sidecar) -> Destination | None:
+    if destination is None:
+        return None
+    host = short_to_fqdn(destination.host, sidecar.metadata.namespace, DOMAIN)
+    return msgspec.structs.replace(destination, host=host)
 
 
 def imported_virtual_services(
