@@ -75,6 +75,24 @@ def merge_servers(servers: Iterable[GatewayServer]) -> tuple[GatewayPort, ...]:
     )
 
 
+def dropped_servers(scope: GatewayScope) -> Iterator[Diagnostic]:
+    """Yield the servers that are left out because an older Gateway has their port or host."""
+    merged = {(port.port, port.bind): port.servers for port in merge_servers(scope.servers)}
+    carried = {id(server) for servers in merged.values() for server in servers}
+    for server in scope.servers:
+        if id(server) in carried:
+            continue
+        oldest = merged[server.listen_port, server.server.bind][0]
+        yield object_error(
+            server.gateway.key,
+            f"server {server.server.port.name!r} on port {server.server.port.number} "
+            f"is not in force: Gateway {gateway_name(oldest)}, which is older, "
+            "has the port for another protocol or the same host",
+            field=f"spec.servers[{server.gateway.spec.servers.index(server.server)}]",
+            code=CONFLICTING_GATEWAYS,
+        )
+
+
 def _fits(server: GatewayServer, oldest: GatewayServer, taken: Set[str]) -> bool:
     """Whether ``server`` may join a listener whose servers have ``taken`` their hosts."""
     kind, others = server_kind(server), server_kind(oldest)
