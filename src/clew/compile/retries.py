@@ -18,11 +18,14 @@ _NAMED_STATUSES = "retriable-status-codes"
 _HOST_SELECTION_ATTEMPTS = 5
 
 
-def compile_retries(declared: HTTPRetry | None, default: HTTPRetry | None) -> RetryPolicy | None:
+def compile_retries(
+    declared: HTTPRetry | None, default: HTTPRetry | None, *, hashed: bool = False
+) -> RetryPolicy | None:
     """Return the policy of a route; None when it does not retry.
 
     Without a declaration the mesh's default holds, and without that two retries of what cannot
-    have been processed. ``attempts: 0`` turns retries off.
+    have been processed. Where a hash of the request chooses the host (``hashed``), a retry may go
+    back to the same one, unless that is ruled out by name. ``attempts: 0`` turns retries off.
     Source: istio ``retry.ConvertPolicy``.
     """
     retries = declared or default or HTTPRetry(attempts=2)
@@ -31,7 +34,8 @@ def compile_retries(declared: HTTPRetry | None, default: HTTPRetry | None) -> Re
     policy = RetryPolicy(host_selection_retry_max_attempts=_HOST_SELECTION_ATTEMPTS)
     policy.num_retries.value = retries.attempts or 0
     _set_conditions(policy, retries.retry_on or DEFAULT_RETRY_ON)
-    if retries.retry_ignore_previous_hosts is not False:
+    elsewhere = retries.retry_ignore_previous_hosts
+    if not hashed if elsewhere is None else elsewhere:
         policy.retry_host_predicate.add(
             name="envoy.retry_host_predicates.previous_hosts",
             typed_config=typed_config(PreviousHostsPredicate()),
@@ -54,7 +58,5 @@ def _set_conditions(policy: RetryPolicy, text: str) -> None:
     conditions = [part for part in parts if not part.isdigit()]
     if statuses and _NAMED_STATUSES not in conditions:
         conditions.append(_NAMED_STATUSES)
-    if not statuses and text == DEFAULT_RETRY_ON:
-        statuses = [503]
     policy.retry_on = ",".join(conditions)
     policy.retriable_status_codes.extend(statuses)
