@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from clew._pb.envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -19,12 +19,12 @@ from clew.compile.endpoint_facts import Coverage
 from clew.compile.load_balancing import apply_load_balancer, locality_setting
 from clew.compile.outlier_detection import apply_outlier_detection
 from clew.compile.resources import resource, sources
-from clew.compile.traffic_policy import Policy, policy_for
+from clew.compile.traffic_policy import Policy, declared_policy, policy_for
 from clew.compile.unknown_traffic import RESOLVING_CLUSTER
-from clew.compile.upstream_tls import apply_upstream_tls, mesh_tls_of
+from clew.compile.upstream_tls import OWN_TLS, apply_upstream_tls, mesh_tls_of, tls_in_force
 from clew.model import names
 from clew.model.destination_rule import (
-    ClientTLSMode,
+    ClientTLSSettings,
     DestinationRule,
     H2UpgradePolicy,
     SimpleLB,
@@ -67,20 +67,23 @@ UNCAPTURED = Site(router=False, original_destination=False)
 ROUTER = Site(router=True, original_destination=False)
 
 
-def discovery(service: Service, rule: DestinationRule | None, port: int, site: Site) -> Resolution:
-    """How a proxy at ``site`` finds the endpoints of a service port.
+def discovery(
+    service: Service, rule: DestinationRule | None, port: int, site: Site, subset: str = ""
+) -> Resolution:
+    """How a proxy at ``site`` finds the endpoints of a service port, or of a subset of it.
 
-    Source: istio ``convertResolution``.
+    Source: istio ``convertResolution``, ``applyLoadBalancer``.
     """
-    policy = rule.spec.traffic_policy if rule is not None else None
-    levels = policy.port_level_settings if policy is not None else ()
-    own = next((p for p in levels if p.port is not None and p.port.number == port), policy)
-    balancer = own.load_balancer if own is not None else None
-    if balancer is not None and balancer.simple is SimpleLB.PASSTHROUGH:
+    if rule is not None and any(_passes(rule, port, each) for each in {"", subset}):
         return Resolution.PASSTHROUGH
     if service.resolution is Resolution.PASSTHROUGH and service.kubernetes:
         return Resolution.PASSTHROUGH if site.original_destination else Resolution.EDS
     return service.resolution
+
+
+def _passes(rule: DestinationRule, port: int, subset: str) -> bool:
+    balancer = declared_policy(rule, port, subset).load_balancer
+    return balancer is not None and balancer.simple is SimpleLB.PASSTHROUGH
 
 
 def compile_clusters(
@@ -149,22 +152,23 @@ def _cluster(
 ) -> Cluster:
     service, port = upstream.service, upstream.port
     policy = policy_for(rule, port.number, subset, mesh)
+    tls = tls_in_force(policy.tls, rule, router=site.router)
+    policy = replace(policy, tls=tls)
     name = names.outbound_cluster(port.number, service.hostname, subset)
     # The semicolon ends the name for the rule that takes metrics' tags out of it.
     cluster = Cluster(name=name, alt_stat_name=f"{name};")
-    _find_endpoints(cluster, discovery(service, rule, port.number, site), mesh)
+    _find_endpoints(cluster, discovery(service, rule, port.number, site, subset), mesh)
     apply_connection_pool(cluster, policy.connection_pool, policy.retry_budget, mesh)
     apply_outlier_detection(cluster, policy.outlier_detection)
     if cluster.lb_policy != Cluster.CLUSTER_PROVIDED:
         apply_load_balancer(cluster, policy.load_balancer)
         _weigh_localities(cluster, policy, service, mesh)
     original = cluster.type == Cluster.ORIGINAL_DST
-    coverage = mesh_tls_of(upstream.service, policy.tls, upstream.mode, upstream.coverage, mesh)
-    if original and upstream.mode is not MutualTls.STRICT and policy.tls is None:
+    coverage = mesh_tls_of(upstream.service, tls, upstream.mode, upstream.coverage, mesh)
+    if original and upstream.mode is not MutualTls.STRICT and tls is None:
         coverage = Coverage.NONE
     version = _version(port.protocol, policy, coverage, site, mesh)
-    tls = policy.tls
-    from_host = tls is not None and tls.mode in _OWN_TLS and not tls.sni
+    from_host = tls is not None and tls.mode in OWN_TLS and not tls.sni
     verified = tls is not None and not tls.subject_alt_names and not tls.insecure_skip_verify
     apply_version(
         cluster,
@@ -179,7 +183,7 @@ def _cluster(
         policy,
         coverage,
         version,
-        sans=tuple(sorted(upstream.identities | frozenset(service.subject_alt_names))),
+        sans=_names_of(upstream, tls),
         server_name=names.server_name(port.number, service.hostname, subset),
         mesh=mesh,
     )
@@ -187,7 +191,14 @@ def _cluster(
     return cluster
 
 
-_OWN_TLS = (ClientTLSMode.SIMPLE, ClientTLSMode.MUTUAL)
+def _names_of(upstream: Upstream, tls: ClientTLSSettings | None) -> tuple[str, ...]:
+    """The names that certificates of the endpoints may have.
+
+    Kubernetes knows of none that are not the mesh's own.
+    """
+    if tls is not None and tls.mode in OWN_TLS and upstream.service.kubernetes:
+        return ()
+    return tuple(sorted(upstream.identities | frozenset(upstream.service.subject_alt_names)))
 
 
 def _find_endpoints(cluster: Cluster, how: Resolution, mesh: MeshConfig) -> None:
@@ -224,24 +235,20 @@ def _version(
     sidecar speaks to the application what the port declares.
     """
     http = policy.connection_pool.http if policy.connection_pool else None
-    if http is not None and http.use_client_protocol and (protocol.is_http or _detected(protocol)):
+    if http is not None and http.use_client_protocol:
         return Version.AS_CLIENT
-    if protocol.is_http2:
-        return Version.HTTP2
     wanted = (http.h2_upgrade_policy if http else None) or H2UpgradePolicy.DEFAULT
+    # Who asks for an upgrade knows that it is HTTP, whatever the port says.
+    if protocol.is_http2 or wanted is H2UpgradePolicy.UPGRADE:
+        return Version.HTTP2
     if protocol.is_http:
         if wanted is H2UpgradePolicy.DO_NOT_UPGRADE:
             return Version.HTTP1
-        upgrade = wanted is H2UpgradePolicy.UPGRADE
-        upgrade |= mesh.h2_upgrade_policy is MeshH2UpgradePolicy.UPGRADE
+        upgrade = mesh.h2_upgrade_policy is MeshH2UpgradePolicy.UPGRADE
         return Version.HTTP2 if upgrade or coverage is Coverage.ALL else Version.HTTP1
-    if _detected(protocol):
+    if protocol is Protocol.AUTO:
         return Version.HTTP1 if site.router else Version.AS_CLIENT
     return Version.TCP
-
-
-def _detected(protocol: Protocol) -> bool:
-    return protocol is Protocol.AUTO
 
 
 def _weigh_localities(cluster: Cluster, policy: Policy, service: Service, mesh: MeshConfig) -> None:

@@ -40,13 +40,7 @@ def policy_for(rule: DestinationRule | None, port: int, subset: str, mesh: MeshC
     A port's settings replace those above them as a whole; a subset's replace them one by one.
     Source: istio ``MergeTrafficPolicy`` and ``mergeSubsetTrafficPolicy``.
     """
-    policy = Policy()
-    if rule is not None:
-        policy = _overlaid(policy, rule.spec.traffic_policy, port)
-        for declared in rule.spec.subsets:
-            if declared.name == subset:
-                policy = _overlaid(policy, declared.traffic_policy, port)
-                break
+    policy = Policy() if rule is None else declared_policy(rule, port, subset)
     defaults = mesh.default_traffic_policy
     if defaults is None:
         return policy
@@ -55,6 +49,15 @@ def policy_for(rule: DestinationRule | None, port: int, subset: str, mesh: MeshC
         connection_pool=policy.connection_pool or defaults.connection_pool,
         outlier_detection=policy.outlier_detection or defaults.outlier_detection,
     )
+
+
+def declared_policy(rule: DestinationRule, port: int, subset: str) -> Policy:
+    """The same without what the mesh says."""
+    policy = _overlaid(Policy(), rule.spec.traffic_policy, port)
+    for declared in rule.spec.subsets:
+        if subset and declared.name == subset:
+            return _overlaid(policy, declared.traffic_policy, port)
+    return policy
 
 
 def _overlaid(policy: Policy, declared: TrafficPolicy | None, port: int) -> Policy:

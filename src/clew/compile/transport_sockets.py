@@ -47,7 +47,8 @@ def client_tls_socket(
 ) -> TransportSocket:
     """The socket of a DestinationRule's ``tls``.
 
-    ``sans`` and ``sni`` are the mesh's own for ISTIO_MUTUAL; what the settings say goes first.
+    ``sans`` are the names that the service is known to answer by, ``sni`` is the mesh's own for
+    ISTIO_MUTUAL; what the settings say goes first.
 
     Source: Istio ``ClientTLSSettings``.
     """
@@ -58,7 +59,7 @@ def client_tls_socket(
         case ClientTLSMode.SIMPLE | ClientTLSMode.MUTUAL:
             context = CommonTlsContext(tls_params=_default_parameters(mesh), alpn_protocols=alpn)
             _present_client_certificate(context, settings)
-            _verify_server(context, settings)
+            _verify_server(context, settings, settings.subject_alt_names or sans)
             return _tls_socket(UpstreamTlsContext(common_tls_context=context, sni=settings.sni))
         case _:
             return RAW_BUFFER
@@ -124,12 +125,14 @@ def _present_client_certificate(context: CommonTlsContext, settings: ClientTLSSe
         )
 
 
-def _verify_server(context: CommonTlsContext, settings: ClientTLSSettings) -> None:
+def _verify_server(
+    context: CommonTlsContext, settings: ClientTLSSettings, sans: tuple[str, ...]
+) -> None:
     # Without a validation context Envoy accepts any certificate.
     if settings.insecure_skip_verify:
         return
     validation = CertificateValidationContext(
-        match_typed_subject_alt_names=tls.any_type_matchers(settings.subject_alt_names)
+        match_typed_subject_alt_names=tls.any_type_matchers(sans)
     )
     if settings.credential_name:
         _verify_by_secret(

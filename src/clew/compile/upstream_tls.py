@@ -17,7 +17,12 @@ from clew.compile.transport_sockets import (
     mesh_upstream_socket,
 )
 from clew.compile.typed_config import typed_config
-from clew.model.destination_rule import ClientTLSMode, ClientTLSSettings, ProxyProtocolVersion
+from clew.model.destination_rule import (
+    ClientTLSMode,
+    ClientTLSSettings,
+    DestinationRule,
+    ProxyProtocolVersion,
+)
 from clew.model.mesh_config import MeshConfig
 from clew.model.service import Service
 from clew.snapshot.scope import MutualTls
@@ -30,10 +35,35 @@ _OFFERS = {
     Version.HTTP2: ("istio-h2", "istio", "h2"),
     Version.AS_CLIENT: ("istio",),
 }
+OWN_TLS = (ClientTLSMode.SIMPLE, ClientTLSMode.MUTUAL)
 _FOREIGN_OFFERS: dict[Version, tuple[str, ...]] = {
     Version.HTTP2: ("h2",),
     Version.AS_CLIENT: ("h2", "http/1.1"),
 }
+
+
+_PLAINTEXT = ClientTLSSettings(mode=ClientTLSMode.DISABLE)
+_FOR_EVERYONE = "configmap://"
+
+
+def tls_in_force(
+    declared: ClientTLSSettings | None, rule: DestinationRule | None, *, router: bool
+) -> ClientTLSSettings | None:
+    """The settings as a proxy follows them; None: nobody has declared any.
+
+    A Secret is not for every sidecar that happens to see a rule: only one that the rule selects by
+    its labels gets it. The others speak plaintext.
+    Source: istio ``buildUpstreamClusterTLSContext``.
+    """
+    if declared is None:
+        return None
+    if declared.mode is None:
+        return _PLAINTEXT
+    name = declared.credential_name
+    if not name or name.startswith(_FOR_EVERYONE) or router:
+        return declared
+    selecting = rule is not None and rule.spec.workload_selector is not None
+    return declared if selecting or declared.mode not in OWN_TLS else _PLAINTEXT
 
 
 def mesh_tls_of(
@@ -48,7 +78,7 @@ def mesh_tls_of(
     Automatic unless a DestinationRule speaks: where the server side is known to accept it.
     Source: istio ``applyUpstreamTLSSettings``, ``BestEffortInferServiceMTLSMode``.
     """
-    if declared is not None and declared.mode is not None:
+    if declared is not None:
         return Coverage.ALL if declared.mode is ClientTLSMode.ISTIO_MUTUAL else Coverage.NONE
     unknown = mode is None or mode is MutualTls.DISABLE
     if not mesh.enable_auto_mtls or service.mesh_external or unknown:
@@ -68,7 +98,7 @@ def apply_upstream_tls(
 ) -> None:
     """Set how connections of ``cluster`` are secured; plaintext needs nothing."""
     declared = policy.tls
-    if declared is not None and declared.mode is not None:
+    if declared is not None:
         ours = declared.mode is ClientTLSMode.ISTIO_MUTUAL
         offers = _OFFERS[version] if ours else _FOREIGN_OFFERS.get(version, ())
         socket = client_tls_socket(declared, sans=sans, sni=server_name, alpn=offers, mesh=mesh)

@@ -135,6 +135,7 @@ def _compiled(  # noqa: PLR0913  (the arguments are the key in the memo)
             endpoints += (
                 compile_assignment(memo, service, port, rule, subset, own, client, mesh)
                 for _, subset in cluster_names(service, port, rule)
+                if discovery(service, rule, port.number, site, subset) is Resolution.EDS
             )
             clusters += memo.call(compile_clusters, upstream, rule, (), site, mesh)
             continue

@@ -38,9 +38,7 @@ _NO_RULES = HostRules(by_host={}, wildcards=())
 def index_destination_rules(
     resources: Iterable[DestinationRule], mesh: MeshConfig
 ) -> dict[str, HostRules]:
-    """Return, by namespace and host, the merged rules: those with a selector before the one
-    without.
-    """
+    """Return, by namespace and host, the merged rules."""
     grouped: dict[str, dict[str, list[DestinationRule]]] = {}
     for rule in sorted(resources, key=age_order):
         host = rule_host(rule)
@@ -89,20 +87,42 @@ def destination_rule_for(
     The first namespace with a matching rule wins; rules are never merged across namespaces.
     Source: istio ``destinationRule`` in ``push_context.go``.
     """
-    root = mesh.root_namespace
-    for step in dict.fromkeys((namespace if namespace != root else "", service.namespace, root)):
-        rules = index.get(step, _NO_RULES)
-        for host in rules.hosts_for(service.hostname):
-            seen = [
-                rule
-                for rule in rules.by_host[host]
-                if step == namespace or _visible(rule, namespace, mesh)
-            ]
-            if seen:
-                if (rule := _for_labels(seen, namespace, labels)) is not None:
-                    return rule
-                break
-    return None
+    found = _local(service.hostname, namespace, index, mesh)
+    for step in dict.fromkeys((service.namespace, mesh.root_namespace)):
+        found = found or _exported(service.hostname, step, namespace, index, mesh)
+    return _for_labels(found, namespace, labels)
+
+
+def _local(
+    hostname: str, namespace: str, index: Mapping[str, HostRules], mesh: MeshConfig
+) -> Sequence[DestinationRule]:
+    """Return the rules for a host of the proxy's own namespace, whoever else may see them.
+
+    Those of the root namespace are for everybody, unless they are only for itself.
+    """
+    rules = index.get(namespace, _NO_RULES)
+    for host in rules.hosts_for(hostname):
+        found = rules.by_host[host]
+        if namespace == mesh.root_namespace:
+            found = tuple(rule for rule in found if _export_of(rule, mesh) == {namespace})
+        if found:
+            return found
+    return ()
+
+
+def _exported(
+    hostname: str, owner: str, namespace: str, index: Mapping[str, HostRules], mesh: MeshConfig
+) -> Sequence[DestinationRule]:
+    """Return the rules for a host that ``owner`` exports to the proxy's namespace.
+
+    One that is exported to others only hides those of wider hosts all the same.
+    """
+    rules = index.get(owner, _NO_RULES)
+    for host in rules.hosts_for(hostname):
+        found = [rule for rule in rules.by_host[host] if _export_of(rule, mesh) != {owner}]
+        if found:
+            return [rule for rule in found if visible(_export_of(rule, mesh), namespace)]
+    return ()
 
 
 def selected_labels(index: Mapping[str, HostRules], namespace: str) -> frozenset[str]:
@@ -117,47 +137,45 @@ def selected_labels(index: Mapping[str, HostRules], namespace: str) -> frozenset
     )
 
 
-def _visible(rule: DestinationRule, namespace: str, mesh: MeshConfig) -> bool:
-    export_to = exported_to(
-        rule.spec.export_to, rule.metadata.namespace, mesh.default_destination_rule_export_to
-    )
-    return visible(export_to, namespace)
+def _export_of(rule: DestinationRule, mesh: MeshConfig) -> frozenset[str]:
+    default = mesh.default_destination_rule_export_to
+    return exported_to(rule.spec.export_to, rule.metadata.namespace, default)
 
 
 def _for_labels(
     rules: Sequence[DestinationRule], namespace: str, labels: Mapping[str, str]
 ) -> DestinationRule | None:
+    """Return the rule that selects a proxy with these labels, else the last that selects nobody.
+
+    Source: istio ``SidecarScope.DestinationRule``.
+    """
+    for_all = None
     for rule in rules:
         selector = rule.spec.workload_selector
         if selector is None:
+            for_all = rule
+        elif rule.metadata.namespace == namespace and selects(selector.match_labels, labels):
             return rule
-        if rule.metadata.namespace == namespace and selects(selector.match_labels, labels):
-            return rule
-    return None
+    return for_all
 
 
 def _merge(rules: Sequence[DestinationRule], mesh: MeshConfig) -> tuple[DestinationRule, ...]:
-    """Join rules of one host, oldest first: their subsets add up, the first policy holds."""
-    selecting: list[DestinationRule] = []
-    plain: list[DestinationRule] = []
+    """Join rules of one host, oldest first: their subsets add up, the first policy holds.
+
+    One that is exported further than an older one adds to it and stands for itself as well.
+    Source: istio ``mergeDestinationRule``.
+    """
+    merged: list[DestinationRule] = []
     for rule in rules:
-        target = selecting if rule.spec.workload_selector is not None else plain
-        twin = next((r for r in target if _mergeable(r, rule, mesh)), None)
-        if twin is None:
-            target.append(rule)
-        else:
-            target[target.index(twin)] = _joined(twin, rule)
-    return (*selecting, *plain)
-
-
-def _mergeable(one: DestinationRule, other: DestinationRule, mesh: MeshConfig) -> bool:
-    default = mesh.default_destination_rule_export_to
-
-    def export_to(rule: DestinationRule) -> frozenset[str]:
-        return exported_to(rule.spec.export_to, rule.metadata.namespace, default)
-
-    same_selector = one.spec.workload_selector == other.spec.workload_selector
-    return same_selector and export_to(one) == export_to(other)
+        export_to, alone = _export_of(rule, mesh), True
+        for place, older in enumerate(merged):
+            same = older.spec.workload_selector == rule.spec.workload_selector
+            if same and export_to >= (exported := _export_of(older, mesh)):
+                merged[place] = _joined(older, rule)
+                alone &= export_to != exported
+        if alone:
+            merged.append(rule)
+    return tuple(merged)
 
 
 def _joined(first: DestinationRule, later: DestinationRule) -> DestinationRule:
