@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import click
+
+# Istio's name for it: how long a proxy that registered itself may be away.
+_GRACE = "PILOT_WORKLOAD_ENTRY_GRACE_PERIOD"
 
 
 @click.command()
@@ -33,9 +37,18 @@ def command(state_dir: Path | None, mesh: str, configuration: Path | None) -> No
 
     from clew.api.location import BadLocation, mesh_directory
     from clew.ca.keys import UnusableKeys
+    from clew.model.duration import Duration
     from clew.server.control_plane import Settings, run_control_plane
+    from clew.server.registration import GRACE
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level="INFO")
+
+    def grace() -> timedelta:
+        try:
+            text = os.environ.get(_GRACE)
+            return Duration.parse(text).timedelta if text else GRACE
+        except ValueError as error:
+            raise click.ClickException(f"{_GRACE}: {error}") from error
 
     async def serve(settings: Settings) -> None:
         running = asyncio.ensure_future(run_control_plane(settings))
@@ -47,8 +60,12 @@ def command(state_dir: Path | None, mesh: str, configuration: Path | None) -> No
             return
 
     try:
-        directory = state_dir or mesh_directory(mesh, os.environ)
-        asyncio.run(serve(Settings(state=directory.absolute(), configuration=configuration)))
+        settings = Settings(
+            state=(state_dir or mesh_directory(mesh, os.environ)).absolute(),
+            configuration=configuration,
+            grace=grace(),
+        )
+        asyncio.run(serve(settings))
     except (BadLocation, UnusableKeys, OSError) as error:
         raise click.ClickException(str(error)) from error
     except ExceptionGroup as group:

@@ -62,6 +62,13 @@ class Proxy:
     bind_address: str = ""
     unprivileged: bool = False
     grpc: bool = False  # proxyless gRPC (metadata GENERATOR: grpc)
+    version: str = ""  # Istio's, of which it has the API
+    # All metadata that is text, sorted, for EnvoyFilters to match.
+    metadata: tuple[tuple[str, str], ...] = ()
+    # The WorkloadGroup that it joins, or the WorkloadEntry that stands for it already.
+    auto_register_group: str = ""
+    workload_entry: str = ""
+    health_checked: bool = False  # the workload's health is reported
 
     @property
     def node_id(self) -> str:
@@ -115,6 +122,11 @@ class Proxy:
             bind_address=str(metadata.get("CLEW_BIND_ADDRESS", "")),
             unprivileged=str(metadata.get("UNPRIVILEGED_POD", "")).lower() == "true",
             grpc=metadata.get("GENERATOR") == "grpc",
+            version=str(metadata.get("ISTIO_VERSION", "")),
+            metadata=tuple(sorted((k, v) for k, v in metadata.items() if isinstance(v, str))),
+            auto_register_group=str(metadata.get("AUTO_REGISTER_GROUP", "")),
+            workload_entry=str(metadata.get("WORKLOAD_ENTRY", "")),
+            health_checked=bool(dict(metadata.get("PROXY_CONFIG") or {}).get("readinessProbe")),
         )
 
 

@@ -6,6 +6,8 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 import grpc
@@ -18,9 +20,10 @@ from clew._pb.envoy.service.discovery.v3.discovery_pb2 import (
 )
 from clew.model.proxy import Proxy
 from clew.model.service import Locality
-from clew.model.xds import Published, TypeUrl
+from clew.model.xds import HEALTH_INFORMATION, Published, TypeUrl
 from clew.server.mtls import Identity, peer_identity
-from clew.xds.answers import Acked, Nacked, Response
+from clew.server.registration import NoSuchGroup, Registration, RegistrationRefused
+from clew.xds.answers import Acked, Conversation, Nacked, Response
 from clew.xds.delta_stream import DeltaStream
 from clew.xds.sotw_stream import SotwStream
 
@@ -39,7 +42,9 @@ Request = TypeVar("Request", DeltaDiscoveryRequest, DiscoveryRequest)
 class ProxyDirectory(Protocol[Connection]):
     """What decides: which resources each proxy gets. All calls come from one event loop."""
 
-    def connect(self, proxy: Proxy, on_publish: OnPublish) -> Connection:
+    def connect(
+        self, proxy: Proxy, on_publish: OnPublish, conversation: Conversation
+    ) -> Connection:
         """A proxy has come. Calls ``on_publish`` with its resources, now and at each change."""
         ...
 
@@ -76,9 +81,15 @@ def require_identity(trust_domain: str) -> Authenticate:
 class AdsServer(Generic[Connection]):
     """Delta and state-of-the-world ADS as gRPC handlers. Responses go out as ready bytes."""
 
-    def __init__(self, directory: ProxyDirectory[Connection], authenticate: Authenticate) -> None:
+    def __init__(
+        self,
+        directory: ProxyDirectory[Connection],
+        authenticate: Authenticate,
+        registration: Registration | None = None,
+    ) -> None:
         self._directory = directory
         self._authenticate = authenticate
+        self._registration = registration
 
     def handler(self) -> grpc.GenericRpcHandler:
         return grpc.method_handlers_generic_handler(
@@ -97,13 +108,13 @@ class AdsServer(Generic[Connection]):
         self, requests: AsyncIterator[DeltaDiscoveryRequest], context: grpc.aio.ServicerContext
     ) -> None:
         stream = DeltaStream()
-        await self._serve(requests, context, stream.receive, stream.poll, stream.publish)
+        await self._serve(requests, context, stream.receive, stream.poll, stream.publish, stream)
 
     async def _sotw(
         self, requests: AsyncIterator[DiscoveryRequest], context: grpc.aio.ServicerContext
     ) -> None:
         stream = SotwStream()
-        await self._serve(requests, context, stream.receive, stream.poll, stream.publish)
+        await self._serve(requests, context, stream.receive, stream.poll, stream.publish, stream)
 
     async def _serve(
         self,
@@ -112,12 +123,34 @@ class AdsServer(Generic[Connection]):
         receive: Callable[[Request], Acked | Nacked | None],
         poll: Callable[[], Response | None],
         publish: OnPublish,
+        conversation: Conversation,
     ) -> None:
         """Talk to one proxy until it hangs up."""
         first = await anext(requests, None)
         if first is None:
             return
         proxy = await self._admit(first.node, context)
+        async with self._registered(proxy, context) as report_health:
+
+            def hear(request: Request) -> Acked | Nacked | None:
+                if request.type_url != HEALTH_INFORMATION:
+                    return receive(request)
+                report_health(_problem_of(request))
+                return None
+
+            following = _after(first, requests)
+            await self._converse(proxy, following, context, hear, poll, publish, conversation)
+
+    async def _converse(
+        self,
+        proxy: Proxy,
+        requests: AsyncIterator[Request],
+        context: grpc.aio.ServicerContext,
+        receive: Callable[[Request], Acked | Nacked | None],
+        poll: Callable[[], Response | None],
+        publish: OnPublish,
+        conversation: Conversation,
+    ) -> None:
         wake = asyncio.Event()
 
         def on_publish(
@@ -126,7 +159,7 @@ class AdsServer(Generic[Connection]):
             publish(published, changed)
             wake.set()
 
-        connection = self._directory.connect(proxy, on_publish)
+        connection = self._directory.connect(proxy, on_publish, conversation)
         log.info("proxy connected proxy=%s", proxy.node_id)
 
         def take(request: Request) -> None:
@@ -137,7 +170,6 @@ class AdsServer(Generic[Connection]):
             wake.set()
 
         try:
-            take(first)
             async with asyncio.TaskGroup() as tasks:
                 writer = tasks.create_task(_write(context, poll, wake, proxy))
                 async for request in requests:
@@ -152,6 +184,32 @@ class AdsServer(Generic[Connection]):
             self._directory.disconnect(connection)
             log.info("proxy disconnected proxy=%s", proxy.node_id)
 
+    @asynccontextmanager
+    async def _registered(
+        self, proxy: Proxy, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[Callable[[str | None], None]]:
+        """What to tell of the workload's health to, while it is connected; abort if it may not."""
+        registration = self._registration
+        if registration is None:
+            yield lambda problem: None
+            return
+        try:
+            stream = await registration.connect(proxy, peer_identity(context))
+        except (RegistrationRefused, NoSuchGroup) as error:
+            log.warning("proxy not registered proxy=%s reason=%s", proxy.node_id, error)
+            refused = isinstance(error, RegistrationRefused)
+            code = grpc.StatusCode.PERMISSION_DENIED
+            await context.abort(
+                code if refused else grpc.StatusCode.FAILED_PRECONDITION, str(error)
+            )
+        if stream is None:
+            yield lambda problem: None
+            return
+        try:
+            yield partial(registration.report_health, stream)
+        finally:
+            registration.disconnect(stream)
+
     async def _admit(self, node: Node, context: grpc.aio.ServicerContext) -> Proxy:
         """The proxy that this node describes, unless the caller may not be it: then abort."""
         try:
@@ -164,6 +222,22 @@ class AdsServer(Generic[Connection]):
             log.warning("proxy refused proxy=%s reason=%s", proxy.node_id, refusal)
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, refusal)
         return proxy
+
+
+async def _after(first: Request, rest: AsyncIterator[Request]) -> AsyncIterator[Request]:
+    yield first
+    async for request in rest:
+        yield request
+
+
+def _problem_of(request: DeltaDiscoveryRequest | DiscoveryRequest) -> str | None:
+    """What a report of health says; None: the workload is healthy.
+
+    Source: istio ``handleWorkloadHealthcheck``.
+    """
+    if not request.HasField("error_detail"):
+        return None
+    return request.error_detail.message or "the health check fails"
 
 
 def proxy_of(node: Node) -> Proxy:

@@ -7,7 +7,7 @@ import gc
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
@@ -25,10 +25,11 @@ from clew.server.csr import CertificateService
 from clew.server.mtls import GRPC_OPTIONS, ServingCertificate, listen
 from clew.server.proxies import ConnectedProxy
 from clew.server.publisher import Publisher
+from clew.server.registration import GRACE, Registration
 from clew.stores.directory import DirectoryStore
 from clew.stores.sqlite import SqliteStore
 from clew.stores.store import Change, Store
-from clew.xds.answers import Acked, Nacked
+from clew.xds.answers import Acked, Conversation, Nacked
 
 log = logging.getLogger("clew.control_plane")
 
@@ -38,10 +39,14 @@ STOP_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """``configuration``: a directory of manifests that replaces the store, read-only."""
+    """``configuration``: a directory of manifests that replaces the store, read-only.
+
+    ``grace``: how long a proxy that registered itself may be away before its entry goes.
+    """
 
     state: Path
     configuration: Path | None = None
+    grace: timedelta = GRACE
 
 
 class Directory:
@@ -55,9 +60,12 @@ class Directory:
         self.revision = revision
         self._connected: set[ConnectedProxy] = set()
 
-    def connect(self, proxy: Proxy, on_publish: OnPublish) -> ConnectedProxy:
+    def connect(
+        self, proxy: Proxy, on_publish: OnPublish, conversation: Conversation
+    ) -> ConnectedProxy:
         since = datetime.now(UTC).isoformat(timespec="seconds")
-        connection = ConnectedProxy(self.publisher.connect(proxy, on_publish), since)
+        subscriber = self.publisher.connect(proxy, on_publish)
+        connection = ConnectedProxy(subscriber, conversation, since)
         self._connected.add(connection)
         return connection
 
@@ -105,7 +113,10 @@ async def _serve(
     revision, objects = await store.list()
     publisher = Publisher(stored.resource for stored in objects)
     directory = Directory(publisher, revision)
-    servers = await _start_grpc(settings, directory, publisher.snapshot.mesh.trust_domain)
+    registration = Registration(store, now=_now, grace=settings.grace)
+    servers = await _start_grpc(
+        settings, directory, registration, publisher.snapshot.mesh.trust_domain
+    )
     app = build_app(
         store,
         mesh_status=directory.status,
@@ -118,8 +129,10 @@ async def _serve(
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(serve_api(app, socket_path(settings.state, API_SOCKET)))
+            tasks.create_task(registration.run())
             async for changes in store.watch(revision):
                 directory.take(changes)
+                registration.take(changes)
     finally:
         for server in servers:
             await server.stop(STOP_SECONDS)
@@ -140,7 +153,7 @@ def _now() -> datetime:
 
 
 async def _start_grpc(
-    settings: Settings, directory: Directory, trust_domain: str
+    settings: Settings, directory: Directory, registration: Registration, trust_domain: str
 ) -> tuple[grpc.aio.Server, ...]:
     """Listen for proxies on xds.sock (mTLS) and for certificate requests on ca.sock."""
 
@@ -149,7 +162,7 @@ async def _start_grpc(
 
     certificate = ServingCertificate(authority, trust_domain)
     xds = grpc.aio.server(options=GRPC_OPTIONS)
-    ads = AdsServer(directory, require_identity(trust_domain))
+    ads = AdsServer(directory, require_identity(trust_domain), registration)
     renewals = CertificateService(authority, trust_domain, trust_claims=False)
     xds.add_generic_rpc_handlers((ads.handler(), renewals.handler()))
     listen(xds, f"unix:{socket_path(settings.state, XDS_SOCKET)}", certificate.credentials())

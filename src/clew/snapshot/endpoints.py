@@ -19,7 +19,7 @@ from clew.model.service import (
     Workload,
 )
 from clew.model.service_entry import ServiceEntry
-from clew.model.workload_entry import WorkloadEntry, WorkloadEntrySpec
+from clew.model.workload_entry import HEALTHY, WorkloadEntry, WorkloadEntrySpec
 from clew.snapshot.labels import (
     NETWORK,
     TLS_MODE,
@@ -211,9 +211,23 @@ def _selected_entries(service: Service, places: Places) -> Iterator[Endpoint]:
 
 
 def _entry_is_healthy(entry: WorkloadEntry) -> bool:
+    """An entry without health checks always is; one with them only once it is reported so.
+
+    Source: istio ``isHealthy`` in the ServiceEntry controller.
+    """
     status = entry.status if isinstance(entry.status, dict) else {}
     conditions: Sequence[Mapping[str, str]] = status.get("conditions", ())
-    return all(c.get("type") != "Healthy" or c.get("status") != "False" for c in conditions)
+    reported = (c.get("status") == "True" for c in conditions if c.get("type") == HEALTHY)
+    return not entry.health_checked or any(reported)
+
+
+def _takes_mtls(spec: WorkloadEntrySpec, labels: Mapping[str, str]) -> bool:
+    """The label says it; without one, a workload that has an identity has a proxy.
+
+    Source: istio ``getTLSModeFromWorkloadEntry``.
+    """
+    mode = labels.get(TLS_MODE)
+    return mode == "istio" if mode is not None else bool(spec.service_account)
 
 
 def _of_entry(
@@ -230,7 +244,7 @@ def _of_entry(
         service_account=spec.service_account,
         locality=Locality.parse(spec.locality) if spec.locality else Locality(),
         network=spec.network,
-        has_proxy=labels.get(TLS_MODE) == "istio" and not service.mesh_external,
+        has_proxy=_takes_mtls(spec, labels) and not service.mesh_external,
     )
     for port in service.ports:
         target = port.target_port if isinstance(port.target_port, int) else 0
