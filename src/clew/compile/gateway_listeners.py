@@ -22,6 +22,7 @@ from clew._pb.envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_p
 )
 from clew.compile.access_log import compile_listener_access_log
 from clew.compile.destinations import destination_cluster
+from clew.compile.downstream_tls import server_tls_socket
 from clew.compile.gateway_servers import (
     GatewayPort,
     ServerKind,
@@ -34,7 +35,6 @@ from clew.compile.gateway_servers import (
 )
 from clew.compile.http_connection_manager import Direction, compile_hcm
 from clew.compile.tcp_proxy import compile_tcp_proxy
-from clew.compile.transport_sockets import server_tls_socket
 from clew.compile.typed_config import typed_config
 from clew.model.mesh_config import MeshConfig
 from clew.model.service import Service
@@ -161,7 +161,9 @@ def _terminated(server: GatewayServer, inside: Filter, mesh: MeshConfig) -> Filt
         filters=[inside],
     )
     if server.server.tls is not None:
-        socket = server_tls_socket(server.server.tls, mesh)
+        socket = server_tls_socket(
+            server.server.tls, mesh, http=server_kind(server) is ServerKind.HTTPS
+        )
         if socket is not None:
             chain.transport_socket.CopyFrom(socket)
             chain.transport_socket_connect_timeout.FromTimedelta(_HANDSHAKE_TIMEOUT)

@@ -25,6 +25,7 @@ from clew._pb.envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_p
 )
 from clew._pb.envoy.type.v3.range_pb2 import Int32Range
 from clew.compile.access_log import compile_listener_access_log
+from clew.compile.downstream_tls import mesh_downstream_socket, server_tls_socket
 from clew.compile.http_connection_manager import GRPC_WEB, Direction, compile_hcm
 from clew.compile.inbound_chains import (
     Handling,
@@ -35,7 +36,6 @@ from clew.compile.inbound_chains import (
 )
 from clew.compile.inbound_routes import compile_inbound_route
 from clew.compile.tcp_proxy import compile_tcp_proxy
-from clew.compile.transport_sockets import mesh_downstream_socket, server_tls_socket
 from clew.compile.typed_config import typed_config
 from clew.model import names
 from clew.model.mesh_config import MeshConfig
@@ -261,7 +261,7 @@ def _inspects_tls(port: InboundPort) -> bool:
 def _end_users_tls(chain: FilterChain, port: InboundPort, mesh: MeshConfig) -> None:
     if not _ends_users_tls(port) or port.ingress is None or port.ingress.tls is None:
         return
-    socket = server_tls_socket(port.ingress.tls, mesh)
+    socket = server_tls_socket(port.ingress.tls, mesh, http=port.port.protocol.is_http)
     if socket is not None:
         chain.transport_socket.CopyFrom(socket)
 

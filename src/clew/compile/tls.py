@@ -28,6 +28,7 @@ from clew.model import names
 from clew.model.mesh_config import MeshConfig
 
 HTTP_ALPN = ("h2", "http/1.1")
+HTTP3_ALPN = ("h3",)
 
 # Source: Istio's defaults for meshMTLS; TLS 1.3 has its own fixed suites.
 CIPHER_SUITES = (
@@ -93,10 +94,26 @@ def tls_parameters(minimum: str, maximum: str, ciphers: Iterable[str]) -> TlsPar
     The maximum is always set, because an Envoy client would stop at 1.2.
     """
     return TlsParameters(
-        tls_minimum_protocol_version=_version(minimum, TlsParameters.TLSv1_2),
-        tls_maximum_protocol_version=_version(maximum, TlsParameters.TLSv1_3),
+        tls_minimum_protocol_version=_VERSIONS.get(minimum, TlsParameters.TLSv1_2),
+        tls_maximum_protocol_version=_VERSIONS.get(maximum, TlsParameters.TLSv1_3),
         cipher_suites=ciphers,
     )
+
+
+def default_parameters(mesh: MeshConfig) -> TlsParameters:
+    """What holds for TLS that is not the mesh's own, unless users say otherwise.
+
+    Source: Istio ``MeshConfig.tlsDefaults``.
+    """
+    defaults = mesh.tls_defaults
+    parameters = tls_parameters(
+        defaults.min_protocol_version or "" if defaults else "",
+        "",
+        defaults.cipher_suites if defaults else (),
+    )
+    if defaults:
+        parameters.ecdh_curves.extend(defaults.ecdh_curves)
+    return parameters
 
 
 def certificate_files(certificate: str, private_key: str) -> TlsCertificate:
@@ -154,5 +171,6 @@ _VERSIONS = {
 }
 
 
-def _version(name: str, default: TlsParameters.TlsProtocol) -> TlsParameters.TlsProtocol:
-    return _VERSIONS.get(name, default)
+def version(name: str | None) -> TlsParameters.TlsProtocol:
+    """A TLS version by Istio's name for it."""
+    return _VERSIONS.get(name or "", TlsParameters.TLS_AUTO)

@@ -1,23 +1,20 @@
-"""Transport sockets: plaintext, mesh mTLS and TLS as users configure it, for both sides."""
+"""Transport sockets towards upstreams: plaintext, mesh mTLS and TLS as users configure it."""
 
 from __future__ import annotations
 
-from clew._pb.envoy.config.core.v3.base_pb2 import DataSource, TransportSocket
+from clew._pb.envoy.config.core.v3.base_pb2 import TransportSocket
 from clew._pb.envoy.extensions.transport_sockets.raw_buffer.v3.raw_buffer_pb2 import RawBuffer
 from clew._pb.envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
     CertificateValidationContext,
-    TlsParameters,
 )
 from clew._pb.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import (
     CommonTlsContext,
-    DownstreamTlsContext,
     UpstreamTlsContext,
 )
 from clew.compile import tls
-from clew.compile.secrets import certificate_names, credential_name, roots_name
+from clew.compile.secrets import credential_name
 from clew.compile.typed_config import typed_config
 from clew.model.destination_rule import ClientTLSMode, ClientTLSSettings
-from clew.model.gateway import ServerTLSMode, ServerTLSSettings
 from clew.model.mesh_config import MeshConfig
 
 RAW_BUFFER = TransportSocket(
@@ -30,11 +27,6 @@ def mesh_upstream_socket(
 ) -> TransportSocket:
     """Mesh mTLS towards a peer that must be one of ``sans``; ``alpn`` is what we offer."""
     return _tls_socket(tls.mesh_client_context(sans, sni, alpn, mesh))
-
-
-def mesh_downstream_socket(mesh: MeshConfig) -> TransportSocket:
-    """Mesh mTLS from peers of our trust domains."""
-    return _tls_socket(tls.mesh_server_context(mesh))
 
 
 def client_tls_socket(
@@ -57,7 +49,7 @@ def client_tls_socket(
             accepted = settings.subject_alt_names or sans
             return mesh_upstream_socket(accepted, settings.sni or sni, alpn, mesh)
         case ClientTLSMode.SIMPLE | ClientTLSMode.MUTUAL:
-            context = CommonTlsContext(tls_params=_default_parameters(mesh), alpn_protocols=alpn)
+            context = CommonTlsContext(tls_params=tls.default_parameters(mesh), alpn_protocols=alpn)
             _present_client_certificate(context, settings)
             _verify_server(context, settings, settings.subject_alt_names or sans)
             return _tls_socket(UpstreamTlsContext(common_tls_context=context, sni=settings.sni))
@@ -65,52 +57,8 @@ def client_tls_socket(
             return RAW_BUFFER
 
 
-def server_tls_socket(settings: ServerTLSSettings, mesh: MeshConfig) -> TransportSocket | None:
-    """The socket with which a gateway server ends TLS; None when it passes TLS through.
-
-    Source: Istio ``ServerTLSSettings``.
-    """
-    match settings.mode:
-        case ServerTLSMode.PASSTHROUGH | ServerTLSMode.AUTO_PASSTHROUGH:
-            return None
-        case ServerTLSMode.ISTIO_MUTUAL:
-            return mesh_downstream_socket(mesh)
-    context = CommonTlsContext(
-        tls_params=_server_parameters(settings, mesh), alpn_protocols=tls.HTTP_ALPN
-    )
-    _present_server_certificates(context, settings)
-    server = DownstreamTlsContext(common_tls_context=context)
-    if settings.mode in (ServerTLSMode.MUTUAL, ServerTLSMode.OPTIONAL_MUTUAL):
-        _verify_clients(server.common_tls_context, settings)
-        server.require_client_certificate.value = settings.mode == ServerTLSMode.MUTUAL
-    return _tls_socket(server)
-
-
-def _tls_socket(context: UpstreamTlsContext | DownstreamTlsContext) -> TransportSocket:
+def _tls_socket(context: UpstreamTlsContext) -> TransportSocket:
     return TransportSocket(name="envoy.transport_sockets.tls", typed_config=typed_config(context))
-
-
-def _default_parameters(mesh: MeshConfig) -> TlsParameters:
-    defaults = mesh.tls_defaults
-    parameters = tls.tls_parameters(
-        defaults.min_protocol_version or "" if defaults else "",
-        "",
-        defaults.cipher_suites if defaults else (),
-    )
-    if defaults:
-        parameters.ecdh_curves.extend(defaults.ecdh_curves)
-    return parameters
-
-
-def _server_parameters(settings: ServerTLSSettings, mesh: MeshConfig) -> TlsParameters:
-    defaults = _default_parameters(mesh)
-    parameters = tls.tls_parameters(
-        settings.min_protocol_version or "",
-        settings.max_protocol_version or "",
-        settings.cipher_suites or defaults.cipher_suites,
-    )
-    parameters.ecdh_curves.extend(settings.ecdh_curves or defaults.ecdh_curves)
-    return parameters
 
 
 def _present_client_certificate(context: CommonTlsContext, settings: ClientTLSSettings) -> None:
@@ -146,26 +94,6 @@ def _verify_server(
     if settings.ca_crl:
         validation.crl.filename = settings.ca_crl
     context.validation_context.CopyFrom(validation)
-
-
-def _present_server_certificates(context: CommonTlsContext, settings: ServerTLSSettings) -> None:
-    context.tls_certificate_sds_secret_configs.extend(
-        tls.sds_stream(name) for name in certificate_names(settings)
-    )
-
-
-def _verify_clients(context: CommonTlsContext, settings: ServerTLSSettings) -> None:
-    validation = CertificateValidationContext(
-        match_typed_subject_alt_names=tls.any_type_matchers(settings.subject_alt_names),
-        verify_certificate_spki=settings.verify_certificate_spki,
-        verify_certificate_hash=settings.verify_certificate_hash,
-    )
-    if settings.ca_crl:
-        validation.crl.CopyFrom(DataSource(filename=settings.ca_crl))
-    if roots := roots_name(settings):
-        _verify_by_secret(context, validation, roots)
-    else:
-        context.validation_context.CopyFrom(validation)
 
 
 def _verify_by_secret(
