@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 from clew._pb.envoy.config.route.v3.route_components_pb2 import VirtualHost
+from clew._pb.envoy.config.route.v3.route_pb2 import RouteConfiguration
 from clew.compile.gateway_listeners import compile_gateway_listeners
 from clew.compile.gateway_routes import compile_gateway_routes
+from clew.compile.memo import Memo
+from clew.compile.rule_routes import Client
 from clew.config.parse import parse_documents
 from clew.model.proxy import Proxy, ProxyType
 from clew.snapshot.scope import GatewayScope
@@ -53,12 +56,18 @@ def scope_of(text: str) -> GatewayScope:
     return scope
 
 
+def compiled(scope: GatewayScope) -> list[RouteConfiguration]:
+    client = Client(scope.namespace, (), {}, {}, scope.mesh)
+    found = compile_gateway_routes(scope, client, Memo())
+    return [RouteConfiguration.FromString(each.body) for each in found]
+
+
 HTTP = '{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*.example.com"]}'
 
 
 def test_the_more_specific_of_both_hosts_becomes_the_virtual_host() -> None:
     scope = scope_of(gateway("web", HTTP) + route("cart", "web", "/cart"))
-    [routes] = compile_gateway_routes(scope, {})
+    [routes] = compiled(scope)
     assert routes.name == "http.80"
     [host] = routes.virtual_hosts
     assert list(host.domains) == ["shop.example.com"]
@@ -69,13 +78,13 @@ def test_a_catch_all_of_an_older_virtual_service_hides_nothing() -> None:
     text = gateway("web", HTTP)
     text += route("home", "web", "/", "2024-01-01T00:00:00Z")
     text += route("cart", "web", "/cart", "2025-01-01T00:00:00Z")
-    [routes] = compile_gateway_routes(scope_of(text), {})
+    [routes] = compiled(scope_of(text))
     [host] = routes.virtual_hosts
     assert [r.match.prefix for r in host.routes] == ["/cart", "/"]
 
 
 def test_a_port_without_routes_answers_404() -> None:
-    [routes] = compile_gateway_routes(scope_of(gateway("web", HTTP)), {})
+    [routes] = compiled(scope_of(gateway("web", HTTP)))
     [host] = routes.virtual_hosts
     assert host.name == "blackhole:80"
     assert not host.routes
@@ -83,7 +92,7 @@ def test_a_port_without_routes_answers_404() -> None:
 
 def test_https_redirect_covers_hosts_that_nobody_routes() -> None:
     server = HTTP.replace("hosts:", "tls: {httpsRedirect: true}, hosts:")
-    [routes] = compile_gateway_routes(scope_of(gateway("web", server)), {})
+    [routes] = compiled(scope_of(gateway("web", server)))
     [host] = routes.virtual_hosts
     assert host.require_tls == VirtualHost.ALL
     assert list(host.domains) == ["*.example.com"]
@@ -93,7 +102,7 @@ def test_plaintext_servers_of_one_port_share_a_listener_and_its_routes() -> None
     other = HTTP.replace("*.example.com", "other.test")
     scope = scope_of(gateway("web", HTTP) + gateway("more", other) + route("cart", "web", "/"))
     assert [listener.name for listener in compile_gateway_listeners(scope, {})] == ["0.0.0.0_80"]
-    assert [routes.name for routes in compile_gateway_routes(scope, {})] == ["http.80"]
+    assert [routes.name for routes in compiled(scope)] == ["http.80"]
 
 
 def test_a_younger_tcp_server_does_not_take_an_http_port_away() -> None:
@@ -114,5 +123,5 @@ def test_https_servers_have_chains_by_sni_and_routes_of_their_own() -> None:
     [chain] = listener.filter_chains
     assert list(chain.filter_chain_match.server_names) == ["shop.example.com"]
     assert chain.HasField("transport_socket")
-    [routes] = compile_gateway_routes(scope, {})
+    [routes] = compiled(scope)
     assert routes.name == "https.443.https.web.default"

@@ -7,7 +7,7 @@ import pytest
 from clew._pb.envoy.config.route.v3.route_components_pb2 import RedirectAction, Route
 from clew._pb.envoy.extensions.filters.http.cors.v3.cors_pb2 import CorsPolicy
 from clew._pb.envoy.extensions.filters.http.fault.v3.fault_pb2 import HTTPFault
-from clew.compile.http_routes import compile_http_routes
+from clew.compile.http_routes import Entrance, compile_http_routes
 from clew.model.mesh_config import MeshConfig
 from clew.model.virtual_service import HTTPRetry, VirtualService
 from tests.compile.scopes import resources
@@ -32,10 +32,7 @@ def compiled(
 ) -> list[Route]:
     return compile_http_routes(
         rules(text),
-        port=port,
-        gateway="mesh",
-        namespace="default",
-        labels=tuple((labels or {}).items()),
+        Entrance(port=port, gateway="mesh", namespace="default", labels=labels or {}),
         cluster_of=lambda destination: f"{destination.host}/{destination.subset}",
         mesh=mesh or MeshConfig(),
     )
@@ -205,7 +202,7 @@ def test_a_direct_response_needs_no_upstream() -> None:
 
 def test_a_rewrite_of_an_exact_path_replaces_it() -> None:
     [route] = compiled(f"{{match: [{{uri: {{exact: /a}}}}], {V1}, rewrite: {{uri: /b}}}}")
-    assert route.route.regex_rewrite.substitution == "/b"
+    assert route.route.prefix_rewrite == "/b"
 
 
 def test_a_route_says_which_object_it_came_from() -> None:

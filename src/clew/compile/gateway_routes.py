@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
-from clew._pb.envoy.config.route.v3.route_components_pb2 import Route, VirtualHost
+from clew._pb.envoy.config.route.v3.route_components_pb2 import VirtualHost
 from clew._pb.envoy.config.route.v3.route_pb2 import RouteConfiguration
-from clew.compile.destinations import destination_balancer, destination_cluster
+from clew.compile import wire
 from clew.compile.gateway_servers import (
     GatewayPort,
     ServerKind,
@@ -17,32 +18,35 @@ from clew.compile.gateway_servers import (
     server_hosts,
     server_kind,
 )
-from clew.compile.http_routes import compile_http_routes
-from clew.compile.route_match import is_catch_all
+from clew.compile.memo import Memo
+from clew.compile.resources import encode, resource_of
+from clew.compile.rule_routes import Client, Routes, rule_routes
 from clew.model import names
-from clew.model.destination_rule import DestinationRule
-from clew.model.service import Service
-from clew.model.virtual_service import Destination, VirtualService
+from clew.model.xds import EnvoyResource
 from clew.snapshot.scope import GatewayScope, GatewayServer
 
 _MAX_DIRECT_RESPONSE = 1024 * 1024
+_VIRTUAL_HOSTS = RouteConfiguration.DESCRIPTOR.fields_by_name["virtual_hosts"].number
+
+
+@dataclass(slots=True)
+class Host:
+    """A virtual host in the making: what VirtualServices say of it, in order of precedence."""
+
+    port: int
+    routes: list[Routes] = field(default_factory=list)
+    requires_tls: bool = False
 
 
 def compile_gateway_routes(
-    scope: GatewayScope,
-    services: Mapping[str, Service],
-    labels: tuple[tuple[str, str], ...] = (),
-    rules: Mapping[str, DestinationRule] | None = None,
-) -> tuple[RouteConfiguration, ...]:
+    scope: GatewayScope, client: Client, memo: Memo
+) -> tuple[EnvoyResource, ...]:
     """One route configuration per RDS name that the router's listeners ask for.
-
-    ``services`` by hostname resolve the ports of destinations, ``labels`` are the router's own,
-    ``rules`` by hostname say what of a request decides its endpoint.
 
     Source: istio ``buildGatewayHTTPRouteConfig``.
     """
     return tuple(
-        _route_configuration(name, servers, scope, services, labels, rules or {})
+        _route_configuration(name, servers, client, memo)
         for port in merge_servers(scope.servers)
         for name, servers in _by_route_name(port).items()
     )
@@ -58,69 +62,54 @@ def _by_route_name(port: GatewayPort) -> dict[str, list[GatewayServer]]:
 
 
 def _route_configuration(
-    name: str,
-    servers: list[GatewayServer],
-    scope: GatewayScope,
-    services: Mapping[str, Service],
-    labels: tuple[tuple[str, str], ...],
-    rules: Mapping[str, DestinationRule],
-) -> RouteConfiguration:
-    hosts: dict[str, VirtualHost] = {}
+    name: str, servers: Sequence[GatewayServer], client: Client, memo: Memo
+) -> EnvoyResource:
+    hosts = _hosts(servers, client, memo)
+    head = RouteConfiguration(name=name, ignore_port_in_host_matching=True)
+    head.validate_clusters.value = False
+    head.max_direct_response_body_size_bytes.value = _MAX_DIRECT_RESPONSE
+    if not hosts:
+        head.virtual_hosts.append(_nothing(servers[0].server.port.number))
+    routes = {id(each): each for host in hosts.values() for each in host.routes}.values()
+    return resource_of(
+        name,
+        encode(head) + b"".join(_virtual_host(name, hosts[name]) for name in sorted(hosts)),
+        uses=frozenset().union(*(each.uses for each in routes)),
+        sources=frozenset().union(*(each.sources for each in routes)),
+    )
+
+
+def _hosts(servers: Iterable[GatewayServer], client: Client, memo: Memo) -> dict[str, Host]:
+    hosts: dict[str, Host] = {}
     for server in servers:
-        for virtual_service in server.virtual_services:
-            routes = _routes(server, virtual_service, scope, services, labels, rules)
-            for host in routed_hosts(server, virtual_service) if routes else ():
-                _virtual_host(hosts, host, server).routes.extend(routes)
+        port = server.server.port.number
+        gateway, tls = gateway_name(server), server_kind(server) is ServerKind.HTTPS
+        for rules in server.virtual_services:
+            routes = rule_routes(rules, port, gateway, client, memo, tls=tls)
+            for host in routed_hosts(server, rules) if routes else ():
+                hosts.setdefault(host, Host(port)).routes.append(routes)
         if _redirects_to_https(server):
             for host in server_hosts(server):
-                _virtual_host(hosts, host, server).require_tls = VirtualHost.ALL
-    configuration = RouteConfiguration(
-        name=name,
-        virtual_hosts=[_ordered(host) for _, host in sorted(hosts.items())]
-        or [_nothing(servers[0].server.port.number)],
-        ignore_port_in_host_matching=True,
+                hosts.setdefault(host, Host(port)).requires_tls = True
+    return hosts
+
+
+def _virtual_host(domain: str, host: Host) -> bytes:
+    """The virtual host as a part of its route configuration.
+
+    Several VirtualServices may add to one, and each may end in a catch-all that would hide the
+    routes of the next: those come last.
+    """
+    head = VirtualHost(
+        name=names.virtual_host(domain, host.port),
+        domains=[domain],
+        include_request_attempt_count=True,
     )
-    configuration.validate_clusters.value = False
-    configuration.max_direct_response_body_size_bytes.value = _MAX_DIRECT_RESPONSE
-    return configuration
-
-
-def _routes(
-    server: GatewayServer,
-    virtual_service: VirtualService,
-    scope: GatewayScope,
-    services: Mapping[str, Service],
-    labels: tuple[tuple[str, str], ...],
-    rules: Mapping[str, DestinationRule],
-) -> list[Route]:
-    port = server.server.port.number
-
-    def cluster_of(destination: Destination) -> str:
-        return destination_cluster(destination, services, port)
-
-    return compile_http_routes(
-        virtual_service,
-        port=port,
-        gateway=gateway_name(server),
-        namespace=scope.namespace,
-        labels=labels,
-        cluster_of=cluster_of,
-        mesh=scope.mesh,
-        balancer_of=lambda destination: destination_balancer(
-            destination, cluster_of(destination), rules, scope.mesh
-        ),
-    )
-
-
-def _virtual_host(hosts: dict[str, VirtualHost], host: str, server: GatewayServer) -> VirtualHost:
-    """The virtual host of ``host``, made when it is first needed."""
-    if host not in hosts:
-        hosts[host] = VirtualHost(
-            name=names.virtual_host(host, server.server.port.number),
-            domains=[host],
-            include_request_attempt_count=True,
-        )
-    return hosts[host]
+    if host.requires_tls:
+        head.require_tls = VirtualHost.ALL
+    bodies = (each.body for each in host.routes)
+    ends = (each.catch_all for each in host.routes)
+    return wire.field(_VIRTUAL_HOSTS, b"".join((encode(head), *bodies, *ends)))
 
 
 def _redirects_to_https(server: GatewayServer) -> bool:
@@ -130,18 +119,6 @@ def _redirects_to_https(server: GatewayServer) -> bool:
         and settings is not None
         and bool(settings.https_redirect)
     )
-
-
-def _ordered(host: VirtualHost) -> VirtualHost:
-    """``host`` with the routes that take everything at the end.
-
-    Several VirtualServices may add to one host, and each may end in a catch-all that would hide
-    the routes of the next.
-    """
-    ordered = sorted(host.routes, key=lambda route: is_catch_all(route.match))
-    host.routes.clear()
-    host.routes.extend(ordered)
-    return host
 
 
 def _nothing(port: int) -> VirtualHost:

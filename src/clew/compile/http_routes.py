@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from clew._pb.envoy.config.core.v3.base_pb2 import Metadata
@@ -45,18 +46,29 @@ _REDIRECT_CODES = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entrance:
+    """Where requests come in: a port, under the name of a Gateway or ``mesh``.
+
+    ``namespace`` and ``labels`` are the proxy's. ``tls``: the listener ends it.
+    """
+
+    port: int
+    gateway: str
+    namespace: str
+    labels: Mapping[str, str]
+    tls: bool = False
+
+
 def compile_http_routes(
     service: VirtualService,
+    entrance: Entrance,
     *,
-    port: int,
-    gateway: str,
-    namespace: str,
-    labels: Sequence[tuple[str, str]],
     cluster_of: ClusterOf,
     mesh: MeshConfig,
     balancer_of: BalancerOf = lambda _destination: None,
 ) -> list[Route]:
-    """Compile the rules that hold for one proxy, listener port and gateway.
+    """Compile the rules that hold for one entrance.
 
     Envoy takes the first route that matches, so nothing after a catch-all is kept.
     Source: istio ``BuildHTTPRoutesForVirtualService``.
@@ -64,41 +76,40 @@ def compile_http_routes(
     routes: list[Route] = []
     for rule in service.spec.http:
         for match in rule.match or (None,):
-            if match is not None and not _holds(match, port, gateway, namespace, dict(labels)):
+            if match is not None and not _holds(match, entrance):
                 continue
-            route = _route(service, rule, match, port, cluster_of, mesh)
-            _choose_endpoints(route, rule, balancer_of)
+            hashing = _hash_policies(rule, balancer_of)
+            route = _route(service, rule, match, entrance, cluster_of, mesh, hashing)
             routes.append(route)
             if is_catch_all(route.match):
                 return routes
     return routes
 
 
-def _holds(
-    match: HTTPMatchRequest, port: int, gateway: str, namespace: str, labels: dict[str, str]
-) -> bool:
+def _holds(match: HTTPMatchRequest, entrance: Entrance) -> bool:
     """Whether the conditions hold that are known before any request: port, gateway, source."""
-    if match.port is not None and match.port != port:
+    if match.port is not None and match.port != entrance.port:
         return False
     if match.gateways:
-        return gateway in match.gateways
-    if match.source_namespace and match.source_namespace != namespace:
+        return entrance.gateway in match.gateways
+    if match.source_namespace and match.source_namespace != entrance.namespace:
         return False
-    return match.source_labels.items() <= labels.items()
+    return match.source_labels.items() <= entrance.labels.items()
 
 
 def _route(
     service: VirtualService,
     rule: HTTPRoute,
     match: HTTPMatchRequest | None,
-    port: int,
+    entrance: Entrance,
     cluster_of: ClusterOf,
     mesh: MeshConfig,
+    hashing: Sequence[RouteAction.HashPolicy],
 ) -> Route:
     name = ".".join(n for n in (rule.name, match.name if match else "") if n)
     route = Route(name=name, match=compile_route_match(match), metadata=provenance(service))
     if rule.redirect is not None:
-        route.redirect.CopyFrom(_redirect(rule.redirect, port))
+        route.redirect.CopyFrom(_redirect(rule.redirect, entrance))
     elif (direct := rule.direct_response) is not None:
         route.direct_response.status = direct.status
         if direct.body is not None and direct.body.bytes is not None:
@@ -106,10 +117,9 @@ def _route(
         elif direct.body is not None:
             route.direct_response.body.inline_string = direct.body.string or ""
     else:
-        route.route.CopyFrom(_action(rule, cluster_of, mesh))
-        exact = match is not None and match.uri is not None and match.uri.exact is not None
-        _rewrite(route.route, rule, exact=exact)
-    route.decorator.operation = f"{service.metadata.name}:{port}{_shown_path(match)}"
+        route.route.CopyFrom(_action(rule, cluster_of, mesh, hashing))
+        _rewrite(route.route, rule)
+    route.decorator.operation = f"{service.metadata.name}:{entrance.port}{_shown_path(match)}"
     apply_headers(route, rule.headers)
     if rule.fault is not None:
         route.typed_per_filter_config[FAULT_FILTER].CopyFrom(
@@ -123,15 +133,9 @@ def _route(
     return route
 
 
-def _choose_endpoints(route: Route, rule: HTTPRoute, balancer_of: BalancerOf) -> None:
-    """Let the request decide its endpoint where a destination wants a consistent hash."""
-    if not route.HasField("route"):
-        return
-    for target in rule.route:
-        route.route.hash_policy.extend(hash_policies(balancer_of(target.destination)))
-    if route.route.hash_policy and route.route.HasField("retry_policy"):
-        # A retry elsewhere would be a miss there; the hash decides.
-        del route.route.retry_policy.retry_host_predicate[:]
+def _hash_policies(rule: HTTPRoute, balancer_of: BalancerOf) -> list[RouteAction.HashPolicy]:
+    """What of a request decides its endpoint, where destinations want a consistent hash."""
+    return [p for target in rule.route for p in hash_policies(balancer_of(target.destination))]
 
 
 def provenance(service: VirtualService) -> Metadata:
@@ -152,13 +156,19 @@ def _shown_path(match: HTTPMatchRequest | None) -> str:
     return uri.exact or f"{uri.prefix or uri.regex or '/'}*"
 
 
-def _action(rule: HTTPRoute, cluster_of: ClusterOf, mesh: MeshConfig) -> RouteAction:
-    action = RouteAction()
+def _action(
+    rule: HTTPRoute,
+    cluster_of: ClusterOf,
+    mesh: MeshConfig,
+    hashing: Sequence[RouteAction.HashPolicy],
+) -> RouteAction:
+    action = RouteAction(hash_policy=hashing)
     # Envoy's own default is 15 s; for Istio, no timeout means none, which Envoy spells 0 s.
     timeout = rule.timeout.timedelta if rule.timeout is not None else timedelta(0)
     action.timeout.FromTimedelta(timeout)
     action.max_grpc_timeout.FromTimedelta(timeout)
-    retries = compile_retries(rule.retries, mesh.default_http_retry_policy)
+    default = mesh.default_http_retry_policy
+    retries = compile_retries(rule.retries, default, hashed=bool(hashing))
     if retries is not None:
         action.retry_policy.CopyFrom(retries)
     if host := host_of(rule.headers):
@@ -192,7 +202,7 @@ def _weighted(targets: Sequence[HTTPRouteDestination], cluster_of: ClusterOf) ->
     return weighted
 
 
-def _rewrite(action: RouteAction, rule: HTTPRoute, *, exact: bool) -> None:
+def _rewrite(action: RouteAction, rule: HTTPRoute) -> None:
     rewrite = rule.rewrite
     if rewrite is None:
         return
@@ -202,10 +212,8 @@ def _rewrite(action: RouteAction, rule: HTTPRoute, *, exact: bool) -> None:
         pattern = RegexMatcher(regex=rewrite.uri_regex_rewrite.match)
         action.regex_rewrite.pattern.CopyFrom(pattern)
         action.regex_rewrite.substitution = rewrite.uri_regex_rewrite.rewrite
-    elif rewrite.uri and exact:
-        action.regex_rewrite.pattern.CopyFrom(RegexMatcher(regex="^.*$"))
-        action.regex_rewrite.substitution = rewrite.uri
     elif rewrite.uri:
+        # Of a path that was matched as a whole, Envoy replaces all of it.
         action.prefix_rewrite = rewrite.uri
 
 
@@ -217,7 +225,7 @@ def _decoded(text: str) -> bytes:
         return text.encode()
 
 
-def _redirect(redirect: HTTPRedirect, listener_port: int) -> RedirectAction:
+def _redirect(redirect: HTTPRedirect, entrance: Entrance) -> RedirectAction:
     action = RedirectAction(host_redirect=redirect.authority, scheme_redirect=redirect.scheme)
     action.response_code = _REDIRECT_CODES.get(
         redirect.redirect_code or 301, RedirectAction.MOVED_PERMANENTLY
@@ -226,8 +234,11 @@ def _redirect(redirect: HTTPRedirect, listener_port: int) -> RedirectAction:
         action.prefix_rewrite = redirect.prefix_rewrite
     elif redirect.uri:
         action.path_redirect = redirect.uri
-    if redirect.port is not None:
-        action.port_redirect = redirect.port
-    elif redirect.derive_port is DerivePort.FROM_REQUEST_PORT:
-        action.port_redirect = listener_port
+    port = redirect.port
+    if redirect.derive_port is DerivePort.FROM_REQUEST_PORT:
+        port = entrance.port
+    scheme = redirect.scheme or ("https" if entrance.tls else "http")
+    # A URL does not name the port that its scheme stands for.
+    if port is not None and (scheme, port) not in (("http", 80), ("https", 443)):
+        action.port_redirect = port
     return action

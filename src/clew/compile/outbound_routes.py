@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from clew._pb.envoy.config.route.v3.route_pb2 import RouteConfiguration
 from clew.compile.memo import Memo
 from clew.compile.resources import NOTHING, encode, resource_of
+from clew.compile.rule_routes import Client, rule_routes
 from clew.compile.unknown_traffic import unknown_requests
 from clew.compile.virtual_hosts import (
     HostPlan,
-    Routes,
     catch_all,
-    destination_hosts,
     host_plan,
     plain_plan,
-    rule_routes,
     service_plan,
 )
 from clew.model.service import Protocol, Resolution, Service
@@ -24,6 +22,7 @@ from clew.model.virtual_service import VirtualService
 from clew.model.xds import EnvoyResource
 from clew.snapshot.hosts import covers, is_wildcard
 from clew.snapshot.scope import EgressListener, OutboundScope
+from clew.snapshot.virtual_services import MESH
 
 _MAX_DIRECT_RESPONSE = 1024 * 1024
 # Hosts that only VirtualServices know are served on HTTP's own port.
@@ -65,16 +64,17 @@ class View:
     scope: OutboundScope
     registry: Registry
     rulebook: Rulebook
-    services: Mapping[str, Service]
+    client: Client
     memo: Memo
 
 
 def view_of(egress: EgressListener, scope: OutboundScope, memo: Memo) -> View:
+    services = memo.call(services_by_hostname, scope.services)
     return View(
         scope,
         memo.call(_registry, egress.services),
         memo.call(_rulebook, egress.virtual_services),
-        memo.call(services_by_hostname, scope.services),
+        Client(scope.namespace, scope.labels, services, scope.destination_rules, scope.mesh),
         memo,
     )
 
@@ -179,8 +179,8 @@ def _rule_hosts(
     )
     if not serves and port != _PORT_OF_UNKNOWN_HOSTS:
         return
-    routes = _rule_routes(rules, port, view)
-    if routes.body:
+    routes = rule_routes(rules, port, MESH, view.client, view.memo, tls=False)
+    if routes:
         for host in strangers:
             yield view.memo.call(host_plan, host, port, any_port, routes)
 
@@ -198,9 +198,9 @@ def _owned_plan(
     scope, memo, hostname = view.scope, view.memo, service.hostname
     aliases = view.registry.aliases.get(hostname, NOTHING)
     for rules in view.rulebook.for_host(hostname):
-        routes = _rule_routes(rules, port, view)
+        routes = rule_routes(rules, port, MESH, view.client, view.memo, tls=False)
         # Rules may all be for other ports, clients or gateways.
-        if routes.body:
+        if routes:
             return rules, memo.call(
                 service_plan, service, port, scope.dns_domain, aliases, any_port, routes
             )
@@ -208,19 +208,6 @@ def _owned_plan(
     return None, memo.call(
         plain_plan, service, port, rule, scope.dns_domain, aliases, any_port, scope.mesh
     )
-
-
-def _rule_routes(rules: VirtualService, port: int, view: View) -> Routes:
-    scope, memo = view.scope, view.memo
-    dependencies: list[object] = []
-    for host in memo.call(destination_hosts, rules):
-        dependencies += (view.services.get(host), scope.destination_rules.get(host))
-    labels = scope.labels if memo.call(_asks_for_labels, rules) else ()
-    return memo.call(rule_routes, rules, port, scope.namespace, labels, scope.mesh, *dependencies)
-
-
-def _asks_for_labels(rules: VirtualService) -> bool:
-    return any(match.source_labels for rule in rules.spec.http for match in rule.match)
 
 
 def services_by_hostname(services: tuple[Service, ...]) -> dict[str, Service]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,37 +14,23 @@ from clew._pb.envoy.config.route.v3.route_components_pb2 import (
 )
 from clew._pb.envoy.config.route.v3.route_pb2 import RouteConfiguration
 from clew.compile import wire
-from clew.compile.destinations import destination_balancer, destination_cluster
 from clew.compile.domains import bracketed, service_domains
-from clew.compile.http_routes import compile_http_routes
 from clew.compile.load_balancing import hash_policies
 from clew.compile.resources import NOTHING, encode, sources
 from clew.compile.retries import compile_retries
+from clew.compile.rule_routes import Routes, encoded_routes
 from clew.compile.traffic_policy import policy_for
 from clew.compile.unknown_traffic import RESOLVING_CLUSTER
 from clew.model import names
-from clew.model.destination_rule import DestinationRule, LoadBalancerSettings
+from clew.model.destination_rule import DestinationRule
 from clew.model.mesh_config import MeshConfig
 from clew.model.service import Service
-from clew.model.virtual_service import Destination, VirtualService
-from clew.snapshot.virtual_services import MESH
-from clew.snapshot.virtual_services import destinations as destinations_of
 
 _FIELDS = VirtualHost.DESCRIPTOR.fields_by_name
-_ROUTES = _FIELDS["routes"].number
 _DOMAINS = _FIELDS["domains"].number
 _VIRTUAL_HOSTS = RouteConfiguration.DESCRIPTOR.fields_by_name["virtual_hosts"].number
 # X-Envoy-Attempt-Count tells the application which try it is.
 _REST = encode(VirtualHost(include_request_attempt_count=True))
-
-
-@dataclass(frozen=True, slots=True)
-class Routes:
-    """Compiled routes of one virtual host: ``body`` is ready to be part of it."""
-
-    body: bytes
-    uses: frozenset[str]
-    sources: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,53 +90,10 @@ def service_routes(
 ) -> Routes:
     """What happens to requests for a service that no VirtualService speaks of."""
     host = service.external_name or service.hostname
-    route = plain_route(names.outbound_cluster(port, host), mesh)
+    hashing = hash_policies(policy_for(rule, port, "", mesh).load_balancer)
+    route = plain_route(names.outbound_cluster(port, host), mesh, hashing)
     route.decorator.operation = f"{service.hostname}:{port}/*"
-    route.route.hash_policy.extend(hash_policies(policy_for(rule, port, "", mesh).load_balancer))
-    if route.route.hash_policy:
-        del route.route.retry_policy.retry_host_predicate[:]
-    return _encoded([route], sources(service, rule))
-
-
-def rule_routes(
-    rules: VirtualService,
-    port: int,
-    namespace: str,
-    labels: tuple[tuple[str, str], ...],
-    mesh: MeshConfig,
-    *dependencies: Service | DestinationRule | None,
-) -> Routes:
-    """What happens to requests for a host of the VirtualService ``rules``; maybe nothing.
-
-    ``dependencies``: for each of ``destination_hosts(rules)`` its service and DestinationRule.
-    """
-    pairs = zip(dependencies[::2], dependencies[1::2], strict=True)
-    known = dict(zip(destination_hosts(rules), pairs, strict=True))
-    services = {h: s for h, (s, _) in known.items() if isinstance(s, Service)}
-    declared = {h: r for h, (_, r) in known.items() if isinstance(r, DestinationRule)}
-
-    def cluster_of(destination: Destination) -> str:
-        return destination_cluster(destination, services, port)
-
-    def balancer_of(destination: Destination) -> LoadBalancerSettings | None:
-        return destination_balancer(destination, cluster_of(destination), declared, mesh)
-
-    routes = compile_http_routes(
-        rules,
-        port=port,
-        gateway=MESH,
-        namespace=namespace,
-        labels=labels,
-        cluster_of=cluster_of,
-        mesh=mesh,
-        balancer_of=balancer_of,
-    )
-    return _encoded(routes, sources(rules))
-
-
-def destination_hosts(rules: VirtualService) -> tuple[str, ...]:
-    """The hosts that a VirtualService may send to, sorted."""
-    return tuple(sorted(destinations_of(rules)))
+    return encoded_routes([route], sources(service, rule))
 
 
 def catch_all(unknown: str) -> HostPlan:
@@ -166,7 +109,7 @@ def catch_all(unknown: str) -> HostPlan:
             route = _unlimited("allow_any_dynamic_dns", unknown)
         case _:
             route = _unlimited("allow_any", unknown)
-    routes = _encoded([route], NOTHING)
+    routes = encoded_routes([route], NOTHING)
     body = _joined(route.name, ["*"], routes)
     return HostPlan(route.name, ("*",), frozenset("*"), NOTHING, routes, body)
 
@@ -183,11 +126,11 @@ def _unlimited(name: str, cluster: str) -> Route:
     return Route(name=name, match=RouteMatch(prefix="/"), route=action)
 
 
-def plain_route(cluster: str, mesh: MeshConfig) -> Route:
+def plain_route(cluster: str, mesh: MeshConfig, hashing: Sequence[RouteAction.HashPolicy]) -> Route:
     """Everything to one cluster, with the mesh's retries and no timeout."""
-    action = RouteAction(cluster=cluster)
+    action = RouteAction(cluster=cluster, hash_policy=hashing)
     _wait_for_ever(action)
-    retries = compile_retries(None, mesh.default_http_retry_policy)
+    retries = compile_retries(None, mesh.default_http_retry_policy, hashed=bool(hashing))
     if retries is not None:
         action.retry_policy.CopyFrom(retries)
     return Route(name="default", match=RouteMatch(prefix="/"), route=action)
@@ -225,19 +168,4 @@ def _with_port(domains: Iterable[str], port: int) -> Iterator[str]:
 
 def _joined(name: str, domains: Iterable[str], routes: Routes) -> bytes:
     host = wire.field(1, name.encode()) + wire.text_fields(_DOMAINS, domains)
-    return wire.field(_VIRTUAL_HOSTS, host + routes.body + _REST)
-
-
-def _encoded(routes: Iterable[Route], came_from: frozenset[str]) -> Routes:
-    compiled = list(routes)
-    body = b"".join(wire.field(_ROUTES, encode(route)) for route in compiled)
-    uses = frozenset(name for route in compiled for name in route_uses(route))
-    return Routes(body, uses, came_from)
-
-
-def route_uses(route: Route) -> Iterator[str]:
-    """The clusters that a route sends or mirrors to."""
-    if route.route.cluster:
-        yield route.route.cluster
-    yield from (each.name for each in route.route.weighted_clusters.clusters)
-    yield from (policy.cluster for policy in route.route.request_mirror_policies)
+    return wire.field(_VIRTUAL_HOSTS, host + routes.body + routes.catch_all + _REST)
