@@ -17,3 +17,8 @@ def cases(name: str) -> list[dict[str, Any]]:
     if not path.is_file():
         pytest.skip(f"the acceptance corpora are not beside this clone ({path.name})")
     return list(json.loads(path.read_text())["cases"])
+
+
+def support(name: str) -> dict[str, Any]:
+    """Return one of the fixtures that the corpora share."""
+    return dict(json.loads((FOLDER / "support" / f"{name}.json").read_text()))

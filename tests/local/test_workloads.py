@@ -1,4 +1,11 @@
-from clew.local.workloads import RUN_BY, is_gateway, pod_labels, pod_manifest, replica_name
+from clew.local.workloads import (
+    RUN_BY,
+    has_proxy,
+    is_gateway,
+    pod_labels,
+    pod_manifest,
+    replica_name,
+)
 from tests.local.objects import WEB, read, web
 
 BARE = "{apiVersion: v1, kind: Pod, metadata: {name: job, namespace: shop%s}, spec: {}}"
@@ -66,3 +73,15 @@ def test_istios_template_makes_a_gateway() -> None:
     gateway = web(("{labels: {app: web, version: v1}}", annotated))
     assert is_gateway(gateway.template)
     assert not is_gateway(web().template)
+
+
+def test_a_workload_may_refuse_a_sidecar() -> None:
+    refusing = "{annotations: {sidecar.istio.io/inject: 'false'}, labels: {app: web, version: v1}}"
+    plain = web(("{labels: {app: web, version: v1}}", refusing))
+    assert not has_proxy(plain.template)
+    assert "security.istio.io/tlsMode" not in pod_labels(plain)
+    assert has_proxy(web().template)
+    asking = (
+        "app: web, sidecar.istio.io/inject: 'true'}, annotations: {sidecar.istio.io/inject: 'false'"
+    )
+    assert has_proxy(web(("app: web", asking)).template)

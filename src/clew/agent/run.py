@@ -7,7 +7,6 @@ import logging
 import signal
 from collections.abc import Coroutine
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from clew.agent.conditions import Conditions
 from clew.agent.dns_server import DnsFailed, DnsServer
 from clew.agent.envoy_process import BOOTSTRAP, EnvoyFailed, EnvoyProcess
 from clew.agent.health import report_once, run_reports
+from clew.agent.health_information import HealthReports
 from clew.agent.identity import (
     IdentityRefused,
     obtain_certificate,
@@ -76,6 +76,7 @@ class Workload:
         self._dns_answers = asyncio.Event()
         self._names_known = asyncio.Event()
         self._envoy = EnvoyProcess(spec, self._conditions)
+        self._health = HealthReports(spec, self._conditions)
         self._app = (
             App(spec, spec.app, self._conditions, foreground=foreground) if spec.app else None
         )
@@ -89,13 +90,13 @@ class Workload:
 
     async def live(self) -> int:
         """Start everything in order; return the exit code once it has stopped in order."""
-        due = await obtain_certificate(self._spec)
-        if self._spec.capture is Capture.NETNS:
-            await install(ruleset(self._spec))
-        write_private(Path(self._spec.directory, BOOTSTRAP), encode_bootstrap(self._spec))
+        work = await self._prepare_proxy() if self._spec.proxy else []
+        await self._conditions.set_envoy_ready(not self._spec.proxy)
+        if self._spec.api:
+            work.append(run_reports(self._spec, self._conditions))
         self.started = True
         program = asyncio.ensure_future(self._start_and_stop_program())
-        services = [asyncio.ensure_future(service) for service in self._services(due)]
+        services = [asyncio.ensure_future(service) for service in work]
         try:
             await asyncio.wait((program, *services), return_when=asyncio.FIRST_COMPLETED)
             for service in services:
@@ -107,11 +108,15 @@ class Workload:
                 task.cancel()
             await asyncio.gather(program, *services, return_exceptions=True)
 
-    def _services(self, due: datetime) -> list[Coroutine[Any, Any, None]]:
+    async def _prepare_proxy(self) -> list[Coroutine[Any, Any, None]]:
         """Return what must go on for as long as the workload is there, its last moments too."""
+        due = await obtain_certificate(self._spec)
+        if self._spec.capture is Capture.NETNS:
+            await install(ruleset(self._spec))
+        write_private(Path(self._spec.directory, BOOTSTRAP), encode_bootstrap(self._spec))
         services = [renew_for_ever(self._spec, due), self._envoy.run()]
-        if self._spec.api:
-            services.append(run_reports(self._spec, self._conditions))
+        if self._spec.auto_register_group:
+            services.append(self._health.run())
         if self._resolves_names:
             tables = NameTables()
             server = DnsServer(self._spec, lambda: tables.names)
@@ -121,7 +126,8 @@ class Workload:
 
     @property
     def _resolves_names(self) -> bool:
-        return self._spec.capture is Capture.NETNS and self._spec.dns_port != 0
+        captured = self._spec.proxy and self._spec.capture is Capture.NETNS
+        return captured and self._spec.dns_port != 0
 
     async def _start_and_stop_program(self) -> int:
         running = asyncio.ensure_future(self._run_program())
@@ -132,7 +138,8 @@ class Workload:
                 await self._conditions.set_phase("Failed" if running.result() else "Succeeded")
             await self._say_not_ready()
             code = running.result() if running.done() else await self._end_program(running)
-            await self._envoy.drain()
+            if self._spec.proxy:
+                await self._envoy.drain()
             return code
         finally:
             asked.cancel()
@@ -155,6 +162,9 @@ class Workload:
     async def _say_not_ready(self) -> None:
         """So that clients turn away before the program stops; not a reason to wait long."""
         await self._conditions.stop()
+        if self._spec.auto_register_group:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._health.said_that_it_stops(), _LAST_REPORT_SECONDS)
         if self._spec.api:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_REPORT_SECONDS):

@@ -47,12 +47,14 @@ class AgentSpec(OpenModel, frozen=True, kw_only=True):
     workload: str  # e.g. reviews-v1
     ip: str
     labels: dict[str, str] = {}
+    auto_register_group: str = ""  # the WorkloadGroup that it joins; "": none
     service_account: str = "default"
     trust_domain: str = "cluster.local"
     domain: str = "cluster.local"
     locality: str = ""
     network: str = ""
     capture: Capture = Capture.NETNS
+    proxy: bool = True  # False: only the program runs, in the network it is put in
     xds: str = ""
     ca: str = ""
     api: str = ""  # unix socket of the admin API, for health reports; "": none

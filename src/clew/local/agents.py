@@ -15,7 +15,7 @@ from clew.local.addresses import GATEWAY, numbered
 from clew.local.network import MeshNetwork
 from clew.local.programs import service_account
 from clew.local.state import agent_directory
-from clew.local.workloads import Workload, is_gateway, pod_labels
+from clew.local.workloads import Workload, has_proxy, is_gateway, pod_labels
 
 INGRESS_NAMESPACE = "istio-system"
 INGRESS = "istio-ingressgateway"
@@ -106,6 +106,8 @@ def agent_spec(
         locality=labels.get("istio-locality", "").replace(".", "/"),
         network=labels.get("topology.istio.io/network", ""),
         capture=Capture.NONE if gateway else place.capture,
+        # Without capture the proxy is what gives the program an address.
+        proxy=gateway or place.network is None or has_proxy(workload.template),
         xds=f"unix:{place.directory / XDS_SOCKET}",
         ca=f"unix:{place.directory / CA_SOCKET}",
         api=str(place.directory / API_SOCKET),

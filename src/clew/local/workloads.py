@@ -19,6 +19,8 @@ TEMPLATE_HASH = "pod-template-hash"
 RUN_BY = "clew.dev/run-by"
 
 # Source: Istio's labels for workloads with a sidecar.
+_INJECT = "sidecar.istio.io/inject"
+_NO = ("false", "no", "off", "n")
 _TLS_MODE = "security.istio.io/tlsMode"
 _CANONICAL_NAME = "service.istio.io/canonical-name"
 _CANONICAL_REVISION = "service.istio.io/canonical-revision"
@@ -119,6 +121,15 @@ def is_gateway(template: PodTemplateSpec) -> bool:
     return template.metadata.annotations.get("inject.istio.io/templates") == "gateway"
 
 
+def has_proxy(template: PodTemplateSpec) -> bool:
+    """Tell whether a sidecar stands beside the program, as it does unless the user says no.
+
+    Source: Istio's injection: the label is asked before the annotation of the same name.
+    """
+    meta = template.metadata
+    return meta.labels.get(_INJECT, meta.annotations.get(_INJECT, "")) not in _NO
+
+
 def pod_labels(workload: Workload) -> dict[str, str]:
     """The template's labels, and those that Istio's injection and Kubernetes add.
 
@@ -129,7 +140,9 @@ def pod_labels(workload: Workload) -> dict[str, str]:
     revision = _first(
         given, (_CANONICAL_REVISION, "app.kubernetes.io/version", "version"), "latest"
     )
-    added = {_TLS_MODE: "istio", _CANONICAL_NAME: name, _CANONICAL_REVISION: revision}
+    added = {_CANONICAL_NAME: name, _CANONICAL_REVISION: revision}
+    if has_proxy(workload.template):
+        added[_TLS_MODE] = "istio"
     if workload.owner.kind == "Deployment":
         added[TEMPLATE_HASH] = workload.version
     return added | given
