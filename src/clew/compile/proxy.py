@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from clew.compile.check import listener_clusters, route_clusters
+from clew.compile.check import listener_clusters
 from clew.compile.clusters import black_hole_cluster, passthrough_cluster, resolving_cluster
 from clew.compile.gateway_listeners import compile_gateway_listeners
 from clew.compile.gateway_routes import compile_gateway_routes
@@ -14,6 +14,7 @@ from clew.compile.memo import Memo
 from clew.compile.outbound_plan import compile_outbound
 from clew.compile.outbound_routes import services_by_hostname
 from clew.compile.resources import resource
+from clew.compile.rule_routes import Client
 from clew.compile.secrets import compile_secrets
 from clew.compile.unknown_traffic import RESOLVING_CLUSTER, unknown_requests
 from clew.compile.upstreams import compile_upstreams, site_of, upstreams_shape
@@ -36,12 +37,14 @@ def compile_proxy(scope: ProxyScope, memo: Memo) -> Published:
         endpoints += upstreams.endpoints
     clusters.append(memo.call(black_hole_cluster, outbound.mesh))
     if scope.gateway is not None:
-        listeners, routes, secrets = memo.call(
-            _gateway,
+        listeners, secrets = memo.call(_gateway, scope.gateway, outbound.services)
+        routes = memo.call(
+            _gateway_routes,
             scope.gateway,
             outbound.services,
             outbound.labels,
             outbound.destination_rules,
+            memo,
         )
     else:
         clusters.append(memo.call(_passthrough, outbound.mesh, site.original_destination))
@@ -53,7 +56,7 @@ def compile_proxy(scope: ProxyScope, memo: Memo) -> Published:
         for_inbound = memo.call(_inbound, scope.inbound)
         listeners = [*listeners, *for_inbound[0]]
         clusters += for_inbound[1]
-        secrets += for_inbound[2]
+        secrets = [*secrets, *for_inbound[2]]
     return {
         CLUSTER: _named(clusters),
         ENDPOINTS: _named(endpoints),
@@ -102,23 +105,27 @@ def _inbound(scope: InboundScope) -> tuple[list[EnvoyResource], ...]:
 
 
 def _gateway(
-    scope: GatewayScope,
-    services: tuple[Service, ...],
-    labels: tuple[tuple[str, str], ...],
-    rules: Mapping[str, DestinationRule],
-) -> tuple[list[EnvoyResource], ...]:
-    """Listeners, routes and secrets."""
+    scope: GatewayScope, services: tuple[Service, ...]
+) -> tuple[list[EnvoyResource], list[EnvoyResource]]:
+    """Listeners and secrets."""
     by_name = services_by_hostname(services)
     listeners = [
         resource(listener.name, listener, uses=listener_clusters(listener))
         for listener in compile_gateway_listeners(scope, by_name)
     ]
-    routes = [
-        resource(routes.name, routes, uses=route_clusters(routes))
-        for routes in compile_gateway_routes(scope, by_name, labels, rules)
-    ]
     servers = [each.server.tls for each in scope.servers if each.server.tls]
-    return listeners, routes, _secrets(servers, scope.credentials)
+    return listeners, _secrets(servers, scope.credentials)
+
+
+def _gateway_routes(
+    scope: GatewayScope,
+    services: tuple[Service, ...],
+    labels: tuple[tuple[str, str], ...],
+    rules: Mapping[str, DestinationRule],
+    memo: Memo,
+) -> list[EnvoyResource]:
+    client = Client(scope.namespace, labels, services_by_hostname(services), rules, scope.mesh)
+    return list(compile_gateway_routes(scope, client, memo))
 
 
 def _secrets(
