@@ -20,7 +20,7 @@ from clew.server.csr import CertificateService
 from clew.server.mtls import GRPC_OPTIONS, ServingCertificate, listen
 from clew.server.proxies import ConnectedProxy
 from clew.server.publisher import Publisher
-from clew.xds.answers import Acked, Nacked
+from clew.xds.answers import Acked, Conversation, Nacked
 
 TRUST_DOMAIN = "cluster.local"
 
@@ -33,9 +33,11 @@ class WatchedDirectory(Directory):
         self.verdicts = 0
         self._happened = asyncio.Event()
 
-    def connect(self, proxy: Proxy, on_publish: OnPublish) -> ConnectedProxy:
+    def connect(
+        self, proxy: Proxy, on_publish: OnPublish, conversation: Conversation
+    ) -> ConnectedProxy:
         self._happened.set()
-        return super().connect(proxy, on_publish)
+        return super().connect(proxy, on_publish, conversation)
 
     def report(self, connection: ConnectedProxy, verdict: Acked | Nacked) -> None:
         super().report(connection, verdict)

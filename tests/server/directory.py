@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from clew.model.proxy import Proxy
 from clew.model.xds import Published, TypeUrl
 from clew.server.ads import OnPublish
-from clew.xds.answers import Acked, Nacked
+from clew.xds.answers import Acked, Conversation, Nacked
 
 
 @dataclass(eq=False)
@@ -25,7 +25,7 @@ class Directory:
     verdicts: list[Acked | Nacked] = field(default_factory=list)
     _happened: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def connect(self, proxy: Proxy, on_publish: OnPublish) -> Connected:
+    def connect(self, proxy: Proxy, on_publish: OnPublish, conversation: Conversation) -> Connected:
         connection = Connected(proxy, on_publish)
         self.connected.append(connection)
         on_publish(self.published, None)

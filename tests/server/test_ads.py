@@ -21,7 +21,7 @@ from clew.model.service import NOWHERE
 from clew.model.xds import CLUSTER, EnvoyResource, Published
 from clew.server.ads import SERVICE, AdsServer, OnPublish, require_identity
 from clew.server.mtls import Identity, ServingCertificate, listen
-from clew.xds.answers import Acked
+from clew.xds.answers import Acked, Conversation
 from tests.server.directory import Connected, Directory
 from tests.server.workload import call_options, workload
 from tests.xds.conversation import resources
@@ -157,8 +157,8 @@ def test_without_a_client_certificate_there_is_no_connection(tmp_path: Path) -> 
 class Failing(Directory):
     """Publishes something that cannot be sent to the proxy called bad."""
 
-    def connect(self, proxy: Proxy, on_publish: OnPublish) -> Connected:
-        connection = super().connect(proxy, on_publish)
+    def connect(self, proxy: Proxy, on_publish: OnPublish, conversation: Conversation) -> Connected:
+        connection = super().connect(proxy, on_publish, conversation)
         if proxy.name == "bad":
             broken = EnvoyResource("a", "2", "not bytes")  # type: ignore[arg-type]  # our mistake
             on_publish({CLUSTER: {"a": broken}}, None)

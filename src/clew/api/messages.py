@@ -188,6 +188,52 @@ class ProxyList(Message, frozen=True, kw_only=True):
     revision: int = 0
 
 
+ObjectState = Literal["in force", "pending", "rejected", "held", "no proxy", "not supported"]
+
+
+class ObjectStatus(Message, frozen=True, kw_only=True):
+    """Whether one object is in force, as the control plane knows from what proxies acknowledge.
+
+    ``generation`` is the newest, ``observed_generation`` the newest that was published.
+    ``acknowledged`` of ``concerned`` proxies have it, ``waiting`` names the others. ``reason`` is
+    Envoy's when it refused; ``held_at`` is the generation that is in force instead, 0: none is.
+    ``findings`` are what else there is to say of it.
+    """
+
+    key: Key
+    state: ObjectState
+    generation: int = 0
+    observed_generation: int = 0
+    acknowledged: int = 0
+    concerned: int = 0
+    waiting: tuple[str, ...] = ()
+    reason: str = ""
+    held_at: int | None = None
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def settled(self) -> bool:
+        """Whether waiting longer changes nothing."""
+        return self.state != "pending"
+
+    @property
+    def in_force(self) -> bool:
+        return self.state in ("in force", "no proxy")
+
+    @property
+    def text(self) -> str:
+        """``in force 4/4``, ``held at generation 3``, the way tables show it."""
+        match self.state:
+            case "in force" | "pending":
+                return f"{self.state} {self.acknowledged}/{self.concerned}"
+            case "held" if self.held_at:
+                return f"held at generation {self.held_at}"
+            case "held":
+                return "held back"
+            case state:
+                return state
+
+
 class ProblemList(Message, frozen=True, kw_only=True):
     """What is wrong with configuration that came in otherwise than by the API."""
 

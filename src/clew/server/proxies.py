@@ -9,7 +9,7 @@ from clew.api.messages import ProxyStatus, TypeState, TypeStatus
 from clew.model.proxy import Proxy
 from clew.model.xds import CLUSTER, ENDPOINTS, LISTENER, ROUTE, Published, TypeUrl
 from clew.server.publisher import Subscriber
-from clew.xds.answers import Acked, Nacked
+from clew.xds.answers import Acked, Conversation, Nacked
 
 SHORT_NAMES = {CLUSTER: "CDS", ENDPOINTS: "EDS", LISTENER: "LDS", ROUTE: "RDS"}
 
@@ -19,6 +19,7 @@ class ConnectedProxy:
     """One stream of a proxy. ``acked`` and ``refused`` hold versions by type and name."""
 
     subscriber: Subscriber
+    conversation: Conversation
     since: str
     acked: dict[TypeUrl, dict[str, str]] = field(default_factory=dict)
     refused: dict[TypeUrl, dict[str, tuple[str, str]]] = field(default_factory=dict)

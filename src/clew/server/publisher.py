@@ -18,13 +18,19 @@ from clew.compile.name_table import compile_name_table
 from clew.compile.proxy import compile_endpoints, compile_proxy, endpoints_shape
 from clew.compile.proxyless_grpc import compile_proxyless_grpc
 from clew.model.base import Resource, ResourceKey
+from clew.model.kinds import kind_of
 from clew.model.proxy import Proxy
 from clew.model.xds import ENDPOINTS, NAME_TABLE, Published, ResourcesByName, TypeUrl
+from clew.server.publications import Batch, Effect, Publication, PublicationLog, Versions
+from clew.snapshot.concern import concerned
 from clew.snapshot.scope import ProxyScope
 from clew.snapshot.scope_builder import affects, build_scope, may_move, scope_key
 from clew.snapshot.snapshot import Dirty, build_snapshot, update_snapshot
 
 log = logging.getLogger("clew.publisher")
+
+# What runs is not configuration: no proxy refuses it.
+_RUNNING = frozenset({"Pod", "Node", "Endpoints", "EndpointSlice", "Namespace", "ServiceAccount"})
 
 Changed = Mapping[TypeUrl, AbstractSet[str]]
 # Told what is published now, and which names differ from before (None: everything).
@@ -37,22 +43,30 @@ class Subscriber:
 
     proxy: Proxy
     on_publish: OnPublish
+    since: int = 0  # the revision at which it was first told what its group is told
 
 
 @dataclass(slots=True, eq=False)
 class _Group:
-    """``scope`` is what was compiled last; ``behind``: a change since then could not be."""
+    """``scope`` is what was compiled last; ``behind``: a change since then could not be.
+
+    ``concern``: the objects that have a say in it, and the scope of which that holds.
+    """
 
     scope: ProxyScope
     published: Published
     behind: bool = False
     subscribers: set[Subscriber] = field(default_factory=set)
+    log: PublicationLog = field(default_factory=PublicationLog)
+    concern: tuple[ProxyScope | None, frozenset[ResourceKey]] = (None, frozenset())
 
 
 class Publisher:
     """Owns the snapshot and the groups; everything else it holds is immutable."""
 
-    def __init__(self, resources: Iterable[Resource] = ()) -> None:
+    def __init__(self, resources: Iterable[Resource] = (), revision: int = 0) -> None:
+        self.revision = revision
+        self._batch = Batch(since=revision, revision=revision)
         self._memo = Memo()
         self._groups: dict[Hashable, _Group] = {}
         self._group_of: dict[Subscriber, Hashable] = {}
@@ -76,13 +90,48 @@ class Publisher:
     def published_to(self, subscriber: Subscriber) -> Published:
         return self._groups[self._group_of[subscriber]].published
 
-    def change(self, changes: Iterable[tuple[ResourceKey, Resource | None]]) -> None:
+    def effect(self, subscriber: Subscriber, revision: int) -> Effect | None:
+        """What the change of ``revision`` made different for a proxy; None: it is not known,
+        because the proxy came later or it is too long ago.
+        """
+        if revision <= subscriber.since:
+            return None
+        return self._groups[self._group_of[subscriber]].log.effect(revision)
+
+    def concerns(self, subscriber: Subscriber) -> frozenset[ResourceKey]:
+        """The objects that have a say in what a proxy is told."""
+        group = self._groups[self._group_of[subscriber]]
+        if group.concern[0] is not group.scope:
+            group.concern = (group.scope, concerned(self.snapshot, group.scope))
+        return group.concern[1]
+
+    def scopes(self) -> tuple[ProxyScope, ...]:
+        """One scope per class of proxies."""
+        return tuple(group.scope for group in self._groups.values())
+
+    def change(
+        self,
+        changes: Iterable[tuple[ResourceKey, Resource | None]],
+        revision: int | None = None,
+    ) -> None:
         """Take a batch of changes and publish what differs to those whom it concerns.
 
-        A change that the snapshot cannot take is our mistake: it is logged and left out, and the
-        others of its batch are taken.
+        ``revision``: the store's, after these changes; the same as before for what the store
+        has no part in. A change that the snapshot cannot take is our mistake: it is logged and
+        left out, and the others of its batch are taken.
         """
         batch = list(changes)
+        since, self.revision = self.revision, self.revision + 1 if revision is None else revision
+        before = {key: self._in_force(key) for key, _ in batch if key.kind not in _RUNNING}
+        self._batch = Batch(since=since, revision=self.revision, before=before)
+        self._change(batch)
+
+    def _in_force(self, key: ResourceKey) -> Resource | None:
+        kind = kind_of(key.group, key.kind)
+        spaces = self.snapshot.objects.get(kind.type, {}) if kind is not None else {}
+        return spaces.get(key.namespace, {}).get(key.name)
+
+    def _change(self, batch: list[tuple[ResourceKey, Resource | None]]) -> None:
         try:
             self.snapshot, dirty = update_snapshot(self.snapshot, batch)
         except Exception:
@@ -102,7 +151,7 @@ class Publisher:
     def _take_one_by_one(self, batch: list[tuple[ResourceKey, Resource | None]]) -> None:
         if len(batch) > 1:
             for change in batch:
-                self.change([change])
+                self._change([change])
             return
         for key, _ in batch:
             log.exception("left out, everything else is in force object=%s", key)
@@ -117,6 +166,7 @@ class Publisher:
         if subscriber in self._group_of:
             self.disconnect(subscriber)
         group.subscribers.add(subscriber)
+        subscriber.since = self.revision
         self._group_of[subscriber] = key
         return group
 
@@ -158,6 +208,7 @@ class Publisher:
         group.published = self._compiled_after(group, scope, dirty)
         group.scope = scope
         if changed := difference(before, group.published):
+            group.log.add(Publication(self._batch, _versions(changed, group.published)))
             for subscriber in list(group.subscribers):
                 subscriber.on_publish(group.published, changed)
 
@@ -187,6 +238,17 @@ def _same_parts(one: ProxyScope, other: ProxyScope) -> bool:
         and one.inbound is other.inbound
         and one.gateway is other.gateway
     )
+
+
+def _versions(changed: Changed, published: Published) -> Versions:
+    return {
+        type_url: {
+            name: resource.version if (resource := named.get(name)) is not None else None
+            for name in names
+        }
+        for type_url, names in changed.items()
+        for named in (published.get(type_url, {}),)
+    }
 
 
 def _compile(scope: ProxyScope, memo: Memo) -> Published:

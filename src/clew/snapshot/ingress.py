@@ -74,7 +74,7 @@ def _is_ours(ingress: Ingress, mesh: MeshConfig) -> bool:
             return declared == mesh.ingress_class
 
 
-def _gateway_name(ingress: Ingress) -> str:
+def ingress_gateway_name(ingress: Ingress) -> str:
     return f"{ingress.metadata.name}-{_SUFFIX}-{ingress.metadata.namespace}"
 
 
@@ -98,7 +98,7 @@ def _gateway(ingress: Ingress, mesh: MeshConfig) -> Gateway:
         api_version=_API,
         kind="Gateway",
         metadata=ObjectMeta(
-            name=_gateway_name(ingress),
+            name=ingress_gateway_name(ingress),
             namespace=mesh.root_namespace,
             creation_timestamp=meta.creation_timestamp,
         ),
@@ -124,7 +124,7 @@ def _rule(
     ]
     meta = ingresses[0].metadata
     name = f"{host.replace('.', '-').replace('*', 'wildcard')}-{meta.name}-{_SUFFIX}"
-    gateways = dict.fromkeys(f"{mesh.root_namespace}/{_gateway_name(i)}" for i in ingresses)
+    gateways = dict.fromkeys(f"{mesh.root_namespace}/{ingress_gateway_name(i)}" for i in ingresses)
     return VirtualService(
         api_version=_API,
         kind="VirtualService",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from typing import Protocol
 
 from clew.model.xds import TypeUrl
 
@@ -40,6 +42,16 @@ class Nacked:
     type_url: TypeUrl
     versions: Versions
     detail: str
+
+
+class Conversation(Protocol):
+    """What is known of one stream: what its proxy asks for, and what it has yet to accept."""
+
+    def asked(self, type_url: TypeUrl) -> bool: ...
+
+    def wants(self, type_url: TypeUrl, name: str) -> bool: ...
+
+    def lagging(self) -> Mapping[TypeUrl, AbstractSet[str]]: ...
 
 
 def named_as_guilty(detail: str, names: Mapping[str, object]) -> frozenset[str]:

@@ -94,6 +94,15 @@ class DeltaStream:
                 return self._respond(type_url, subscription, changes)
         return self._poll_removals()
 
+    def asked(self, type_url: TypeUrl) -> bool:
+        """Whether the proxy has asked for anything of this type."""
+        return type_url in self._subscriptions
+
+    def wants(self, type_url: TypeUrl, name: str) -> bool:
+        """Whether it is subscribed to this resource."""
+        subscription = self._subscriptions.get(type_url)
+        return subscription is not None and subscription.wants(name)
+
     def lagging(self) -> Mapping[TypeUrl, AbstractSet[str]]:
         """The names, by type, of which the proxy has not acknowledged the published version."""
         return {t: s.lagging.keys() for t, s in self._subscriptions.items() if s.lagging}

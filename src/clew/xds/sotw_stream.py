@@ -123,6 +123,15 @@ class SotwStream:
                 return self._respond(type_url, watch, target)
         return None
 
+    def asked(self, type_url: TypeUrl) -> bool:
+        """Whether the client has asked for anything of this type."""
+        return type_url in self._watches
+
+    def wants(self, type_url: TypeUrl, name: str) -> bool:
+        """Whether it is subscribed to this resource."""
+        watch = self._watches.get(type_url)
+        return watch is not None and watch.wants(name)
+
     def lagging(self) -> Mapping[TypeUrl, AbstractSet[str]]:
         """The names, by type, of which the client has not acknowledged the published version."""
         behind = {}

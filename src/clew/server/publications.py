@@ -1,0 +1,83 @@
+"""What each change of the mesh made of what proxies are told, remembered for a while."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from clew.model.base import Resource, ResourceKey
+from clew.model.xds import TypeUrl
+
+# By type and name; None: the resource was removed.
+Versions = Mapping[TypeUrl, Mapping[str, str | None]]
+# Of a change: the versions of which a proxy must have acknowledged one, by type and name.
+Effect = Mapping[TypeUrl, Mapping[str, frozenset[str | None]]]
+
+_REMEMBERED = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Changes that were taken together: the revisions after ``since``, up to ``revision``.
+
+    ``before``: the configuration that they replaced, as it was in force; None: it was absent.
+    """
+
+    since: int
+    revision: int
+    before: Mapping[ResourceKey, Resource | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What one batch changed for one class of proxies."""
+
+    batch: Batch
+    versions: Versions
+
+
+class PublicationLog:
+    """The latest publications to one class of proxies, oldest first."""
+
+    def __init__(self) -> None:
+        self._entries: deque[Publication] = deque()
+        self._forgotten = 0
+
+    def add(self, publication: Publication) -> None:
+        if len(self._entries) == _REMEMBERED:
+            self._forgotten = self._entries.popleft().batch.revision
+        self._entries.append(publication)
+
+    def effect(self, revision: int) -> Effect | None:
+        """Return what the change of ``revision`` made different; None: it is forgotten."""
+        if revision <= self._forgotten:
+            return None
+        found: dict[TypeUrl, dict[str, set[str | None]]] = {}
+        for entry in self._entries:
+            if entry.batch.since < revision <= entry.batch.revision:
+                found = {
+                    type_url: {name: {version} for name, version in versions.items()}
+                    for type_url, versions in entry.versions.items()
+                }
+                continue
+            for type_url, names in found.items():
+                later = entry.versions.get(type_url, {})
+                for name in names.keys() & later.keys():
+                    names[name].add(later[name])
+        return {
+            type_url: {name: frozenset(versions) for name, versions in names.items()}
+            for type_url, names in found.items()
+        }
+
+    def since_version(self, type_url: TypeUrl, name: str, version: str | None) -> Iterator[Batch]:
+        """Yield the batches that changed a resource after it had this version, newest first.
+
+        All that are remembered if it never had it.
+        """
+        for entry in reversed(self._entries):
+            versions = entry.versions.get(type_url, {})
+            if name in versions:
+                if versions[name] == version:
+                    return
+                yield entry.batch

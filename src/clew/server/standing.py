@@ -1,0 +1,159 @@
+"""Whether an object is in force: a by-product of what was published and what was acknowledged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from clew.api.messages import ObjectState, ObjectStatus, finding, key_message
+from clew.model.base import ResourceKey
+from clew.model.diagnostic import Diagnostic, Severity
+from clew.model.kinds import GATEWAY_API, kind_of
+from clew.server.acknowledgements import Answer, answer
+from clew.server.holds import Hold
+from clew.server.proxies import ConnectedProxy
+from clew.server.publisher import Publisher
+from clew.stores.store import Stored
+
+# What of the rest is configuration too, and says in its status whether it is in force.
+_OTHERS = frozenset({"Ingress"})
+
+
+def has_standing(key: ResourceKey) -> bool:
+    """Whether objects of this kind say in their status if they are in force."""
+    return key.group.endswith("istio.io") or key.group == GATEWAY_API or key.kind in _OTHERS
+
+
+def standing(
+    stored: Stored,
+    publisher: Publisher,
+    connections: Iterable[ConnectedProxy],
+    hold: Hold | None,
+    findings: Sequence[Diagnostic],
+) -> ObjectStatus:
+    """Return what is known of one object now."""
+    key, generation = stored.key, stored.resource.metadata.generation
+    kind = kind_of(key.group, key.kind)
+    published = publisher.revision >= stored.revision
+    said = {
+        connection.proxy.node_id: _answer(stored, publisher, connection)
+        for connection in connections
+        if key in publisher.concerns(connection.subscriber)
+    }
+    has = [node for node, each in said.items() if each is Answer.ACKNOWLEDGED]
+    effective = kind is not None and kind.effective
+    state = _state(said.values(), published) if effective else "not supported"
+    return ObjectStatus(
+        key=key_message(key),
+        state="held" if hold is not None else state,
+        generation=generation,
+        observed_generation=generation if published else max(0, generation - 1),
+        acknowledged=0 if hold is not None or not effective else len(has),
+        concerned=len(said) if effective else 0,
+        waiting=tuple(sorted(said.keys() - has)) if effective else (),
+        reason=_reason(hold, effective=effective),
+        held_at=hold.good_generation if hold is not None else None,
+        findings=tuple(finding(each) for each in findings),
+    )
+
+
+def _answer(stored: Stored, publisher: Publisher, connection: ConnectedProxy) -> Answer:
+    subscriber = connection.subscriber
+    effect = publisher.effect(subscriber, stored.revision)
+    return answer(connection, effect, publisher.published_to(subscriber))
+
+
+def _state(answers: Iterable[Answer], published: bool) -> ObjectState:
+    found = set(answers)
+    if not published or Answer.PENDING in found:
+        return "pending"
+    if Answer.REFUSED in found:
+        return "rejected"
+    return "in force" if found else "no proxy"
+
+
+def _reason(hold: Hold | None, *, effective: bool) -> str:
+    if hold is not None:
+        return hold.reason
+    return "" if effective else "clew accepts and keeps objects of this kind; they change nothing"
+
+
+_REASONS: dict[ObjectState, str] = {
+    "in force": "InForce",
+    "pending": "Pending",
+    "rejected": "Rejected",
+    "held": "Held",
+    "no proxy": "NoProxy",
+    "not supported": "NotSupported",
+}
+
+
+def as_status(standing: ObjectStatus) -> dict[str, Any]:
+    """Return it as Istio writes the status of its kinds.
+
+    Source: istio ``IstioStatus``; ``proxies`` and ``heldAtGeneration`` are clew's own.
+    """
+    observed = standing.observed_generation
+    in_force = standing.in_force
+    accepted = {
+        "type": "Accepted",
+        "status": "True",
+        "reason": "Accepted",
+        "observedGeneration": observed,
+    }
+    reconciled = {
+        "type": "Reconciled",
+        "status": "True" if in_force else "Unknown" if not standing.settled else "False",
+        "reason": _REASONS[standing.state],
+        "message": explanation(standing),
+        "observedGeneration": observed,
+    }
+    status: dict[str, Any] = {
+        "observedGeneration": observed,
+        "conditions": [accepted, reconciled],
+        "proxies": {"acknowledged": standing.acknowledged, "concerned": standing.concerned},
+    }
+    if standing.held_at is not None:
+        status["heldAtGeneration"] = standing.held_at
+    if standing.findings:
+        status["validationMessages"] = [
+            {
+                "type": {"code": each.code, "name": each.problem},
+                "level": _LEVELS.get(each.severity, "INFO"),
+            }
+            for each in standing.findings
+        ]
+    return status
+
+
+_LEVELS = {Severity.ERROR.value: "ERROR", Severity.WARNING.value: "WARNING"}
+
+
+def explanation(standing: ObjectStatus) -> str:
+    """Return one sentence for people."""
+    generation = standing.generation
+    counted = f"{standing.acknowledged} of {standing.concerned} proxies"
+    match standing.state:
+        case "in force":
+            return f"{counted} acknowledged generation {generation}"
+        case "pending":
+            return f"{counted} acknowledged generation {generation}, the others have yet to"
+        case "no proxy":
+            return "it concerns none of the proxies that are connected"
+        case "held" if standing.held_at:
+            return f"held at generation {standing.held_at}: {standing.reason}"
+        case "held":
+            return f"held back, no generation of it is in force: {standing.reason}"
+        case "rejected":
+            return f"{len(standing.waiting)} of {standing.concerned} proxies refuse it"
+    return standing.reason
+
+
+def with_status(manifest: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
+    """Return the manifest with this status: conditions of other types stay."""
+    before = manifest.get("status")
+    before = before if isinstance(before, dict) else {}
+    ours = {condition["type"] for condition in status.get("conditions", ())}
+    kept = [c for c in before.get("conditions") or () if c.get("type") not in ours]
+    conditions = [*kept, *status.get("conditions", ())]
+    return {**manifest, "status": {**before, **status, "conditions": conditions}}

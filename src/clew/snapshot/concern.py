@@ -1,0 +1,125 @@
+"""Which objects have a say in what one class of proxies is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from clew.model.base import Resource, ResourceKey
+from clew.model.destination_rule import DestinationRule
+from clew.model.ingress import Ingress
+from clew.model.virtual_service import VirtualService
+from clew.model.workload_entry import WorkloadEntry
+from clew.snapshot.destination_rules import rule_host
+from clew.snapshot.ingress import ingress_gateway_name
+from clew.snapshot.labels import selects
+from clew.snapshot.objects import objects_of
+from clew.snapshot.scope import ProxyScope
+from clew.snapshot.sidecars import sidecar_for
+from clew.snapshot.snapshot import MeshSnapshot
+
+# Their objects are for the proxies of a namespace, or of the mesh, that a selector chooses.
+_SELECTING = (
+    "EnvoyFilter",
+    "PeerAuthentication",
+    "RequestAuthentication",
+    "AuthorizationPolicy",
+    "Telemetry",
+    "ProxyConfig",
+    "WasmPlugin",
+    "TrafficExtension",
+)
+
+
+def concerned(snapshot: MeshSnapshot, scope: ProxyScope) -> frozenset[ResourceKey]:
+    """Return the objects that proxies of a scope are told something of, or would be."""
+    return frozenset(
+        (
+            *_services(scope),
+            *_rules(snapshot, scope),
+            *_destination_rules(snapshot, scope),
+            *_gateway(snapshot, scope),
+            *_sidecar(snapshot, scope),
+            *_selecting(snapshot, scope),
+            *_entries(snapshot, scope),
+        )
+    )
+
+
+def _services(scope: ProxyScope) -> Iterator[ResourceKey]:
+    yield from (service.source for service in scope.outbound.services)
+    for port in scope.inbound.ports if scope.inbound else ():
+        yield from (service.source for service in (port.service, *port.sharing))
+
+
+def _rules(snapshot: MeshSnapshot, scope: ProxyScope) -> Iterator[ResourceKey]:
+    listed: Iterable[Iterable[VirtualService]]
+    if scope.gateway is not None:
+        listed = (server.virtual_services for server in scope.gateway.servers)
+    else:
+        listed = (listener.virtual_services for listener in scope.outbound.egress)
+    for key in dict.fromkeys(rule.key for rules in listed for rule in rules):
+        yield key
+        root = snapshot.virtual_services.resolved.get(key)
+        for route in root.spec.http if root is not None else ():
+            if route.delegate is not None:
+                namespace = route.delegate.namespace or key.namespace
+                yield ResourceKey(key.group, key.kind, namespace, route.delegate.name)
+
+
+def _destination_rules(snapshot: MeshSnapshot, scope: ProxyScope) -> Iterator[ResourceKey]:
+    """Yield the rules in force; several of one namespace for one host are merged into one."""
+    chosen: dict[tuple[str, str], list[DestinationRule]] = {}
+    for rule in scope.outbound.destination_rules.values():
+        chosen.setdefault((rule.metadata.namespace, rule.spec.host), []).append(rule)
+    for rule in objects_of(DestinationRule, snapshot.objects):
+        mine = chosen.get((rule.metadata.namespace, rule_host(rule)), ())
+        if any(rule.spec.workload_selector == each.spec.workload_selector for each in mine):
+            yield rule.key
+
+
+def _gateway(snapshot: MeshSnapshot, scope: ProxyScope) -> Iterator[ResourceKey]:
+    if scope.gateway is None:
+        return
+    keys = {server.gateway.key for server in scope.gateway.servers}
+    yield from keys
+    yield from (secret.key for secret in scope.gateway.credentials)
+    names = {key.name for key in keys}
+    for ingress in objects_of(Ingress, snapshot.objects):
+        if ingress_gateway_name(ingress) in names:
+            yield ingress.key
+
+
+def _sidecar(snapshot: MeshSnapshot, scope: ProxyScope) -> Iterator[ResourceKey]:
+    if scope.gateway is not None:
+        return
+    root = snapshot.mesh.root_namespace
+    labels = dict(scope.proxy.labels)
+    sidecar = sidecar_for(snapshot.sidecars, scope.proxy.namespace, labels, root)
+    if sidecar is not None:
+        yield sidecar.key
+
+
+def _selecting(snapshot: MeshSnapshot, scope: ProxyScope) -> Iterator[ResourceKey]:
+    root, own = snapshot.mesh.root_namespace, scope.proxy.namespace
+    labels = dict(scope.proxy.labels)
+    for kind, namespaces in snapshot.objects.items():
+        if kind.__name__ in _SELECTING:
+            for namespace in dict.fromkeys((root, own)):
+                for resource in namespaces.get(namespace, {}).values():
+                    if selects(_selector(resource), labels):
+                        yield resource.key
+
+
+def _selector(resource: Resource) -> Mapping[str, str]:
+    spec = getattr(resource, "spec", None)
+    networking = getattr(spec, "workload_selector", None)
+    policy = getattr(spec, "selector", None)
+    return getattr(networking, "labels", None) or getattr(policy, "match_labels", None) or {}
+
+
+def _entries(snapshot: MeshSnapshot, scope: ProxyScope) -> Iterator[ResourceKey]:
+    known = scope.outbound.endpoints
+    for entry in objects_of(WorkloadEntry, snapshot.objects):
+        services = snapshot.registry.services_at([entry.spec.address or ""])
+        if any(key in known for key in services):
+            yield entry.key
