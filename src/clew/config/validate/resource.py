@@ -10,6 +10,24 @@ from clew.config.validate.authorization_policy import validate_authorization_pol
 from clew.config.validate.destination_rule import validate_destination_rule
 from clew.config.validate.envoy_filter import validate_envoy_filter
 from clew.config.validate.gateway import validate_gateway
+from clew.config.validate.gateway_api.gateway import (
+    validate_gateway_class,
+    validate_kubernetes_gateway,
+    validate_listener_set,
+)
+from clew.config.validate.gateway_api.grpc_route import validate_grpc_route
+from clew.config.validate.gateway_api.http_route import validate_kubernetes_http_route
+from clew.config.validate.gateway_api.policies import (
+    validate_backend,
+    validate_backend_tls_policy,
+    validate_backend_traffic_policy,
+    validate_reference_grant,
+)
+from clew.config.validate.gateway_api.stream_routes import (
+    validate_kubernetes_tcp_route,
+    validate_kubernetes_tls_route,
+    validate_udp_route,
+)
 from clew.config.validate.peer_authentication import validate_peer_authentication
 from clew.config.validate.proxy_config import validate_proxy_config
 from clew.config.validate.request_authentication import validate_request_authentication
@@ -26,6 +44,18 @@ from clew.model.base import Resource
 from clew.model.destination_rule import DestinationRule
 from clew.model.envoy_filter import EnvoyFilter
 from clew.model.gateway import Gateway
+from clew.model.gateway_api.backend import XBackend
+from clew.model.gateway_api.backend_tls_policy import BackendTLSPolicy
+from clew.model.gateway_api.backend_traffic_policy import XBackendTrafficPolicy
+from clew.model.gateway_api.gateway import KubernetesGateway
+from clew.model.gateway_api.gateway_class import GatewayClass
+from clew.model.gateway_api.grpc_route import GRPCRoute
+from clew.model.gateway_api.http_route import KubernetesHTTPRoute
+from clew.model.gateway_api.listener_set import ListenerSet
+from clew.model.gateway_api.reference_grant import ReferenceGrant
+from clew.model.gateway_api.tcp_route import KubernetesTCPRoute
+from clew.model.gateway_api.tls_route import KubernetesTLSRoute
+from clew.model.gateway_api.udp_route import UDPRoute
 from clew.model.kinds import kind_of
 from clew.model.peer_authentication import PeerAuthentication
 from clew.model.proxy_config import ProxyConfig
@@ -56,6 +86,20 @@ _RULES: Mapping[type[Resource], Callable[[Any], Iterator[Finding]]] = {
     WorkloadEntry: validate_workload_entry,
     WorkloadGroup: validate_workload_group,
 }
+_GATEWAY_API_RULES: Mapping[type[Resource], Callable[[Any], Iterator[Finding]]] = {
+    BackendTLSPolicy: validate_backend_tls_policy,
+    GRPCRoute: validate_grpc_route,
+    GatewayClass: validate_gateway_class,
+    KubernetesGateway: validate_kubernetes_gateway,
+    KubernetesHTTPRoute: validate_kubernetes_http_route,
+    KubernetesTCPRoute: validate_kubernetes_tcp_route,
+    KubernetesTLSRoute: validate_kubernetes_tls_route,
+    ListenerSet: validate_listener_set,
+    ReferenceGrant: validate_reference_grant,
+    UDPRoute: validate_udp_route,
+    XBackend: validate_backend,
+    XBackendTrafficPolicy: validate_backend_traffic_policy,
+}
 # Annotations by which Istio's own parts talk to each other.
 _INTERNAL = ("always-reject", "parents", "parent-namespace")
 
@@ -67,6 +111,8 @@ def validate_resource(resource: Resource) -> Iterator[Finding]:
         yield Finding((), f"{kind.kind} is stored, but not yet effective in clew", "", True)
     if rules := _RULES.get(type(resource)):
         yield from _check_annotations(resource)
+        yield from rules(resource)
+    elif rules := _GATEWAY_API_RULES.get(type(resource)):
         yield from rules(resource)
 
 

@@ -27,4 +27,4 @@ class ReferenceGrantSpec(Model, frozen=True, kw_only=True):
 
 
 class ReferenceGrant(Resource, frozen=True, kw_only=True):
-    spec: ReferenceGrantSpec
+    spec: ReferenceGrantSpec = ReferenceGrantSpec(from_=(), to=())
