@@ -8,6 +8,7 @@ from clew.local.visit import (
 from clew.local.workloads import RUN_BY, pod_labels
 
 VISIT = Visit(command=("python", "r.py"), name="reviews", version="v4", port=9080)
+HTTP = {"http": 9080}
 
 
 def test_a_program_is_a_bare_pod_that_names_its_runner() -> None:
@@ -29,11 +30,11 @@ def test_its_service_selects_it_by_app() -> None:
 
 def test_the_terminals_variables_are_kept_but_for_proxies_and_port() -> None:
     terminal = {"A": "a", "https_proxy": "http://corp", "HTTP_PROXY": "http://corp", "PORT": "1"}
-    assert program_environment(VISIT, terminal, {}) == {"A": "a", "PORT": "9080"}
-    moved = program_environment(VISIT, terminal, {9080: 21000})
+    assert program_environment(VISIT, terminal, HTTP, {}) == {"A": "a", "PORT": "9080"}
+    moved = program_environment(VISIT, terminal, HTTP, {9080: 21000})
     assert moved["PORT"] == "21000"
 
 
 def test_what_is_asked_for_wins() -> None:
     visit = Visit(command=("a",), name="a", port=80, env={"PORT": "5", "A": "b"})
-    assert program_environment(visit, {"A": "a"}, {}) == {"A": "b", "PORT": "5"}
+    assert program_environment(visit, {"A": "a"}, {"http": 80}, {}) == {"A": "b", "PORT": "5"}

@@ -111,8 +111,20 @@ def node_metadata(spec: AgentSpec) -> dict[str, Any]:
         "CLEW_APP_PORTS": dict(spec.app_ports),
         "CLEW_LOCAL_PORTS": dict(spec.local_ports),
         "CLEW_BIND_ADDRESS": spec.bind_address,
+        "AUTO_REGISTER_GROUP": spec.auto_register_group,
+        "PROXY_CONFIG": _health_check(spec),
     }
     return metadata | {key: value for key, value in optional.items() if value}
+
+
+def _health_check(spec: AgentSpec) -> dict[str, Any]:
+    """Tell the control plane that a member of a WorkloadGroup counts only when it is healthy.
+
+    Source: Istio puts the group's probe into the ProxyConfig of its virtual machines.
+    """
+    if not spec.auto_register_group or spec.app is None or spec.app.readiness is None:
+        return {}
+    return {"readinessProbe": msgspec.to_builtins(spec.app.readiness)}
 
 
 def _dynamic_resources() -> dict[str, Any]:

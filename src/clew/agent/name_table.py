@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import grpc
 from google.protobuf.json_format import ParseDict
@@ -16,16 +15,14 @@ from clew._pb.envoy.service.discovery.v3.discovery_pb2 import (
     DeltaDiscoveryResponse,
 )
 from clew._pb.istio.networking.nds.v1.nds_pb2 import NameTable
+from clew.agent.ads_stream import ads_stream
 from clew.agent.backoff import delays
-from clew.agent.bootstrap import CONTROL_PLANE_SOCKET, node
+from clew.agent.bootstrap import node
 from clew.agent.dns_answers import Names
 from clew.agent.spec import AgentSpec
 from clew.model.xds import NAME_TABLE
 
 log = logging.getLogger("clew.agent")
-
-_METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
-_LONGEST_MESSAGE = 64 * 1024 * 1024
 
 
 class NameTables:
@@ -86,19 +83,7 @@ async def follow_names(spec: AgentSpec, tables: NameTables, first: asyncio.Event
 
 async def _stream(spec: AgentSpec, tables: NameTables) -> AsyncIterator[None]:
     """Yield after each response that was taken over."""
-    target = f"unix:{Path(spec.directory, CONTROL_PLANE_SOCKET)}"
-    options = [
-        ("grpc.max_receive_message_length", _LONGEST_MESSAGE),
-        ("grpc.default_authority", "istiod.istio-system.svc"),
-        # A channel lives as long as its stream; sharing would keep a dead connection's backoff.
-        ("grpc.use_local_subchannel_pool", 1),
-    ]
-    async with grpc.aio.insecure_channel(target, options=options) as channel:
-        stream = channel.stream_stream(
-            _METHOD,
-            request_serializer=DeltaDiscoveryRequest.SerializeToString,
-            response_deserializer=DeltaDiscoveryResponse.FromString,
-        )()
+    async with ads_stream(spec) as stream:
         await stream.write(tables.first_request(spec))
         async for response in stream:
             await stream.write(tables.receive(response))

@@ -39,7 +39,13 @@ def _label(context: click.Context, option: click.Parameter, text: str) -> str:
 
 
 @click.command("run", context_settings={"allow_interspersed_args": False})
-@click.option("--name", required=True, callback=_label, help="Name of the app and its Service.")
+@click.option("--name", default="", callback=_label, help="Name of the app and its Service.")
+@click.option(
+    "--group",
+    default="",
+    metavar="NAME",
+    help="Join this WorkloadGroup instead: its labels, ports.",
+)
 @click.option("--version", default="", callback=_label, help="Its label version, as in v1.")
 @click.option(
     "--port",
@@ -64,6 +70,7 @@ def _label(context: click.Context, option: click.Parameter, text: str) -> str:
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD…")
 def command(
     name: str,
+    group: str,
     version: str,
     port: tuple[str, int],
     namespace: str,
@@ -80,9 +87,13 @@ def command(
     The program keeps this terminal. It is in the mesh while it runs: with --port, as part of the
     Service NAME, which is made if there is none. Exits with the program's exit code.
 
+    With --group it registers itself as a member of that WorkloadGroup, and gets requests while
+    the group's probe finds it healthy.
+
     \b
-    Example:
+    Examples:
         clew run --name reviews --version v4 --port 9080 -- python reviews.py
+        clew run --group reviews-vm -- python reviews.py
     """
     import asyncio
     import os
@@ -95,6 +106,8 @@ def command(
     from clew.local.visit import Visit
     from clew.local.visiting import mesh_place, run_visit
 
+    if bool(name) == bool(group):
+        raise click.UsageError("give either --name, or the WorkloadGroup to join: --group")
     if shutil.which(program[0], path={**os.environ, **env}.get("PATH")) is None:
         raise click.ClickException(f"there is no program {program[0]!r}. Nothing was started.")
     with people_errors():
@@ -104,7 +117,8 @@ def command(
             raise click.ClickException(str(no_mesh(mesh, os.environ)))
         visit = Visit(
             command=program,
-            name=name,
+            name=name or group,
+            group=group,
             version=version,
             namespace=namespace or "default",
             port=port[1],

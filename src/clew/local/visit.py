@@ -14,10 +14,14 @@ from clew.model.pod import PodSpec, PodTemplateSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """What is asked for. ``port_name`` begins with its protocol, as Istio wants it."""
+    """What is asked for. ``port_name`` begins with its protocol, as Istio wants it.
+
+    ``group``: the WorkloadGroup that the program joins instead of standing for itself.
+    """
 
     command: tuple[str, ...]
     name: str
+    group: str = ""
     version: str = ""
     namespace: str = "default"
     port: int = 0
@@ -81,12 +85,16 @@ def selects(service: Mapping[str, Any], workload: Workload) -> bool:
 
 
 def program_environment(
-    visit: Visit, environ: Mapping[str, str], listening: Mapping[int, int]
+    visit: Visit,
+    environ: Mapping[str, str],
+    ports: Mapping[str, int],
+    listening: Mapping[int, int],
 ) -> dict[str, str]:
     """Return the terminal's variables, those that are asked for, and PORT, where to listen.
 
     The proxies of the world outside are left out: they are not to see the mesh's requests.
     """
     kept = {k: v for k, v in environ.items() if not k.lower().endswith("_proxy")}
-    port = {"PORT": str(listening.get(visit.port, visit.port))} if visit.port else {}
+    first = next(iter(ports.values()), 0)
+    port = {"PORT": str(listening.get(first, first))} if first else {}
     return {**kept, **port, **visit.env}

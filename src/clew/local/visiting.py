@@ -7,9 +7,10 @@ import contextlib
 import os
 import signal
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -20,6 +21,14 @@ from clew.config.parse import parse_manifest
 from clew.local import leases, registrar
 from clew.local.agents import MeshPlace, Where, agent_spec, listening_ports, with_upstreams
 from clew.local.capture_choice import tool_path
+from clew.local.membership import (
+    group_key,
+    is_entry_of,
+    is_healthy,
+    member_ports,
+    member_spec,
+    member_workload,
+)
 from clew.local.network import MeshNetwork, add_workload, enter_workload
 from clew.local.ports import Ports
 from clew.local.process import CLEW, bound
@@ -45,6 +54,7 @@ from clew.local.workloads import RUN_BY, Workload, pod_manifest
 from clew.local.world import MESH_CONFIG, is_ready, trust_domain
 from clew.model.base import ResourceKey
 from clew.model.pod import Pod
+from clew.model.workload_group import WorkloadGroup
 
 Report = Callable[[str], None]
 
@@ -81,15 +91,55 @@ async def run_visit(visit: Visit, place: MeshPlace, state: RunState, *, report: 
     """
     me = process_id(os.getpid())
     assert me is not None
-    workload = visiting_workload(visit, process=format_process(me))
-    async with (
-        AsyncClient(place.directory / API_SOCKET) as client,
-        _address(workload, place) as address,
-    ):
-        spec = await _spec(visit, workload, place, address, client)
-        write_file(Path(spec.directory, SPEC), encode(spec))
-        async with _registered(visit, workload, address, client, report):
-            return await _run_agent(visit, spec, place, state, client, report)
+    process = format_process(me)
+    async with AsyncClient(place.directory / API_SOCKET) as client:
+        if visit.group:
+            return await _run_member(visit, place, state, client, process, report)
+        workload = visiting_workload(visit, process=process)
+        ports = {visit.port_name: visit.port} if visit.port else {}
+        async with _address(workload, place) as address:
+            spec = await _spec(visit, workload, place, address, client, ports)
+            announce = partial(_announce, visit, spec, client, report)
+            async with _registered(visit, workload, address, client, report):
+                return await _run_agent(spec, place, state, announce, report)
+
+
+async def _run_member(
+    visit: Visit,
+    place: MeshPlace,
+    state: RunState,
+    client: AsyncClient,
+    process: str,
+    report: Report,
+) -> int:
+    """Run a program that registers itself by its WorkloadGroup. Raises: ApiError, without one."""
+    group = parse_manifest(await client.get(group_key(visit))).resource
+    assert isinstance(group, WorkloadGroup)
+    workload = member_workload(visit, group, process=process)
+    async with _address(workload, place) as address:
+        ports = member_ports(visit, group)
+        spec = await _spec(visit, workload, place, address, client, ports)
+        spec = member_spec(spec, visit, group)
+        announce = partial(_announce_member, visit, spec, client, report)
+        try:
+            return await _run_agent(spec, place, state, announce, report)
+        finally:
+            with contextlib.suppress(Unreachable, ApiError):
+                await _remove_entries(visit, address, client)
+
+
+async def _remove_entries(visit: Visit, address: str, client: AsyncClient) -> None:
+    """A program that has ended in order does not come back: nobody needs to wait for it."""
+    entries = await client.list(kinds=("WorkloadEntry",), namespace=visit.namespace)
+    for manifest in entries.items:
+        if is_entry_of(manifest, visit, address):
+            key = ResourceKey(
+                "networking.istio.io",
+                "WorkloadEntry",
+                visit.namespace,
+                manifest["metadata"]["name"],
+            )
+            await client.delete(key, author=registrar.AUTHOR)
 
 
 @asynccontextmanager
@@ -108,16 +158,20 @@ async def _address(workload: Workload, place: MeshPlace) -> AsyncIterator[str]:
 
 
 async def _spec(
-    visit: Visit, workload: Workload, place: MeshPlace, address: str, client: AsyncClient
+    visit: Visit,
+    workload: Workload,
+    place: MeshPlace,
+    address: str,
+    client: AsyncClient,
+    ports: Mapping[str, int],
 ) -> AgentSpec:
-    ports = (visit.port,) if visit.port else ()
     take_port = Ports().take
-    listening = listening_ports(ports, place, take_port)
+    listening = listening_ports(ports.values(), place, take_port)
     app = AppSpec(
         command=visit.command,
-        env=program_environment(visit, place.environ, listening),
+        env=program_environment(visit, place.environ, ports, listening),
         working_dir=visit.working_dir,
-        ports={visit.port_name: visit.port} if visit.port else {},
+        ports=dict(ports),
         grace_seconds=_GRACE_SECONDS,
         restart=False,
     )
@@ -192,14 +246,14 @@ async def _remove_unused_service(visit: Visit, client: AsyncClient) -> None:
 
 
 async def _run_agent(
-    visit: Visit,
     spec: AgentSpec,
     place: MeshPlace,
     state: RunState,
-    client: AsyncClient,
+    announce: Callable[[], Coroutine[object, object, None]],
     report: Report,
 ) -> int:
     directory = Path(spec.directory)
+    write_file(directory / SPEC, encode(spec))
     log = ("--log-file", str(directory / AGENT_LOG))
     command = (*CLEW, "agent", "--foreground-app", *log, "--spec", str(directory / SPEC))
     enter = () if place.network is None else enter_workload(place.network, spec.ip)
@@ -208,7 +262,7 @@ async def _run_agent(
     )
     watchers = [
         asyncio.ensure_future(_stop_without_mesh(agent, state, report)),
-        asyncio.ensure_future(_announce(visit, spec, client, report)),
+        asyncio.ensure_future(announce()),
     ]
     with _signals_to(agent):
         try:
@@ -263,3 +317,15 @@ async def _announce(visit: Visit, spec: AgentSpec, client: AsyncClient, report: 
                 reach = f" as {visit.name}.{visit.namespace}:{visit.port}" if visit.port else ""
                 report(f"{spec.name} is in the mesh {spec.mesh}{reach}")
                 return
+
+
+async def _announce_member(
+    visit: Visit, spec: AgentSpec, client: AsyncClient, report: Report
+) -> None:
+    with contextlib.suppress(Unreachable, ApiError):
+        async for objects in client.follow(kinds=("WorkloadEntry",)):
+            for manifest in objects.values():
+                if is_entry_of(manifest, visit, spec.ip) and is_healthy(manifest):
+                    name = f"{manifest['metadata']['name']} of the group {visit.group}"
+                    report(f"{name} is in the mesh {spec.mesh}")
+                    return
