@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from typing import Any
 
+import pytest
+
+from clew._pb.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret as EnvoySecret
 from clew.compile.secrets import certificate_names, compile_secrets, roots_name
 from clew.model.base import ObjectMeta
 from clew.model.gateway import ServerTLSMode, ServerTLSSettings
+from clew.model.proxy import ProxyType
 from clew.model.secret import Secret
+from clew.model.xds import SECRET
+from tests.compile.meshes import SERVICE, published, rule
 
 
 def secret(name: str, **values: str) -> dict[str, Secret]:
@@ -65,3 +72,56 @@ def test_what_passes_tls_through_or_uses_the_meshs_own_needs_no_secret() -> None
     for mode in ("PASSTHROUGH", "ISTIO_MUTUAL"):
         found = compile_secrets([server(mode, credential_name="web")], secret("web"))
         assert list(found) == []
+
+
+CREDENTIAL = """
+apiVersion: v1
+kind: Secret
+metadata: {name: client, namespace: default}
+stringData: {tls.crt: chain, tls.key: key, ca.crt: roots, ca.crl: revoked}
+"""
+ROOTS = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: roots, namespace: shop}
+data: {ca.crt: roots}
+"""
+WITH_SECRET = "trafficPolicy: {tls: {mode: MUTUAL, credentialName: client}}"
+
+
+def given(*texts: str, **about: Any) -> dict[str, EnvoySecret]:
+    found = published(SERVICE, *texts, **about)[SECRET]
+    return {name: EnvoySecret.FromString(each.body) for name, each in found.items()}
+
+
+@pytest.mark.proves("ClientTLSSettings.credentialName")
+def test_a_gateway_gets_the_secret_that_a_destination_rule_names() -> None:
+    found = given(rule(WITH_SECRET), CREDENTIAL, type=ProxyType.ROUTER)
+    certificate = found["kubernetes://client"].tls_certificate
+    assert certificate.certificate_chain.inline_bytes == b"chain"
+    assert certificate.private_key.inline_bytes == b"key"
+    validation = found["kubernetes://client-cacert"].validation_context
+    assert validation.trusted_ca.inline_bytes == b"roots"
+    assert validation.crl.inline_bytes == b"revoked"
+
+
+@pytest.mark.proves("ClientTLSSettings.credentialName", "DestinationRuleSpec.workloadSelector")
+def test_a_sidecar_gets_it_only_if_the_rule_selects_it() -> None:
+    assert given(rule(WITH_SECRET), CREDENTIAL) == {}
+    selecting = rule(f"{WITH_SECRET}, workloadSelector: {{matchLabels: {{app: client}}}}")
+    assert given(selecting, CREDENTIAL, labels={"app": "other"}) == {}
+    assert given(selecting, CREDENTIAL, labels={"app": "client"}).keys() == {
+        "kubernetes://client",
+        "kubernetes://client-cacert",
+    }
+    # It is the proxy's namespace whose Secrets it gets.
+    elsewhere = CREDENTIAL.replace("namespace: default", "namespace: other")
+    assert given(selecting, elsewhere, labels={"app": "client"}) == {}
+
+
+@pytest.mark.proves("ClientTLSSettings.credentialName")
+def test_roots_in_a_config_map_are_given_to_everybody() -> None:
+    tls = "tls: {mode: SIMPLE, credentialName: 'configmap://shop/roots'}"
+    found = given(rule(f"trafficPolicy: {{{tls}}}"), ROOTS)
+    validation = found["configmap://shop/roots-cacert"].validation_context
+    assert validation.trusted_ca.inline_bytes == b"roots"

@@ -70,11 +70,7 @@ def _specs() -> Iterator[tuple[str, str, Any]]:
                 "exportTo": export,
             },
         )
-    for host, export, labels in product((*HOSTS, "*.local"), EXPORTS, LABELS):
-        rule: dict[str, Any] = {"host": host, "exportTo": export}
-        if labels:
-            rule["workloadSelector"] = {"matchLabels": labels}
-        yield ISTIO, "DestinationRule", rule
+    yield from _destination_rules()
     imports = ("./*", "*/*", "one/*", "*/a.example.com")
     for hosts, labels, ingress in product(imports, LABELS, (False, True)):
         yield ISTIO, "Sidecar", _sidecar([hosts, "~two/a.example.com"], labels, ingress)
@@ -94,6 +90,20 @@ def _specs() -> Iterator[tuple[str, str, Any]]:
             policy["selector"] = {"matchLabels": labels}
             policy["portLevelMtls"] = {"8080": {"mode": "PERMISSIVE"}}
         yield "security.istio.io/v1", "PeerAuthentication", policy
+
+
+def _destination_rules() -> Iterator[tuple[str, str, Any]]:
+    for host, export, labels in product((*HOSTS, "*.local"), EXPORTS, LABELS):
+        rule: dict[str, Any] = {"host": host, "exportTo": export}
+        if labels:
+            rule["workloadSelector"] = {"matchLabels": labels}
+        yield ISTIO, "DestinationRule", rule
+    for name, selector in product(("a", "configmap://one/a"), LABELS[:2]):
+        tls = {"mode": "SIMPLE", "credentialName": name}
+        rule = {"host": "*.example.com", "exportTo": ["."], "trafficPolicy": {"tls": tls}}
+        if selector:
+            rule["workloadSelector"] = {"matchLabels": selector}
+        yield ISTIO, "DestinationRule", rule
 
 
 def _service_entry(host: str, export: list[str], place: str | dict[str, str]) -> dict[str, Any]:
@@ -153,6 +163,8 @@ def _places() -> Iterator[dict[str, Any]]:
     for value in NAMES:
         data = {"tls.crt": value, "tls.key": value}
         yield {"apiVersion": "v1", "kind": "Secret", "metadata": {}, "stringData": data}
+        roots = {"ca.crt": value}
+        yield {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}, "data": roots}
     for ip in ADDRESSES:
         ports = [{"name": "http-80", "port": 8080}]
         subset = {"addresses": [{"ip": ip}], "ports": ports}

@@ -15,7 +15,7 @@ from clew.compile.outbound_plan import compile_outbound
 from clew.compile.outbound_routes import services_by_hostname
 from clew.compile.resources import resource
 from clew.compile.rule_routes import Client
-from clew.compile.secrets import compile_secrets
+from clew.compile.secrets import compile_client_secrets, compile_secrets
 from clew.compile.unknown_traffic import RESOLVING_CLUSTER, unknown_requests
 from clew.compile.upstreams import compile_upstreams, site_of, upstreams_shape
 from clew.model.destination_rule import DestinationRule
@@ -24,6 +24,7 @@ from clew.model.mesh_config import MeshConfig
 from clew.model.secret import Secret
 from clew.model.service import Service
 from clew.model.xds import CLUSTER, ENDPOINTS, LISTENER, ROUTE, SECRET, EnvoyResource, Published
+from clew.snapshot.credentials import Credentials
 from clew.snapshot.scope import GatewayScope, InboundScope, ProxyScope
 
 
@@ -57,6 +58,8 @@ def compile_proxy(scope: ProxyScope, memo: Memo) -> Published:
         listeners = [*listeners, *for_inbound[0]]
         clusters += for_inbound[1]
         secrets = [*secrets, *for_inbound[2]]
+    if outbound.credentials:
+        secrets = [*secrets, *memo.call(_client_secrets, outbound.credentials)]
     return {
         CLUSTER: _named(clusters),
         ENDPOINTS: _named(endpoints),
@@ -126,6 +129,10 @@ def _gateway_routes(
 ) -> list[EnvoyResource]:
     client = Client(scope.namespace, labels, services_by_hostname(services), rules, scope.mesh)
     return list(compile_gateway_routes(scope, client, memo))
+
+
+def _client_secrets(credentials: Credentials) -> list[EnvoyResource]:
+    return [resource(secret.name, secret) for secret in compile_client_secrets(credentials)]
 
 
 def _secrets(

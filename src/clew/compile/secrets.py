@@ -16,7 +16,9 @@ from clew._pb.envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
 )
 from clew._pb.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 from clew.model import secret as declared
+from clew.model.config_map import ConfigMap
 from clew.model.gateway import ServerTLSMode, ServerTLSSettings
+from clew.snapshot.credentials import Credentials
 
 _ROOTS = "-cacert"
 _OWN = (ServerTLSMode.SIMPLE, ServerTLSMode.MUTUAL, ServerTLSMode.OPTIONAL_MUTUAL)
@@ -56,6 +58,23 @@ def compile_secrets(
             yield _roots(roots_name(settings), DataSource(filename=settings.ca_certificates))
         elif name := roots_name(settings):
             yield from _roots_of_kubernetes(name, secrets)
+
+
+def compile_client_secrets(credentials: Credentials) -> Iterator[Secret]:
+    """Yield the secrets of clients that can be had, of what DestinationRules name."""
+    secrets = {
+        name.removeprefix("kubernetes://"): each
+        for name, each in credentials.items()
+        if isinstance(each, declared.Secret)
+    }
+    for name, each in credentials.items():
+        if isinstance(each, ConfigMap):
+            if roots := each.data.get("ca.crt", "") or each.data.get("cacert", ""):
+                yield _roots(name + _ROOTS, DataSource(inline_bytes=roots.encode()))
+        elif name.endswith(_ROOTS):
+            yield from _roots_of_kubernetes(credential_name(name), secrets)
+        else:
+            yield from _of_kubernetes(name.removeprefix("kubernetes://"), secrets)
 
 
 def _credentials(settings: ServerTLSSettings) -> tuple[str, ...]:

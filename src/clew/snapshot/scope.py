@@ -14,6 +14,7 @@ from clew.model.secret import Secret
 from clew.model.service import NOWHERE, Endpoint, Locality, Service, ServiceKey, ServicePort
 from clew.model.sidecar import IstioEgressListener, IstioIngressListener
 from clew.model.virtual_service import Destination, VirtualService
+from clew.snapshot.credentials import Credentials
 
 
 class MutualTls(StrEnum):
@@ -87,6 +88,7 @@ class OutboundScope:
     unknown, so plaintext. ``labels`` holds only labels that some visible rule selects by.
     ``egress_proxy``: where unknown traffic goes, unless it is blocked or passes as it is.
     ``own_ips`` is empty unless a visible headless service makes the proxy's own address matter.
+    ``credentials``: what those rules name of certificates that the mesh holds.
     """
 
     mesh: MeshConfig
@@ -107,6 +109,7 @@ class OutboundScope:
     endpoints: Mapping[ServiceKey, tuple[Endpoint, ...]] = field(default_factory=dict)
     destination_rules: Mapping[str, DestinationRule] = field(default_factory=dict)
     mutual_tls: Mapping[tuple[str, int], MutualTls] = field(default_factory=dict)
+    credentials: Credentials = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

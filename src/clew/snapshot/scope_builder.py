@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import partial
 
+from clew.model.base import Resource
+from clew.model.config_map import ConfigMap
 from clew.model.destination_rule import DestinationRule
 from clew.model.mesh_config import MeshConfig
 from clew.model.proxy import Interception, Proxy, ProxyType
+from clew.model.secret import Secret
 from clew.model.service import Endpoint, Service, ServiceKey
 from clew.model.sidecar import Sidecar
 from clew.model.virtual_service import VirtualService
+from clew.snapshot.credentials import Credentials, credentials_for
 from clew.snapshot.destination_rules import HostRules, destination_rule_for, selected_labels
 from clew.snapshot.export import visible
 from clew.snapshot.gateways import build_gateway
@@ -83,7 +87,7 @@ def affects(dirty: Dirty, scope: ProxyScope) -> bool:
         any(visible(service.export_to, scope.proxy.namespace) for service in dirty.services)
         or any(key in known or key in served for key in dirty.ruled | dirty.endpoints)
         or any(_concerns(rule, scope) for rule in dirty.rules)
-        or (dirty.gateways and scope.gateway is not None)
+        or (dirty.gateways and (scope.gateway is not None or bool(scope.outbound.credentials)))
     )
 
 
@@ -133,6 +137,13 @@ def _build_outbound(snapshot: MeshSnapshot, proxy: Proxy) -> OutboundScope:
         ("labels", namespace), partial(_selected, namespace), snapshot.destination_rules
     )
     chosen = restricted(proxy.labels, selected)
+    ruled = view(
+        ("rules", name, chosen),
+        partial(_destination_rules, namespace, chosen),
+        services,
+        snapshot.destination_rules,
+        mesh,
+    )
     blocked, egress_proxy = outbound_policy(snapshot.sidecars, sidecar, mesh)
     return OutboundScope(
         mesh=mesh,
@@ -157,14 +168,15 @@ def _build_outbound(snapshot: MeshSnapshot, proxy: Proxy) -> OutboundScope:
             snapshot.services,
             snapshot.endpoints,
         ),
-        destination_rules=view(
-            ("rules", name, chosen),
-            partial(_destination_rules, namespace, chosen),
-            services,
-            snapshot.destination_rules,
-            mesh,
-        ),
+        destination_rules=ruled,
         mutual_tls=view(("mtls", name), _mutual_tls, services, snapshot.registry.authentication),
+        credentials=view(
+            ("credentials", name, chosen),
+            partial(_credentials, namespace, router),
+            ruled,
+            snapshot.objects.get(Secret),
+            snapshot.objects.get(ConfigMap),
+        ),
     )
 
 
@@ -234,6 +246,17 @@ def _destination_rules(
         for s in services
         if (rule := destination_rule_for(s, namespace, chosen, rules, mesh)) is not None
     }
+
+
+def _credentials(
+    namespace: str,
+    router: bool,
+    ruled: Mapping[str, DestinationRule],
+    secrets: Mapping[str, Mapping[str, Resource]] | None,
+    config_maps: Mapping[str, Mapping[str, Resource]] | None,
+) -> Credentials:
+    rules = ruled.values()
+    return credentials_for(rules, namespace, secrets or {}, config_maps or {}, router=router)
 
 
 def _mutual_tls(

@@ -129,7 +129,7 @@ def update_snapshot(
     made = (*made, *converted)
     after, rules = _with_rules(after, _of_kinds(made, VirtualService))
     after, ruled = _with_destination_rules(after, _of_kinds(made, DestinationRule))
-    after, gateways = _with_gateways(after, _of_kinds(made, Gateway, Secret))
+    after, gateways = _with_gateways(after, _of_kinds(made, Gateway, Secret, ConfigMap))
     after, everything = _with_sidecars(after, _of_kinds(made, Sidecar))
     everything = everything or any(change.kind is PeerAuthentication for change in made)
     dirty = replace(found, rules=rules, ruled=ruled, gateways=gateways, everything=everything)
