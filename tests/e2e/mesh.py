@@ -76,8 +76,12 @@ def eventually(condition: Callable[[], object], *, seconds: float = 40.0, what: 
 
 
 @contextmanager
-def running_mesh(name: str, *, capture: str, files: tuple[Path, ...] = BOOKINFO) -> Iterator[Mesh]:
-    """Run ``clew up`` with Bookinfo until productpage answers; at the end, stop it by SIGINT."""
+def running_mesh(
+    name: str, *, capture: str, files: tuple[Path, ...] = BOOKINFO, served: str = REVIEWS
+) -> Iterator[Mesh]:
+    """Run ``clew up``, with Bookinfo if nothing else is said, until ``served`` is answered with
+    200 at the gateway; at the end, stop it by SIGINT.
+    """
     home = Path(mkdtemp(prefix="clew-"))  # the paths of sockets must be short
     environ = {**os.environ, "CLEW_HOME": str(home)}
     images = home / "images.yaml"
@@ -89,7 +93,7 @@ def running_mesh(name: str, *, capture: str, files: tuple[Path, ...] = BOOKINFO)
     )
     mesh = Mesh(name, home / name, process, environ)
     try:
-        eventually(lambda: _is_served(mesh), what=f"productpage of mesh {name}")
+        eventually(lambda: _is_served(mesh, served), what=f"{served} of mesh {name}")
         yield mesh
     finally:
         if process.poll() is None:
@@ -99,7 +103,7 @@ def running_mesh(name: str, *, capture: str, files: tuple[Path, ...] = BOOKINFO)
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _is_served(mesh: Mesh) -> bool:
+def _is_served(mesh: Mesh, path: str) -> bool:
     assert mesh.process.poll() is None, mesh.process.communicate()[0]
     state = read_state(mesh.directory)
-    return bool(state and state.http_port and mesh.get(REVIEWS)[0] == 200)
+    return bool(state and state.http_port and mesh.get(path)[0] == 200)
