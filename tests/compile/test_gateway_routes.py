@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from clew._pb.envoy.config.route.v3.route_components_pb2 import VirtualHost
 from clew._pb.envoy.config.route.v3.route_pb2 import RouteConfiguration
+from clew.compile.gateway_connections import Known
 from clew.compile.gateway_listeners import compile_gateway_listeners
 from clew.compile.gateway_routes import compile_gateway_routes
 from clew.compile.memo import Memo
 from clew.compile.rule_routes import Client
 from clew.config.parse import parse_documents
+from clew.model.mesh_config import MeshConfig
 from clew.model.proxy import Proxy, ProxyType
 from clew.snapshot.scope import GatewayScope
 from clew.snapshot.scope_builder import build_scope
@@ -19,6 +21,8 @@ ROUTER = Proxy(
     ip="10.0.0.9",
     labels=(("istio", "ingressgateway"),),
 )
+
+NOTHING_KNOWN = Known(services={}, destination_rules={}, mesh=MeshConfig())
 
 
 def gateway(name: str, server: str, created: str = "2024-01-01T00:00:00Z") -> str:
@@ -101,14 +105,14 @@ def test_https_redirect_covers_hosts_that_nobody_routes() -> None:
 def test_plaintext_servers_of_one_port_share_a_listener_and_its_routes() -> None:
     other = HTTP.replace("*.example.com", "other.test")
     scope = scope_of(gateway("web", HTTP) + gateway("more", other) + route("cart", "web", "/"))
-    assert [listener.name for listener in compile_gateway_listeners(scope, {})] == ["0.0.0.0_80"]
+    assert [listener.name for listener in compile_gateway_listeners(scope, NOTHING_KNOWN)] == ["0.0.0.0_80"]
     assert [routes.name for routes in compiled(scope)] == ["http.80"]
 
 
 def test_a_younger_tcp_server_does_not_take_an_http_port_away() -> None:
     tcp = '{port: {number: 80, name: tcp, protocol: TCP}, hosts: ["*"]}'
     text = gateway("web", HTTP, "2024-01-01T00:00:00Z") + gateway("db", tcp, "2025-01-01T00:00:00Z")
-    [listener] = compile_gateway_listeners(scope_of(text), {})
+    [listener] = compile_gateway_listeners(scope_of(text), NOTHING_KNOWN)
     [chain] = listener.filter_chains
     assert chain.filters[0].name == "envoy.filters.network.http_connection_manager"
 
@@ -119,7 +123,7 @@ def test_https_servers_have_chains_by_sni_and_routes_of_their_own() -> None:
         " tls: {mode: SIMPLE, credentialName: shop-cert}}"
     )
     scope = scope_of(gateway("web", server) + route("cart", "web", "/"))
-    [listener] = compile_gateway_listeners(scope, {})
+    [listener] = compile_gateway_listeners(scope, NOTHING_KNOWN)
     [chain] = listener.filter_chains
     assert list(chain.filter_chain_match.server_names) == ["shop.example.com"]
     assert chain.HasField("transport_socket")

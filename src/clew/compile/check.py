@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from google.protobuf.any_pb2 import Any as PackedMessage
 
 from clew._pb.envoy.config.cluster.v3.cluster_pb2 import Cluster
+from clew._pb.envoy.config.core.v3.address_pb2 import SocketAddress
 from clew._pb.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from clew._pb.envoy.config.listener.v3.listener_components_pb2 import FilterChain
 from clew._pb.envoy.config.listener.v3.listener_pb2 import Listener
@@ -113,7 +114,8 @@ def _addresses(listeners: list[Listener]) -> Iterator[str]:
         addresses = [listener.address, *(more.address for more in listener.additional_addresses)]
         for address in addresses:
             socket = address.socket_address
-            yield address.pipe.path or f"{socket.address}:{socket.port_value}"
+            transport = "udp " if socket.protocol == SocketAddress.UDP else ""
+            yield address.pipe.path or f"{transport}{socket.address}:{socket.port_value}"
 
 
 def _chain_problems(listener: Listener, chain: FilterChain) -> Iterator[str]:

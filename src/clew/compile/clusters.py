@@ -45,10 +45,12 @@ class Site:
     """Where a cluster is used. ``original_destination``: the proxy sees where clients wanted to go.
 
     Without traffic capture, and on a router, every connection is made to the proxy itself.
+    ``passes_mesh_tls``: it also hands on mTLS that it does not end.
     """
 
     router: bool
     original_destination: bool
+    passes_mesh_tls: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,7 @@ class Upstream:
 CAPTURED = Site(router=False, original_destination=True)
 UNCAPTURED = Site(router=False, original_destination=False)
 ROUTER = Site(router=True, original_destination=False)
+EAST_WEST = Site(router=True, original_destination=False, passes_mesh_tls=True)
 
 
 def discovery(

@@ -41,7 +41,7 @@ _LB_ENDPOINTS = LocalityLbEndpoints.DESCRIPTOR.fields_by_name["lb_endpoints"].nu
 _ENDPOINTS = ClusterLoadAssignment.DESCRIPTOR.fields_by_name["endpoints"].number
 
 
-def compile_assignment(
+def compile_assignment(  # noqa: PLR0913  (all that the endpoints of a cluster depend on)
     memo: Memo,
     service: Service,
     port: ServicePort,
@@ -50,13 +50,14 @@ def compile_assignment(
     endpoints: tuple[Endpoint, ...],
     client: Client,
     mesh: MeshConfig,
+    name: str = "",
 ) -> EnvoyResource:
-    """The endpoints of one cluster, which may be none.
+    """The endpoints of one cluster, which may be none; ``name``: the cluster's, if not the usual.
 
     ``endpoints`` are those of the port; each is serialised once for all clusters that share it.
     Source: istio ``EndpointBuilder``.
     """
-    name = names.outbound_cluster(port.number, service.hostname, subset)
+    name = name or names.outbound_cluster(port.number, service.hostname, subset)
     policy = policy_for(rule, port.number, subset, mesh)
     usable = [e for e in _serving(endpoints, rule, subset, policy) if _has_address(e)]
     body = encode(ClusterLoadAssignment(cluster_name=name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from clew._pb.envoy.config.core.v3.base_pb2 import HeaderValueOption
 from clew._pb.envoy.config.route.v3.route_components_pb2 import VirtualHost
 from clew._pb.envoy.config.route.v3.route_pb2 import RouteConfiguration
 from clew.compile import wire
@@ -17,6 +18,7 @@ from clew.compile.gateway_servers import (
     routed_hosts,
     server_hosts,
     server_kind,
+    speaks_http3,
 )
 from clew.compile.memo import Memo
 from clew.compile.resources import encode, resource_of
@@ -68,6 +70,8 @@ def _route_configuration(
     head = RouteConfiguration(name=name, ignore_port_in_host_matching=True)
     head.validate_clusters.value = False
     head.max_direct_response_body_size_bytes.value = _MAX_DIRECT_RESPONSE
+    if any(speaks_http3(server) for server in servers):
+        head.response_headers_to_add.append(_offer_http3(servers[0].server.port.number))
     if not hosts:
         head.virtual_hosts.append(_nothing(servers[0].server.port.number))
     routes = {id(each): each for host in hosts.values() for each in host.routes}.values()
@@ -110,6 +114,13 @@ def _virtual_host(domain: str, host: Host) -> bytes:
     bodies = (each.body for each in host.routes)
     ends = (each.catch_all for each in host.routes)
     return wire.field(_VIRTUAL_HOSTS, b"".join((encode(head), *bodies, *ends)))
+
+
+def _offer_http3(port: int) -> HeaderValueOption:
+    option = HeaderValueOption(append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD)
+    option.header.key = "alt-svc"
+    option.header.value = f'h3=":{port}"; ma=86400'
+    return option
 
 
 def _redirects_to_https(server: GatewayServer) -> bool:

@@ -134,6 +134,16 @@ def _allowed_hosts(server: GatewayServer, namespace: str) -> Iterator[str]:
             yield host.lower()
 
 
+def speaks_http3(server: GatewayServer) -> bool:
+    """Whether a server of HTTPS is offered over QUIC too, which asks no client for certificates.
+
+    Source: istio ``PILOT_ENABLE_QUIC_LISTENERS``; here the Service's UDP port says it all.
+    """
+    tls = server.server.tls
+    simple = tls is not None and tls.mode is ServerTLSMode.SIMPLE
+    return server.datagrams and simple and server_kind(server) is ServerKind.HTTPS
+
+
 def gateway_name(server: GatewayServer) -> str:
     """``namespace/name``, as resolved VirtualServices name it."""
     meta = server.gateway.metadata

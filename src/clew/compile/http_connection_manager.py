@@ -54,6 +54,7 @@ def compile_hcm(
     mesh: MeshConfig,
     extra_filters: tuple[HttpFilter, ...] = (),
     allow_absolute_url: bool = False,
+    http3: bool = False,
 ) -> Filter:
     """The network filter that speaks HTTP, routed by ``route_config`` or by the RDS ``rds_name``.
 
@@ -80,6 +81,9 @@ def compile_hcm(
         manager.route_config.CopyFrom(route_config or RouteConfiguration())
     if allow_absolute_url:
         manager.http_protocol_options.allow_absolute_url.value = True
+    if http3:
+        manager.codec_type = HttpConnectionManager.HTTP3
+        manager.http3_protocol_options.SetInParent()
     _normalize_paths(manager, mesh)
     _identify_client(manager, direction, mesh)
     return Filter(

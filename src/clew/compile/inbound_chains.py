@@ -12,7 +12,7 @@ from clew.snapshot.scope import MutualTls
 # What mesh clients offer by ALPN. Our servers never select these names, they only match them.
 _MTLS_HTTP = ("istio-http/1.0", "istio-http/1.1", "istio-h2")
 _MTLS_TCP = ("istio-peer-exchange", "istio")
-_MTLS_ANY = ("istio", "istio-peer-exchange", *_MTLS_HTTP)
+MESH_PROTOCOLS = ("istio", "istio-peer-exchange", *_MTLS_HTTP)
 # What the HTTP inspector finds in plaintext.
 _PLAIN_HTTP = ("http/1.1", "h2c")
 
@@ -53,9 +53,9 @@ _HTTP, _TCP = Handling.HTTP, Handling.TCP
 _STRICT_HTTP = (Intake(_HTTP, _TLS, mutual_tls=True),)
 _STRICT_TCP = (Intake(_TCP, _TLS, mutual_tls=True),)
 _STRICT_AUTO = (Intake(_HTTP, _TLS, _MTLS_HTTP, mutual_tls=True), *_STRICT_TCP)
-_PERMISSIVE_HTTP = (Intake(_HTTP, _TLS, _MTLS_ANY, mutual_tls=True), Intake(_HTTP, _RAW))
+_PERMISSIVE_HTTP = (Intake(_HTTP, _TLS, MESH_PROTOCOLS, mutual_tls=True), Intake(_HTTP, _RAW))
 _PERMISSIVE_TCP = (
-    Intake(_TCP, _TLS, _MTLS_ANY, mutual_tls=True),
+    Intake(_TCP, _TLS, MESH_PROTOCOLS, mutual_tls=True),
     Intake(_TCP, _TLS),
     Intake(_TCP, _RAW),
 )

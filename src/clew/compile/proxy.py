@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from clew.compile.check import listener_clusters
 from clew.compile.clusters import black_hole_cluster, passthrough_cluster, resolving_cluster
+from clew.compile.gateway_connections import Known
 from clew.compile.gateway_listeners import compile_gateway_listeners
 from clew.compile.gateway_routes import compile_gateway_routes
 from clew.compile.inbound_clusters import compile_inbound_clusters
@@ -38,7 +39,9 @@ def compile_proxy(scope: ProxyScope, memo: Memo) -> Published:
         endpoints += upstreams.endpoints
     clusters.append(memo.call(black_hole_cluster, outbound.mesh))
     if scope.gateway is not None:
-        listeners, secrets = memo.call(_gateway, scope.gateway, outbound.services)
+        listeners, secrets = memo.call(
+            _gateway, scope.gateway, outbound.services, outbound.destination_rules
+        )
         routes = memo.call(
             _gateway_routes,
             scope.gateway,
@@ -108,13 +111,17 @@ def _inbound(scope: InboundScope) -> tuple[list[EnvoyResource], ...]:
 
 
 def _gateway(
-    scope: GatewayScope, services: tuple[Service, ...]
+    scope: GatewayScope,
+    services: tuple[Service, ...],
+    rules: Mapping[str, DestinationRule],
 ) -> tuple[list[EnvoyResource], list[EnvoyResource]]:
     """Listeners and secrets."""
-    by_name = services_by_hostname(services)
+    known = Known(
+        services=services_by_hostname(services), destination_rules=rules, mesh=scope.mesh
+    )
     listeners = [
         resource(listener.name, listener, uses=listener_clusters(listener))
-        for listener in compile_gateway_listeners(scope, by_name)
+        for listener in compile_gateway_listeners(scope, known)
     ]
     servers = [each.server.tls for each in scope.servers if each.server.tls]
     return listeners, _secrets(servers, scope.credentials)

@@ -222,24 +222,46 @@ def _routed(
     target: Target,
     rules: Rules,
 ) -> Chain:
-    shares = [d for d in destinations if len(destinations) == 1 or d.weight]
-    clusters = [
-        (destination_cluster(d.destination, rules.services, target.port), d.weight or 1)
-        for d in shares
-    ]
-    first = shares[0].destination
+    known = rules.destination_rules
+    proxy = compile_forwarding(
+        service, destinations, target.port, rules.services, known, rules.mesh
+    )
+    chain = FilterChain(filters=[proxy], metadata=provenance(service))
+    clusters = _shares(destinations, target.port, rules.services)
+    return _chain(chain, server_names, ranges, clusters, sources(service, target.service))
+
+
+def compile_forwarding(
+    service: VirtualService,
+    destinations: Sequence[RouteDestination],
+    port: int,
+    services: Mapping[str, Service],
+    destination_rules: Mapping[str, DestinationRule],
+    mesh: MeshConfig,
+) -> Filter:
+    """The TCP proxy of a route of ``service`` on a listener's ``port``."""
+    clusters = _shares(destinations, port, services)
+    first = next((d for d in destinations if d.weight), destinations[0]).destination
     meta = service.metadata
     prefix = clusters[0][0] if len(clusters) == 1 else f"{meta.name}.{meta.namespace}"
-    proxy = _proxy(prefix, clusters, first.host, first.subset, rules)
-    chain = FilterChain(filters=[proxy], metadata=provenance(service))
-    return _chain(chain, server_names, ranges, clusters, sources(service, target.service))
+    rule = destination_rules.get(first.host)
+    return _proxy(prefix, clusters, rule, first.subset, mesh)
+
+
+def _shares(
+    destinations: Sequence[RouteDestination], port: int, services: Mapping[str, Service]
+) -> list[tuple[str, int]]:
+    """Clusters and their weights; without any weight everything goes to the first."""
+    weighted = [d for d in destinations if d.weight] or destinations[:1]
+    return [(destination_cluster(d.destination, services, port), d.weight or 1) for d in weighted]
 
 
 def _direct(target: Target, rules: Rules, server_names: Sequence[str]) -> Chain:
     service = target.service
     port = service.ports[0].number if len(service.ports) == 1 else target.port
     cluster = names.outbound_cluster(port, service.external_name or service.hostname)
-    proxy = _proxy(cluster, [(cluster, 1)], service.hostname, "", rules)
+    rule = rules.destination_rules.get(service.hostname)
+    proxy = _proxy(cluster, [(cluster, 1)], rule, "", rules.mesh)
     chain = FilterChain(filters=[proxy])
     return _chain(chain, server_names, target.ranges, [(cluster, 1)], sources(service))
 
@@ -247,19 +269,19 @@ def _direct(target: Target, rules: Rules, server_names: Sequence[str]) -> Chain:
 def _proxy(
     prefix: str,
     clusters: Sequence[tuple[str, int]],
-    host: str,
+    rule: DestinationRule | None,
     subset: str,
-    rules: Rules,
+    mesh: MeshConfig,
 ) -> Filter:
     port = int(clusters[0][0].split("|")[1])
-    policy = policy_for(rules.destination_rules.get(host), port, subset, rules.mesh)
+    policy = policy_for(rule, port, subset, mesh)
     tcp = policy.connection_pool.tcp if policy.connection_pool else None
     balancer = policy.load_balancer
     consistent = balancer.consistent_hash if balancer is not None else None
     return compile_tcp_proxy(
         stat_prefix=prefix,
         clusters=clusters,
-        mesh=rules.mesh,
+        mesh=mesh,
         idle_timeout=tcp.idle_timeout if tcp else None,
         max_connection_duration=tcp.max_connection_duration if tcp else None,
         tunnel=policy.tunnel,

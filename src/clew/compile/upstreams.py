@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from clew.compile.clusters import (
     CAPTURED,
+    EAST_WEST,
     ROUTER,
     UNCAPTURED,
     Site,
@@ -24,7 +25,9 @@ from clew.compile.endpoint_facts import (
 from clew.compile.endpoints import built_in_assignment, compile_assignment
 from clew.compile.locality import Client
 from clew.compile.memo import Memo
+from clew.compile.sni_clusters import sni_clusters, sni_name
 from clew.model.destination_rule import DestinationRule, LoadBalancerSettings
+from clew.model.gateway import ServerTLSMode
 from clew.model.mesh_config import MeshConfig
 from clew.model.proxy import Interception
 from clew.model.service import Endpoint, Locality, Protocol, Resolution, Service, ServicePort
@@ -45,7 +48,9 @@ class Upstreams:
 def site_of(scope: ProxyScope) -> Site:
     """Where a proxy stands: in the way of captured traffic, or called by its own address."""
     if scope.gateway is not None:
-        return ROUTER
+        servers = (each.server.tls for each in scope.gateway.servers)
+        passes = any(tls and tls.mode is ServerTLSMode.AUTO_PASSTHROUGH for tls in servers)
+        return EAST_WEST if passes else ROUTER
     uncaptured = scope.outbound.interception is Interception.NONE
     return UNCAPTURED if uncaptured else CAPTURED
 
@@ -137,7 +142,26 @@ def _compiled(  # noqa: PLR0913  (the arguments are the key in the memo)
                 for _, subset in cluster_names(service, port, rule)
                 if discovery(service, rule, port.number, site, subset) is Resolution.EDS
             )
-            clusters += memo.call(compile_clusters, upstream, rule, (), site, mesh)
+            ours = memo.call(compile_clusters, upstream, rule, (), site, mesh)
+            clusters += ours
+            if site.passes_mesh_tls and not service.mesh_external:
+                clusters += memo.call(sni_clusters, service, port, ours)
+                # Whatever comes without mTLS could not be passed on: nobody would know of it.
+                secured = tuple(e for e in own if e.mutual_tls)
+                endpoints += (
+                    compile_assignment(
+                        memo,
+                        service,
+                        port,
+                        rule,
+                        subset,
+                        secured,
+                        client,
+                        mesh,
+                        sni_name(service, port, subset),
+                    )
+                    for _, subset in cluster_names(service, port, rule)
+                )
             continue
         built_in = (
             built_in_assignment(service, port, rule, subset, own, client, mesh)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from clew.model.gateway import Gateway
 from clew.model.proxy import Proxy
 from clew.model.secret import Secret
-from clew.model.service import Service
+from clew.model.service import Protocol, Service
 from clew.snapshot.inbound import served_ports
 from clew.snapshot.labels import selects
 from clew.snapshot.scope import GatewayScope, GatewayServer
@@ -32,7 +32,7 @@ def build_gateway(snapshot: MeshSnapshot, proxy: Proxy) -> GatewayScope:
 
 
 def _servers(snapshot: MeshSnapshot, proxy: Proxy) -> Iterator[GatewayServer]:
-    reached = _reached_by(snapshot, proxy)
+    reached, datagrams = _reached_by(snapshot, proxy)
     for gateway in snapshot.gateways:
         ports = _ports(gateway, proxy, reached)
         if ports is None:
@@ -44,7 +44,11 @@ def _servers(snapshot: MeshSnapshot, proxy: Proxy) -> Iterator[GatewayServer]:
             unknown = () if _names_services(gateway) else (number,)
             for port in ports.get(number, unknown):
                 yield GatewayServer(
-                    gateway=gateway, server=server, listen_port=port, virtual_services=rules
+                    gateway=gateway,
+                    server=server,
+                    listen_port=port,
+                    datagrams=(number, port) in datagrams,
+                    virtual_services=rules,
                 )
 
 
@@ -91,6 +95,13 @@ def _names_services(gateway: Gateway) -> frozenset[str]:
     return frozenset(name.strip() for name in names if name.strip())
 
 
-def _reached_by(snapshot: MeshSnapshot, proxy: Proxy) -> list[tuple[Service, int, int]]:
-    """Return (service, its port, the router's port) of every service that leads to the router."""
-    return [(s, port.number, target) for s, port, target in served_ports(snapshot, proxy)]
+def _reached_by(
+    snapshot: MeshSnapshot, proxy: Proxy
+) -> tuple[list[tuple[Service, int, int]], frozenset[tuple[int, int]]]:
+    """Return (service, its port, the router's port) of every service that leads to the router,
+    and the ports of both that lead there by UDP.
+    """
+    served = list(served_ports(snapshot, proxy))
+    udp = Protocol.UDP
+    connected = [(s, p.number, target) for s, p, target in served if p.protocol is not udp]
+    return connected, frozenset((p.number, t) for _, p, t in served if p.protocol is udp)

@@ -68,12 +68,14 @@ class GatewayServer:
 
     ``listen_port`` is the port that Envoy binds (the Service's target port for ``port.number``).
     ``virtual_services`` are those that name this gateway, oldest first, resolved as in
-    EgressListener, and exported to the router's namespace.
+    EgressListener, and exported to the router's namespace. ``datagrams``: the Service has the
+    port for UDP too, so HTTP/3 reaches it.
     """
 
     gateway: Gateway
     server: Server
     listen_port: int
+    datagrams: bool = False
     virtual_services: tuple[VirtualService, ...] = ()
 
 
