@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from clew.agent.probe_state import ProbeState
+from clew.agent.probe_state import ProbeState, with_defaults
 from clew.model.pod import Probe
 
 PROBE = Probe(success_threshold=2, failure_threshold=3)
@@ -18,6 +18,7 @@ def verdicts(results: Iterable[int], probe: Probe = PROBE) -> list[bool | None]:
     return seen
 
 
+@pytest.mark.proves("Probe.successThreshold", "Probe.failureThreshold")
 @pytest.mark.parametrize(
     ("results", "expected"),
     [
@@ -36,3 +37,9 @@ def test_a_verdict_needs_equal_results_in_a_row(
 
 def test_one_result_is_enough_when_the_thresholds_say_so() -> None:
     assert verdicts([1, 0, 1], Probe(failure_threshold=1)) == [True, False, True]
+
+
+def test_zero_means_the_default() -> None:
+    unset = Probe(period_seconds=0, timeout_seconds=0, success_threshold=0, failure_threshold=0)
+    assert with_defaults(unset) == Probe()
+    assert verdicts([1, 0, 0, 0], unset) == [True, True, True, False]

@@ -18,11 +18,13 @@ from clew.ca.authority import Authority
 from clew.ca.keys import load_or_create
 from clew.model.proxy import Proxy
 from clew.model.service import NOWHERE
-from clew.model.xds import CLUSTER, EnvoyResource, Published
+from clew.model.xds import CLUSTER, HEALTH_INFORMATION, EnvoyResource, Published
 from clew.server.ads import SERVICE, AdsServer, OnPublish, require_identity
 from clew.server.mtls import Identity, ServingCertificate, listen
+from clew.server.registration import Registration
 from clew.xds.answers import Acked, Conversation
 from tests.server.directory import Connected, Directory
+from tests.server.test_registration import GROUP, Place, health, is_gone
 from tests.server.workload import call_options, workload
 from tests.xds.conversation import resources
 
@@ -31,11 +33,13 @@ PUBLISHED: Published = {CLUSTER: resources(a="1")}
 
 
 @asynccontextmanager
-async def ads(directory: Directory, tmp_path: Path) -> AsyncIterator[tuple[str, Authority]]:
+async def ads(
+    directory: Directory, tmp_path: Path, registration: Registration | None = None
+) -> AsyncIterator[tuple[str, Authority]]:
     authority = load_or_create(tmp_path / "ca", "cluster.local", now=datetime.now(UTC))
     server = grpc.aio.server()
     server.add_generic_rpc_handlers(
-        (AdsServer(directory, require_identity("cluster.local")).handler(),)
+        (AdsServer(directory, require_identity("cluster.local"), registration).handler(),)
     )
     address = f"unix:{tmp_path}/xds.sock"
     listen(server, address, ServingCertificate(lambda: authority, "cluster.local").credentials())
@@ -198,3 +202,58 @@ def test_the_identity_must_be_that_of_the_node() -> None:
         Identity("elsewhere", "default", "reviews"),
     ):
         assert "claims to be" in check(proxy, other)
+
+
+def member_request(health: str | None = None, group: str = "vm") -> DeltaDiscoveryRequest:
+    request = DeltaDiscoveryRequest(type_url=HEALTH_INFORMATION)
+    request.node.id = "sidecar~10.0.0.7~vm-0.default~default.svc.cluster.local"
+    probe = {"readinessProbe": {"tcpSocket": {"port": 9080}}}
+    request.node.metadata.update(
+        {"AUTO_REGISTER_GROUP": group, "PROXY_CONFIG": probe, "SERVICE_ACCOUNT": "reviews"}
+    )
+    if health is not None:
+        request.error_detail.message = health
+    return request
+
+
+def test_a_member_of_a_group_is_registered_and_its_reports_are_kept(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        place = Place()
+        await place.apply(GROUP)
+        async with (
+            place.control_plane() as registration,
+            ads(Directory(PUBLISHED), tmp_path, registration) as (address, authority),
+        ):
+            async with delta_call(address, authority, "reviews") as call:
+                await call.write(member_request("connection refused"))
+                await place.until(lambda entry: health(entry).get("status") == "False")
+                assert health(await place.entry())["message"] == "connection refused"
+                await call.write(member_request())
+                await place.until(lambda entry: health(entry).get("status") == "True")
+                await call.write(DeltaDiscoveryRequest(type_url=CLUSTER))
+                assert [r.name for r in (await call.read()).resources] == ["a"]
+            await place.until(is_gone)
+
+    asyncio.run(scenario())
+
+
+def test_a_member_without_its_group_or_identity_is_refused(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        place = Place()
+        await place.apply(GROUP)
+        async with (
+            place.control_plane() as registration,
+            ads(Directory(PUBLISHED), tmp_path, registration) as (address, authority),
+        ):
+            async with delta_call(address, authority, "reviews") as call:
+                await call.write(member_request(group="other"))
+                assert await call.code() is grpc.StatusCode.FAILED_PRECONDITION
+                assert "there is no WorkloadGroup default/other" in await call.details()
+            async with delta_call(address, authority, "somebody") as call:
+                request = member_request()
+                request.node.metadata.update({"SERVICE_ACCOUNT": "somebody"})
+                await call.write(request)
+                assert await call.code() is grpc.StatusCode.PERMISSION_DENIED
+            assert await place.entry() is None
+
+    asyncio.run(scenario())

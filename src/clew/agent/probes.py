@@ -13,7 +13,7 @@ from google.protobuf.wrappers_pb2 import StringValue
 
 from clew.agent.capture import INBOUND_SOURCE, PROXY_MARK
 from clew.agent.http_client import encode_request, exchange
-from clew.agent.probe_state import ProbeState
+from clew.agent.probe_state import ProbeState, with_defaults
 from clew.agent.spec import AgentSpec, AppSpec, Capture
 from clew.model.pod import GRPCAction, HTTPGetAction, Probe
 
@@ -29,6 +29,7 @@ async def watch_probe(spec: AgentSpec, app: AppSpec, probe: Probe) -> AsyncItera
     Before the first success the application is asked more often than each period, so that it is
     ready as soon as it is; only one failure per period counts, as in kubelet.
     """
+    probe = with_defaults(probe)
     state = ProbeState()
     await asyncio.sleep(probe.initial_delay_seconds)
     loop = asyncio.get_running_loop()
@@ -53,7 +54,7 @@ async def watch_probe(spec: AgentSpec, app: AppSpec, probe: Probe) -> AsyncItera
 async def check(spec: AgentSpec, app: AppSpec, probe: Probe) -> bool:
     """Probe once. Everything that goes wrong, and a late answer, is a failure."""
     try:
-        async with asyncio.timeout(max(probe.timeout_seconds, 1)):
+        async with asyncio.timeout(with_defaults(probe).timeout_seconds):
             return await _act(spec, app, probe)
     except (OSError, ValueError, EOFError, grpc.aio.AioRpcError):
         return False
@@ -63,7 +64,8 @@ async def _act(spec: AgentSpec, app: AppSpec, probe: Probe) -> bool:
     if probe.http_get is not None:
         return await _http_get(spec, app, probe.http_get)
     if probe.tcp_socket is not None:
-        return await accepts(spec, port_number(app, probe.tcp_socket.port))
+        action = probe.tcp_socket
+        return await accepts(spec, port_number(app, action.port), action.host)
     if probe.exec is not None:
         return await _execute(app, probe.exec.command)
     if probe.grpc is not None:
@@ -92,38 +94,42 @@ def listening_address(spec: AgentSpec, port: int) -> tuple[str, int]:
 
 
 async def connect(
-    spec: AgentSpec, port: int
+    spec: AgentSpec, port: int, elsewhere: str = ""
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, str]:
     """Connect to the application itself, past its own proxy, the way its proxy does.
+
+    ``elsewhere``: another host that the probe names, which is asked past the proxy as well.
 
     Raises:
         OSError: it does not accept.
     """
-    host, number = listening_address(spec, port)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    connection = socket.socket(family, socket.SOCK_STREAM)
+    host, number = (elsewhere, port) if elsewhere else listening_address(spec, port)
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, number, type=socket.SOCK_STREAM)
+    family, kind, protocol, _, address = found[0]
+    connection = socket.socket(family, kind, protocol)
     try:
         connection.setblocking(False)
         if spec.capture is Capture.NETNS:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, PROXY_MARK)
-            source = INBOUND_SOURCE if family == socket.AF_INET else "::1"
-            connection.bind((source, 0))
-        await asyncio.get_running_loop().sock_connect(connection, (host, number))
+            if not elsewhere:
+                connection.bind((INBOUND_SOURCE if family == socket.AF_INET else "::1", 0))
+        await loop.sock_connect(connection, address)
         reader, writer = await asyncio.open_connection(sock=connection)
     except BaseException:
         connection.close()
         raise
-    return reader, writer, f"{spec.ip}:{port}"
+    return reader, writer, f"{elsewhere or spec.ip}:{port}"
 
 
-async def accepts(spec: AgentSpec, port: int) -> bool:
-    _, writer, _ = await connect(spec, port)
+async def accepts(spec: AgentSpec, port: int, elsewhere: str = "") -> bool:
+    _, writer, _ = await connect(spec, port, elsewhere)
     writer.close()
     return True
 
 
 async def _http_get(spec: AgentSpec, app: AppSpec, action: HTTPGetAction) -> bool:
-    reader, writer, host = await connect(spec, port_number(app, action.port))
+    reader, writer, host = await connect(spec, port_number(app, action.port), action.host)
     if action.scheme.upper() == "HTTPS":
         await writer.start_tls(_any_certificate())
     headers = {"User-Agent": "kube-probe/1.35", "Accept": "*/*"}
