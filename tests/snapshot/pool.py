@@ -22,7 +22,7 @@ READY = [{"type": "Ready", "status": "True"}]
 HTTP_80 = {"name": "http-80", "port": 80, "targetPort": 8080}
 WEB_81 = {"name": "http-81", "port": 81, "targetPort": "web"}
 PROXIES = tuple(
-    Proxy(type=kind, name="p", namespace=namespace, ip=ip, labels=labels)
+    Proxy(type=kind, name="p", namespace=namespace, ip=ip, labels=labels, node_name="a")
     for kind, namespace, ip, labels in (
         (ProxyType.SIDECAR, "one", "10.0.0.1", (("app", "a"), ("version", "v1"))),
         (ProxyType.SIDECAR, "two", "10.0.0.2", (("app", "b"),)),
@@ -37,7 +37,9 @@ def _specs() -> Iterator[tuple[str, str, Any]]:
     for ip, selector, ports in product(
         ("10.1.0.1", "None"), LABELS, ([HTTP_80], [WEB_81], [HTTP_80, WEB_81])
     ):
-        yield "v1", "Service", {"clusterIP": ip, "selector": selector, "ports": ports}
+        where = "Local" if ports == [WEB_81] else "Cluster"
+        spec = {"clusterIP": ip, "selector": selector, "ports": ports}
+        yield "v1", "Service", {**spec, "internalTrafficPolicy": where}
     for address, labels in product(ADDRESSES, LABELS):
         yield ISTIO, "WorkloadEntry", {"address": address, "labels": labels}
     places: tuple[str | dict[str, str], ...] = (*ADDRESSES, *APPS)

@@ -16,8 +16,9 @@ from clew._pb.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from clew.compile.connection_pool import Version, apply_connection_pool, apply_version
 from clew.compile.dynamic_forward_proxy import forward_to_named_host
 from clew.compile.endpoint_facts import Coverage
-from clew.compile.load_balancing import apply_load_balancer, locality_setting
+from clew.compile.load_balancing import apply_load_balancer
 from clew.compile.outlier_detection import apply_outlier_detection
+from clew.compile.preference import apply_locality
 from clew.compile.resources import resource, sources
 from clew.compile.traffic_policy import Policy, declared_policy, policy_for
 from clew.compile.unknown_traffic import RESOLVING_CLUSTER
@@ -165,7 +166,7 @@ def _cluster(
     apply_outlier_detection(cluster, policy.outlier_detection)
     if cluster.lb_policy != Cluster.CLUSTER_PROVIDED:
         apply_load_balancer(cluster, policy.load_balancer)
-        _weigh_localities(cluster, policy, service, mesh)
+        apply_locality(cluster, policy.load_balancer, service.traffic_distribution, mesh)
     original = cluster.type == Cluster.ORIGINAL_DST
     coverage = mesh_tls_of(upstream.service, tls, upstream.mode, upstream.coverage, mesh)
     if original and upstream.mode is not MutualTls.STRICT and tls is None:
@@ -252,18 +253,6 @@ def _version(
     if protocol is Protocol.AUTO:
         return Version.HTTP1 if site.router else Version.AS_CLIENT
     return Version.TCP
-
-
-def _weigh_localities(cluster: Cluster, policy: Policy, service: Service, mesh: MeshConfig) -> None:
-    """Source: istio ``ApplyLocalityLoadBalancer``: only where localities have a say."""
-    setting = locality_setting(policy.load_balancer, mesh)
-    if setting is None:
-        return
-    fails_over = policy.outlier_detection is not None and bool(
-        setting.failover or setting.failover_priority
-    )
-    if setting.distribute or fails_over:
-        cluster.common_lb_config.locality_weighted_lb_config.SetInParent()
 
 
 def _describe(

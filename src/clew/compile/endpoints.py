@@ -19,9 +19,9 @@ from clew._pb.envoy.config.endpoint.v3.endpoint_components_pb2 import (
 )
 from clew._pb.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from clew.compile import wire
-from clew.compile.load_balancing import locality_setting
 from clew.compile.locality import Client, Group, group_endpoints
 from clew.compile.memo import Memo
+from clew.compile.preference import preference
 from clew.compile.resources import encode, resource_of, sources
 from clew.compile.traffic_policy import Policy, policy_for
 from clew.model import names
@@ -59,7 +59,8 @@ def compile_assignment(  # noqa: PLR0913  (all that the endpoints of a cluster d
     """
     name = name or names.outbound_cluster(port.number, service.hostname, subset)
     policy = policy_for(rule, port.number, subset, mesh)
-    usable = [e for e in _serving(endpoints, rule, subset, policy) if _has_address(e)]
+    near = _of_node(endpoints, service, client)
+    usable = [e for e in _serving(near, rule, subset, policy) if _has_address(e)]
     body = encode(ClusterLoadAssignment(cluster_name=name))
     for group in _groups(usable, client, policy, service, mesh):
         members = b"".join(memo.call(_endpoint_field, memo, e) for e in group.endpoints)
@@ -135,6 +136,15 @@ def _serving(
     ]
 
 
+def _of_node(
+    endpoints: Sequence[Endpoint], service: Service, client: Client
+) -> Sequence[Endpoint]:
+    """Without those on other nodes, where each is to serve its own clients only."""
+    if not service.local_traffic_only:
+        return endpoints
+    return [e for e in endpoints if e.workload.node == client.node]
+
+
 def _subset_labels(rule: DestinationRule | None, subset: str) -> Mapping[str, str]:
     declared = rule.spec.subsets if rule is not None and subset else ()
     return next((s.labels for s in declared if s.name == subset), {})
@@ -162,9 +172,8 @@ def _groups(
     return group_endpoints(
         endpoints,
         client,
-        locality_setting(policy.load_balancer, mesh),
+        preference(policy.load_balancer, service.traffic_distribution, mesh),
         fails_over=policy.outlier_detection is not None,
-        distribution=service.traffic_distribution,
     )
 
 

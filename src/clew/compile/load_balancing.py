@@ -8,10 +8,8 @@ from clew.model.destination_rule import (
     ConsistentHashLB,
     HTTPCookie,
     LoadBalancerSettings,
-    LocalityLoadBalancerSetting,
     SimpleLB,
 )
-from clew.model.mesh_config import MeshConfig
 
 # Envoy's own default of 1024 is also its minimum's; Istio states it.
 _MINIMUM_RING_SIZE = 1024
@@ -52,17 +50,6 @@ def hash_policies(settings: LoadBalancerSettings | None) -> list[RouteAction.Has
     else:
         return []
     return [policy]
-
-
-def locality_setting(
-    settings: LoadBalancerSettings | None, mesh: MeshConfig
-) -> LocalityLoadBalancerSetting | None:
-    """The locality setting in force; None where it is switched off.
-
-    Source: istio ``GetLocalityLbSetting``.
-    """
-    setting = (settings.locality_lb_setting if settings else None) or mesh.locality_lb_setting
-    return None if setting is None or setting.enabled is False else setting
 
 
 def _apply_hash(cluster: Cluster, consistent: ConsistentHashLB) -> None:

@@ -6,21 +6,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from clew.model.destination_rule import LocalityFailover, LocalityLoadBalancerSetting
+from clew.compile.preference import HOSTNAME, NETWORK, REGION, SUBZONE, ZONE, Preference
+from clew.model.destination_rule import LocalityDistribute, LocalityFailover
 from clew.model.service import Endpoint, Locality
-
-_REGION = "topology.kubernetes.io/region"
-_ZONE = "topology.kubernetes.io/zone"
-_SUBZONE = "topology.istio.io/subzone"
-_NETWORK = "topology.istio.io/network"
-_HOSTNAME = "kubernetes.io/hostname"
-
-# Service.spec.trafficDistribution is a failover priority of Istio's own choosing.
-TRAFFIC_DISTRIBUTION: Mapping[str, tuple[str, ...]] = {
-    "PreferClose": (_NETWORK, _REGION, _ZONE),
-    "PreferSameZone": (_NETWORK, _REGION, _ZONE),
-    "PreferSameNode": (_NETWORK, _REGION, _ZONE, _SUBZONE, _HOSTNAME),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +18,7 @@ class Client:
     locality: Locality
     network: str
     labels: tuple[tuple[str, str], ...]
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,32 +34,36 @@ class Group:
 def group_endpoints(
     endpoints: Sequence[Endpoint],
     client: Client,
-    setting: LocalityLoadBalancerSetting | None,
+    preferred: Preference | None,
     *,
     fails_over: bool,
-    distribution: str = "",
 ) -> tuple[Group, ...]:
     """Group by locality, then order by preference.
 
-    ``fails_over``: unhealthy endpoints are noticed, without which a lower priority would never
-    be used. ``distribution`` is the service's own wish, which needs no such thing.
+    ``fails_over``: endpoints that fail are noticed, without which a lower priority would never
+    be used.
     Source: istio ``ApplyLocalityLoadBalancer``.
     """
-    if setting is not None and setting.distribute:
-        return _distributed(_by_priority(endpoints, {}), client, setting)
-    wished = TRAFFIC_DISTRIBUTION.get(distribution, ())
-    declared = setting is not None and (setting.failover_priority or setting.failover)
-    if wished and not declared:
-        return _by_priority(endpoints, _label_priorities(endpoints, client, wished))
-    if setting is None or not fails_over:
+    if preferred is None:
         return _by_priority(endpoints, {})
-    if setting.failover_priority:
-        ranks = _label_priorities(endpoints, client, setting.failover_priority)
-        if setting.failover:
-            near = _locality_priorities(endpoints, client, setting.failover)
-            ranks = {i: rank * 5 + near[i] for i, rank in ranks.items()}
-        return _by_priority(endpoints, ranks)
-    return _by_priority(endpoints, _locality_priorities(endpoints, client, setting.failover))
+    if preferred.distribute:
+        return _distributed(_by_priority(endpoints, {}), client, preferred.distribute)
+    if not (fails_over or preferred.forced):
+        return _by_priority(endpoints, {})
+    return _by_priority(endpoints, _ranks(endpoints, client, preferred))
+
+
+def _ranks(
+    endpoints: Sequence[Endpoint], client: Client, preferred: Preference
+) -> Mapping[int, int]:
+    """By labels, where they are given, then by distance unless it was not asked for as well."""
+    by_labels: Mapping[int, int] = {}
+    if preferred.failover_priority:
+        by_labels = _label_priorities(endpoints, client, preferred.failover_priority)
+        if not preferred.failover and not preferred.by_region:
+            return by_labels
+    near = _locality_priorities(endpoints, client, preferred)
+    return {i: by_labels.get(i, 0) * 5 + distance for i, distance in near.items()}
 
 
 def _by_priority(endpoints: Sequence[Endpoint], ranks: Mapping[int, int]) -> tuple[Group, ...]:
@@ -88,14 +81,19 @@ def _by_priority(endpoints: Sequence[Endpoint], ranks: Mapping[int, int]) -> tup
 
 
 def _locality_priorities(
-    endpoints: Sequence[Endpoint], client: Client, failover: Iterable[LocalityFailover]
+    endpoints: Sequence[Endpoint], client: Client, preferred: Preference
 ) -> dict[int, int]:
     """0: same subzone, 1: same zone, 2: same region, 3: elsewhere, 4: not where we fail over to."""
-    target = next((rule.to for rule in failover if rule.from_ == client.locality.region), None)
+    target = _target(preferred.failover, client.locality.region)
+    nearest = 2 if preferred.by_region else 0
     return {
-        index: _distance(client.locality, endpoint.workload.locality, target)
+        index: max(nearest, _distance(client.locality, endpoint.workload.locality, target))
         for index, endpoint in enumerate(endpoints)
     }
+
+
+def _target(failover: Iterable[LocalityFailover], region: str) -> str | None:
+    return next((rule.to for rule in failover if rule.from_ == region), None)
 
 
 def _distance(ours: Locality, theirs: Locality, target: str | None) -> int:
@@ -110,7 +108,7 @@ def _label_priorities(
     endpoints: Sequence[Endpoint], client: Client, keys: Sequence[str]
 ) -> dict[int, int]:
     """The more of the leading labels agree, the better. ``label=value`` states our own value."""
-    own = _topology(client.labels, client.locality, client.network)
+    own = _topology(client.labels, client.locality, client.network, client.node)
     wanted = []
     for key in keys:
         name, stated, value = key.partition("=")
@@ -118,7 +116,7 @@ def _label_priorities(
     ranks = {}
     for index, endpoint in enumerate(endpoints):
         workload = endpoint.workload
-        labels = _topology(workload.labels, workload.locality, workload.network)
+        labels = _topology(workload.labels, workload.locality, workload.network, workload.node)
         agreeing = 0
         for name, value in wanted:
             if labels.get(name, "") != value:
@@ -129,22 +127,23 @@ def _label_priorities(
 
 
 def _topology(
-    labels: Iterable[tuple[str, str]], locality: Locality, network: str
+    labels: Iterable[tuple[str, str]], locality: Locality, network: str, node: str
 ) -> dict[str, str]:
     known = {
-        _REGION: locality.region,
-        _ZONE: locality.zone,
-        _SUBZONE: locality.subzone,
-        _NETWORK: network,
+        REGION: locality.region,
+        ZONE: locality.zone,
+        SUBZONE: locality.subzone,
+        NETWORK: network,
+        HOSTNAME: node,
     }
     return dict(labels) | {name: value for name, value in known.items() if value}
 
 
 def _distributed(
-    groups: Sequence[Group], client: Client, setting: LocalityLoadBalancerSetting
+    groups: Sequence[Group], client: Client, distribute: Iterable[LocalityDistribute]
 ) -> tuple[Group, ...]:
     """Give localities the shares that are declared for ours; those not named get nothing."""
-    rule = next((r for r in setting.distribute if _covers(r.from_, client.locality)), None)
+    rule = next((r for r in distribute if _covers(r.from_, client.locality)), None)
     if rule is None:
         return tuple(groups)
     weights: dict[int, int] = {}

@@ -81,6 +81,7 @@ def compile_upstreams(
             # By value, since scopes that agree on these share the result.
             frozenset((p.number, outbound.mutual_tls.get((host, p.number))) for p in service.ports),
             frozenset(outbound.labels) if compares else frozenset(),
+            outbound.node if service.by_node else "",
             outbound.network,
             region,
             zone,
@@ -117,6 +118,7 @@ def _compiled(  # noqa: PLR0913  (the arguments are the key in the memo)
     members: tuple[Endpoint, ...],
     modes: frozenset[tuple[int, MutualTls | None]],
     labels: frozenset[tuple[str, str]],
+    node: str,
     network: str,
     region: str,
     zone: str,
@@ -125,7 +127,7 @@ def _compiled(  # noqa: PLR0913  (the arguments are the key in the memo)
     site: Site,
     mesh: MeshConfig,
 ) -> Upstreams:
-    client = Client(Locality(region, zone, subzone), network, tuple(sorted(labels)))
+    client = Client(Locality(region, zone, subzone), network, tuple(sorted(labels)), node)
     mode_by_port = dict(modes)
     clusters: list[EnvoyResource] = []
     endpoints: list[EnvoyResource] = []
@@ -189,8 +191,8 @@ def _upstream(
 
 def _compares_labels(mesh: MeshConfig, rule: DestinationRule | None) -> bool:
     """Whether the proxy's own labels have a say in which endpoints it prefers."""
-    settings = [mesh.locality_lb_setting]
-    settings += [b.locality_lb_setting for b in _balancers(rule)] if rule is not None else []
+    places = (mesh, *(_balancers(rule) if rule is not None else ()))
+    settings = (s for p in places for s in (p.locality_lb_setting, p.zone_aware_lb_setting))
     return any(setting is not None and setting.failover_priority for setting in settings)
 
 

@@ -100,6 +100,11 @@ class Service:
     def key(self) -> ServiceKey:
         return ServiceKey(self.hostname, self.namespace)
 
+    @property
+    def by_node(self) -> bool:
+        """Whether it matters on which node a client is."""
+        return self.local_traffic_only or self.traffic_distribution == "PreferSameNode"
+
     def port(self, number: int) -> ServicePort | None:
         return next((p for p in self.ports if p.number == number), None)
 

@@ -90,6 +90,7 @@ class OutboundScope:
     unknown, so plaintext. ``labels`` holds only labels that some visible rule selects by.
     ``egress_proxy``: where unknown traffic goes, unless it is blocked or passes as it is.
     ``own_ips`` is empty unless a visible headless service makes the proxy's own address matter.
+    So is ``node`` unless one is served by nodes for themselves.
     ``credentials``: what those rules name of certificates that the mesh holds.
     """
 
@@ -100,6 +101,7 @@ class OutboundScope:
     labels: tuple[tuple[str, str], ...] = ()
     locality: Locality = NOWHERE
     network: str = ""
+    node: str = ""
     own_ips: tuple[str, ...] = ()
     interception: Interception = Interception.REDIRECT
     http_proxy_port: int = 0

@@ -17,7 +17,8 @@ class Services:
     """``ordered``: oldest first, several per hostname possible.
 
     ``contested`` are the hostnames of which not everyone sees the same service.
-    ``selecting``: by namespace and one label of their selector.
+    ``selecting``: by namespace and one label of their selector. ``by_node``: for some of them it
+    matters on which node a client is.
     """
 
     ordered: tuple[Service, ...] = ()
@@ -26,6 +27,7 @@ class Services:
     by_namespace: Mapping[str, tuple[Service, ...]] = field(default_factory=dict)
     contested: frozenset[str] = frozenset()
     selecting: Mapping[tuple[str, _Pair], tuple[Service, ...]] = field(default_factory=dict)
+    by_node: bool = False
 
     def seen_by(self, namespace: str) -> tuple[Service, ...]:
         """Return the services that proxies of a namespace see, one per hostname."""
@@ -90,4 +92,5 @@ def index_services(services: Iterable[Service]) -> Services:
         by_namespace={namespace: tuple(found) for namespace, found in by_namespace.items()},
         contested=frozenset(contested),
         selecting={key: tuple(found) for key, found in selecting.items()},
+        by_node=any(service.by_node for service in ordered),
     )

@@ -132,6 +132,7 @@ def update_snapshot(
     after, gateways = _with_gateways(after, _of_kinds(made, Gateway, Secret, ConfigMap))
     after, everything = _with_sidecars(after, _of_kinds(made, Sidecar))
     everything = everything or any(change.kind is PeerAuthentication for change in made)
+    everything = everything or found.everything
     dirty = replace(found, rules=rules, ruled=ruled, gateways=gateways, everything=everything)
     return after, dirty
 
@@ -175,6 +176,8 @@ def _with_registry(after: MeshSnapshot, changes: Sequence[Change]) -> tuple[Mesh
         return after, NOTHING
     registry, found = change_registry(after.registry, after.objects, changes, after.mesh)
     dirty = Dirty(
+        # Whether a proxy's node matters is part of all scopes' keys.
+        everything=registry.services.by_node != after.registry.services.by_node,
         services=found.services,
         endpoints=found.endpoints,
         addresses=found.addresses,
