@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +13,10 @@ from clew._pb.envoy.config.route.v3.route_components_pb2 import (
     RedirectAction,
     Route,
     RouteAction,
+    RouteMatch,
     WeightedCluster,
 )
-from clew._pb.envoy.type.matcher.v3.regex_pb2 import RegexMatcher
+from clew._pb.envoy.type.matcher.v3.regex_pb2 import RegexMatchAndSubstitute, RegexMatcher
 from clew.compile.cors import FILTER as CORS_FILTER
 from clew.compile.cors import compile_cors
 from clew.compile.destinations import BalancerOf, ClusterOf
@@ -28,6 +30,7 @@ from clew.compile.route_match import compile_route_match, is_catch_all
 from clew.compile.typed_config import typed_config
 from clew.model import names
 from clew.model.mesh_config import MeshConfig
+from clew.model.route_semantics import has_segment_prefixes, is_of_gateway_api
 from clew.model.virtual_service import (
     DerivePort,
     HTTPMatchRequest,
@@ -107,9 +110,10 @@ def _route(
     hashing: Sequence[RouteAction.HashPolicy],
 ) -> Route:
     name = ".".join(n for n in (rule.name, match.name if match else "") if n)
-    route = Route(name=name, match=compile_route_match(match), metadata=provenance(service))
+    compiled = compile_route_match(match, segments=has_segment_prefixes(service))
+    route = Route(name=name, match=compiled, metadata=provenance(service))
     if rule.redirect is not None:
-        route.redirect.CopyFrom(_redirect(rule.redirect, entrance))
+        route.redirect.CopyFrom(_redirect(rule.redirect, entrance, compiled))
     elif (direct := rule.direct_response) is not None:
         route.direct_response.status = direct.status
         if direct.body is not None and direct.body.bytes is not None:
@@ -118,7 +122,10 @@ def _route(
             route.direct_response.body.inline_string = direct.body.string or ""
     else:
         route.route.CopyFrom(_action(rule, cluster_of, mesh, hashing))
-        _rewrite(route.route, rule)
+        _rewrite(route.route, rule, compiled)
+        if is_of_gateway_api(service):
+            # Source: Gateway API: requests for a backend that cannot be used get 500.
+            route.route.cluster_not_found_response_code = RouteAction.INTERNAL_SERVER_ERROR
     route.decorator.operation = f"{service.metadata.name}:{entrance.port}{_shown_path(match)}"
     apply_headers(route, rule.headers)
     if rule.fault is not None:
@@ -202,7 +209,7 @@ def _weighted(targets: Sequence[HTTPRouteDestination], cluster_of: ClusterOf) ->
     return weighted
 
 
-def _rewrite(action: RouteAction, rule: HTTPRoute) -> None:
+def _rewrite(action: RouteAction, rule: HTTPRoute, match: RouteMatch) -> None:
     rewrite = rule.rewrite
     if rewrite is None:
         return
@@ -212,9 +219,20 @@ def _rewrite(action: RouteAction, rule: HTTPRoute) -> None:
         pattern = RegexMatcher(regex=rewrite.uri_regex_rewrite.match)
         action.regex_rewrite.pattern.CopyFrom(pattern)
         action.regex_rewrite.substitution = rewrite.uri_regex_rewrite.rewrite
+    elif rewrite.uri == "/" and match.path_separated_prefix:
+        action.regex_rewrite.CopyFrom(_without_prefix(match.path_separated_prefix))
     elif rewrite.uri:
         # Of a path that was matched as a whole, Envoy replaces all of it.
         action.prefix_rewrite = rewrite.uri
+
+
+def _without_prefix(prefix: str) -> RegexMatchAndSubstitute:
+    """Take a prefix of whole segments away; Envoy would leave ``//b`` of ``/a/b``.
+
+    Source: istio's rewrite of the Gateway API's prefixes.
+    """
+    pattern = RegexMatcher(regex=f"^{re.escape(prefix)}(/?)(.*)")
+    return RegexMatchAndSubstitute(pattern=pattern, substitution=r"/\2")
 
 
 def _decoded(text: str) -> bytes:
@@ -225,12 +243,16 @@ def _decoded(text: str) -> bytes:
         return text.encode()
 
 
-def _redirect(redirect: HTTPRedirect, entrance: Entrance) -> RedirectAction:
-    action = RedirectAction(host_redirect=redirect.authority, scheme_redirect=redirect.scheme)
+def _redirect(redirect: HTTPRedirect, entrance: Entrance, match: RouteMatch) -> RedirectAction:
+    action = RedirectAction(host_redirect=redirect.authority)
+    if redirect.scheme:
+        action.scheme_redirect = redirect.scheme
     action.response_code = _REDIRECT_CODES.get(
         redirect.redirect_code or 301, RedirectAction.MOVED_PERMANENTLY
     )
-    if redirect.prefix_rewrite:
+    if redirect.prefix_rewrite == "/" and match.path_separated_prefix:
+        action.regex_rewrite.CopyFrom(_without_prefix(match.path_separated_prefix))
+    elif redirect.prefix_rewrite:
         action.prefix_rewrite = redirect.prefix_rewrite
     elif redirect.uri:
         action.path_redirect = redirect.uri

@@ -13,6 +13,7 @@ from clew.model.virtual_service import (
     Destination,
     HTTPMatchRequest,
     HTTPRoute,
+    StringMatch,
     TCPRoute,
     TLSRoute,
     VirtualService,
@@ -31,6 +32,7 @@ _DELEGATED = (
     "fault",
     "mirror",
     "mirrors",
+    "mirror_percent",
     "mirror_percentage",
     "cors_policy",
     "headers",
@@ -137,50 +139,89 @@ def with_delegates(
 
 
 def _merged(root: HTTPRoute, leaf: HTTPRoute) -> HTTPRoute | None:
-    """Return the delegate's route within the root's match, None if they exclude each other."""
-    matches = [
-        merged
-        for outer in root.match or (HTTPMatchRequest(),)
-        for inner in leaf.match or (HTTPMatchRequest(),)
-        if (merged := _intersection(outer, inner)) is not None
-    ]
-    if not matches:
+    """Return the delegate's route within the root's match, None if it goes beyond that."""
+    match = _merged_matches(root.match, leaf.match)
+    if match is None:
         return None
     inherited = {
         name: getattr(leaf, name) or getattr(root, name)
         for name in _DELEGATED
         if getattr(leaf, name) or getattr(root, name)
     }
-    everything = HTTPMatchRequest() in matches
-    names = "-".join(n for n in (root.name, leaf.name) if n)
-    match = () if everything else tuple(matches)
-    return msgspec.structs.replace(leaf, match=match, name=names, **inherited)
+    everything = HTTPMatchRequest() in match
+    return msgspec.structs.replace(
+        leaf, match=() if everything else match, name=_joined(root.name, leaf.name), **inherited
+    )
 
 
-def _intersection(outer: HTTPMatchRequest, inner: HTTPMatchRequest) -> HTTPMatchRequest | None:
-    """Return a match of what both match; None if the inner one goes beyond the outer one."""
-    changes: dict[str, object] = {}
+def _merged_matches(
+    root: Sequence[HTTPMatchRequest], leaf: Sequence[HTTPMatchRequest]
+) -> tuple[HTTPMatchRequest, ...] | None:
+    """Return each delegate's match within those of the root that cover it; None if one has none.
+
+    Source: istio ``mergeHTTPMatchRequests``.
+    """
+    if not root or not leaf:
+        return tuple(root or leaf)
+    merged: list[HTTPMatchRequest] = []
+    for inner in leaf:
+        covering = [outer for outer in root if _covers(outer, inner)]
+        if not covering:
+            return None
+        merged += (_within(outer, inner) for outer in covering)
+    return tuple(merged)
+
+
+def _covers(outer: HTTPMatchRequest, inner: HTTPMatchRequest) -> bool:
+    """Whether ``inner`` asks for nothing that ``outer`` rules out. Source: ``hasConflict``."""
+    if bool(outer.ignore_uri_case) is not bool(inner.ignore_uri_case):
+        return False
+    texts = ("uri", "scheme", "method", "authority")
+    scalars = ("port", "source_namespace")
+    maps = ("headers", "without_headers", "query_params")
+    return (
+        all(_admits(getattr(outer, f), getattr(inner, f)) for f in texts)
+        and all(
+            _admits(getattr(outer, f).get(key), value)
+            for f in maps
+            for key, value in getattr(inner, f).items()
+        )
+        and not any(
+            getattr(outer, f) and getattr(inner, f) and getattr(outer, f) != getattr(inner, f)
+            for f in scalars
+        )
+        and all(outer.source_labels.get(k, v) == v for k, v in inner.source_labels.items())
+        and (not outer.gateways or set(inner.gateways) <= set(outer.gateways))
+    )
+
+
+def _admits(outer: StringMatch | None, inner: StringMatch | None) -> bool:
+    """Whether every text that ``inner`` matches is one of ``outer``; of two, none may be a regex.
+
+    Source: istio ``stringMatchConflict``.
+    """
+    if outer is None or inner is None:
+        return True
+    if outer.regex or inner.regex:
+        asks = (outer.exact, outer.prefix, outer.regex), (inner.exact, inner.prefix, inner.regex)
+        return not all(any(each) for each in asks)
+    if outer.exact:
+        return inner.exact == outer.exact
+    text = inner.prefix or inner.exact
+    return not outer.prefix or text is None or text.startswith(outer.prefix)
+
+
+def _within(outer: HTTPMatchRequest, inner: HTTPMatchRequest) -> HTTPMatchRequest:
+    """Return ``inner`` with what only ``outer`` asks for."""
+    changes: dict[str, object] = {"name": _joined(outer.name, inner.name)}
     for field in HTTPMatchRequest.__struct_fields__:
         mine, theirs = getattr(outer, field), getattr(inner, field)
-        if not mine:
-            continue
-        if not theirs:
-            changes[field] = mine
-        elif isinstance(mine, dict):
-            if any(k in theirs and theirs[k] != v for k, v in mine.items()):
-                return None
+        if isinstance(mine, dict):
             changes[field] = {**mine, **theirs}
-        elif field == "uri":
-            if not _within(mine, theirs):
-                return None
-        elif mine != theirs and field not in ("name", "gateways", "stat_prefix"):
-            return None
+        elif not theirs:
+            changes.setdefault(field, mine)
     return msgspec.structs.replace(inner, **changes)
 
 
-def _within(outer: object, inner: object) -> bool:
-    prefix = getattr(outer, "prefix", None)
-    if prefix is None:
-        return outer == inner
-    text = getattr(inner, "prefix", None) or getattr(inner, "exact", None)
-    return text is not None and str(text).startswith(prefix)
+def _joined(root: str, leaf: str) -> str:
+    return "-".join(name for name in (root, leaf) if name)
