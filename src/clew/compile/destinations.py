@@ -23,10 +23,13 @@ def destination_cluster(
     """The cluster of ``destination``, whose host is resolved.
 
     Without a port of its own it is the service's only port, else the port that was called. An
-    unknown host has a cluster name too, so that its requests fail as what they are.
+    unknown host has a cluster name too, so that its requests fail as what they are; so has none,
+    which stands for a backend that cannot be used.
 
     Source: istio ``GetDestinationCluster``.
     """
+    if not destination.host:
+        return names.UNKNOWN_SERVICE
     service = services.get(destination.host)
     port = destination.port.number if destination.port else None
     if port is None:
@@ -43,6 +46,8 @@ def destination_balancer(
     mesh: MeshConfig,
 ) -> LoadBalancerSettings | None:
     """How endpoints of ``destination``, which is ``cluster``, are chosen."""
+    if cluster == names.UNKNOWN_SERVICE:
+        return None
     port = int(cluster.split("|")[1])
     rule = rules.get(destination.host)
     return policy_for(rule, port, destination.subset, mesh).load_balancer

@@ -19,11 +19,14 @@ from clew.model.virtual_service import HTTPMatchRequest, StringMatch
 _CLAIMS = "@request.auth.claims"
 
 
-def compile_route_match(match: HTTPMatchRequest | None) -> RouteMatch:
-    """Return the match of one route. None, and a match without a path, take every path."""
+def compile_route_match(match: HTTPMatchRequest | None, *, segments: bool = False) -> RouteMatch:
+    """Return the match of one route. None, and a match without a path, take every path.
+
+    ``segments``: prefixes go by whole segments of the path.
+    """
     if match is None:
         return RouteMatch(prefix="/")
-    compiled = _path(match.uri)
+    compiled = _path(match.uri, segments=segments)
     if match.ignore_uri_case:
         compiled.case_sensitive.value = False
     for name, value in sorted(match.headers.items()):
@@ -60,9 +63,11 @@ def string_matcher(value: StringMatch) -> StringMatcher:
     return StringMatcher(safe_regex=RegexMatcher(regex=value.regex or ".*"))
 
 
-def _path(uri: StringMatch | None) -> RouteMatch:
+def _path(uri: StringMatch | None, *, segments: bool) -> RouteMatch:
     if uri is None:
         return RouteMatch(prefix="/")
+    if segments and (whole := (uri.prefix or "").rstrip("/")):
+        return RouteMatch(path_separated_prefix=whole)
     if uri.exact is not None:
         return RouteMatch(path=uri.exact)
     if uri.regex is not None:

@@ -117,7 +117,7 @@ def _of_kubernetes(name: str, secrets: Mapping[str, declared.Secret]) -> Iterato
 
 def _roots_of_kubernetes(name: str, secrets: Mapping[str, declared.Secret]) -> Iterator[Secret]:
     """The roots of ``web``'s clients are in Secret ``web-cacert``, else in ``web`` itself."""
-    own = name.partition("://")[2]
+    own = name.removeprefix("kubernetes://")
     secret = secrets.get(own) or secrets.get(own.removesuffix(_ROOTS))
     roots, revoked = _value(secret, "ca.crt", "cacert"), _value(secret, "ca.crl", "crl")
     if roots:

@@ -145,7 +145,7 @@ KINDS = (
         effective=False,
     ),
     *(
-        Kind(GATEWAY_API, name, plural, kind, versions, short_names, namespaced, False)
+        Kind(GATEWAY_API, name, plural, kind, versions, short_names, namespaced, name != "UDPRoute")
         for name, plural, kind, versions, short_names, namespaced in (
             ("GatewayClass", "gatewayclasses", GatewayClass, ("v1", "v1beta1"), ("gc",), False),
             ("Gateway", "gateways", KubernetesGateway, ("v1", "v1beta1"), ("gtw",), True),
@@ -180,7 +180,6 @@ KINDS = (
         XBackendTrafficPolicy,
         ("v1alpha1",),
         ("xbtrafficpolicy",),
-        effective=False,
     ),
     Kind(
         GATEWAY_API_EXPERIMENTAL,

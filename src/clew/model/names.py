@@ -7,6 +7,7 @@ from __future__ import annotations
 
 PASSTHROUGH_CLUSTER = "PassthroughCluster"
 BLACK_HOLE_CLUSTER = "BlackHoleCluster"
+UNKNOWN_SERVICE = "UnknownService"
 INBOUND_PASSTHROUGH_CLUSTER = "InboundPassthroughCluster"
 VIRTUAL_OUTBOUND = "virtualOutbound"
 VIRTUAL_INBOUND = "virtualInbound"

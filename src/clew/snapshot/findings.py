@@ -12,6 +12,7 @@ from typing import Any
 from clew.model.base import ResourceKey
 from clew.model.diagnostic import Diagnostic
 from clew.model.status import Statuses
+from clew.snapshot.gateway_api.statuses import statuses_of
 from clew.snapshot.references import (
     hosts_outside_gateways,
     ports_without_proxy,
@@ -20,6 +21,12 @@ from clew.snapshot.references import (
     unknown_rule_hosts,
 )
 from clew.snapshot.snapshot import MeshSnapshot
+
+
+def gateway_api_statuses(snapshot: MeshSnapshot) -> Statuses:
+    """Return the status of each object of the Gateway API that is ours."""
+    return statuses_of(snapshot.gateway_api, snapshot.objects, snapshot.services, snapshot.mesh)
+
 
 # Each looks at the whole mesh; a diagnostic's ``place.resource`` is the object that it is about.
 FINDINGS: tuple[Callable[[MeshSnapshot], Iterable[Diagnostic]], ...] = (
@@ -31,7 +38,7 @@ FINDINGS: tuple[Callable[[MeshSnapshot], Iterable[Diagnostic]], ...] = (
 )
 
 # Kinds that define a status of their own. The conditions of being in force are added to it.
-STATUSES: tuple[Callable[[MeshSnapshot], Statuses], ...] = ()
+STATUSES: tuple[Callable[[MeshSnapshot], Statuses], ...] = (gateway_api_statuses,)
 
 
 def mesh_findings(snapshot: MeshSnapshot) -> dict[ResourceKey, tuple[Diagnostic, ...]]:

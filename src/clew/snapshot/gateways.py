@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+import msgspec
+
+from clew.model.base import ObjectMeta
+from clew.model.config_map import ConfigMap
 from clew.model.gateway import Gateway
 from clew.model.proxy import Proxy
 from clew.model.secret import Secret
 from clew.model.service import Protocol, Service
+from clew.snapshot.gateway_api.certificates import (
+    CONFIG_MAP_REFERENCE,
+    ROOTS_SUFFIX,
+    SECRET_REFERENCE,
+)
 from clew.snapshot.inbound import served_ports
 from clew.snapshot.labels import selects
 from clew.snapshot.scope import GatewayScope, GatewayServer
@@ -57,7 +66,8 @@ def _credentials(
 ) -> Iterator[Secret]:
     """Yield the Secrets with the servers' certificates, and those of their clients' authorities.
 
-    Only a router of their own namespace gets them. Source: istio's ``credentialName``.
+    Only a router of their own namespace gets them, except for those that a Gateway of the Gateway
+    API refers to with permission. Source: istio's ``credentialName``.
     """
     settings = [server.server.tls for server in servers if server.server.tls]
     names = {n for s in settings for n in (s.credential_name, *s.credential_names)}
@@ -67,6 +77,27 @@ def _credentials(
     for name in sorted(names & secrets.keys()):
         if isinstance(secret := secrets[name], Secret):
             yield secret
+    for name in sorted(names):
+        yield from _referenced(snapshot, name)
+
+
+def _referenced(snapshot: MeshSnapshot, reference: str) -> Iterator[Secret]:
+    """Yield what a Gateway of the Gateway API refers to, named as it does.
+
+    That it may was found out when the reference was made.
+    """
+    kind = Secret if reference.startswith(SECRET_REFERENCE) else ConfigMap
+    scheme = SECRET_REFERENCE if kind is Secret else CONFIG_MAP_REFERENCE
+    place = reference.removeprefix(scheme)
+    if place == reference:
+        return
+    namespace, _, name = place.removesuffix(ROOTS_SUFFIX).partition("/")
+    found = snapshot.objects.get(kind, {}).get(namespace, {}).get(name)
+    meta = ObjectMeta(name=reference.removesuffix(ROOTS_SUFFIX), namespace=namespace)
+    if isinstance(found, Secret):
+        yield msgspec.structs.replace(found, metadata=meta)
+    elif isinstance(found, ConfigMap):
+        yield Secret(api_version="v1", kind="Secret", metadata=meta, string_data=found.data)
 
 
 def _ports(

@@ -25,6 +25,7 @@ from clew.snapshot.destination_rules import (
     index_destination_rules,
     rule_host,
 )
+from clew.snapshot.gateway_api.conversion import GatewayApi, affected, convert_gateway_api
 from clew.snapshot.hosts import covers
 from clew.snapshot.ingress import Converted, convert_ingresses
 from clew.snapshot.objects import (
@@ -86,7 +87,8 @@ NOTHING = Dirty()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeshSnapshot:
-    """An immutable view. ``gateways`` are oldest first; ``converted``: what Ingresses stand for.
+    """An immutable view. ``gateways`` are oldest first; ``converted``: what Ingresses stand for,
+    ``gateway_api``: what the objects of the Gateway API do.
 
     ``given``: the MeshConfig that holds whatever the ConfigMap says.
     """
@@ -99,6 +101,7 @@ class MeshSnapshot:
     destination_rules: Mapping[str, HostRules] = field(repr=False, default_factory=dict)
     gateways: tuple[Gateway, ...] = ()
     converted: Converted = field(repr=False, default_factory=Converted)
+    gateway_api: GatewayApi = field(repr=False, default_factory=GatewayApi)
     sidecars: Mapping[str, tuple[Sidecar, ...]] = field(default_factory=dict)
     views: Views = field(repr=False, compare=False, default_factory=Views)
 
@@ -126,7 +129,8 @@ def update_snapshot(
     after = replace(before, objects=objects)
     after, found = _with_registry(after, _of_kinds(made, *REGISTERED))
     after, converted = _with_ingresses(after, _of_kinds(made, Ingress, CoreService))
-    made = (*made, *converted)
+    after, generated = _with_gateway_api(after, made)
+    made = (*made, *converted, *generated)
     after, rules = _with_rules(after, _of_kinds(made, VirtualService))
     after, ruled = _with_destination_rules(after, _of_kinds(made, DestinationRule))
     after, gateways = _with_gateways(after, _of_kinds(made, Gateway, Secret, ConfigMap))
@@ -140,16 +144,20 @@ def update_snapshot(
 def _built(objects: Objects, given: MeshConfig | None) -> MeshSnapshot:
     mesh = given or _mesh_config(objects)
     converted = convert_ingresses(objects, mesh)
-    rules = chain(objects_of(VirtualService, objects), converted.rules)
+    registry = build_registry(objects, mesh)
+    api = convert_gateway_api(objects, registry.services, mesh)
+    rules = chain(objects_of(VirtualService, objects), converted.rules, api.rules)
+    policies = chain(objects_of(DestinationRule, objects), api.destination_rules)
     return MeshSnapshot(
         mesh=mesh,
         given=given,
         objects=objects,
-        registry=build_registry(objects, mesh),
+        registry=registry,
         virtual_services=index_virtual_services(rules, mesh),
-        destination_rules=index_destination_rules(objects_of(DestinationRule, objects), mesh),
-        gateways=_gateways(objects, converted),
+        destination_rules=index_destination_rules(policies, mesh),
+        gateways=_gateways(objects, converted, api),
         converted=converted,
+        gateway_api=api,
         sidecars=index_sidecars(objects_of(Sidecar, objects)),
     )
 
@@ -200,8 +208,21 @@ def _with_ingresses(
     return replace(after, converted=new), [each for each in found if each.old != each.new]
 
 
-def _gateways(objects: Objects, converted: Converted) -> tuple[Gateway, ...]:
-    found = chain(objects_of(Gateway, objects), converted.gateways)
+def _with_gateway_api(
+    after: MeshSnapshot, changes: Sequence[Change]
+) -> tuple[MeshSnapshot, list[Change]]:
+    """As with Ingresses. What stays equal stays the same object."""
+    old = after.gateway_api
+    if not any(affected(old, change) for change in changes):
+        return after, []
+    new = convert_gateway_api(after.objects, after.services, after.mesh)
+    before, now = old.objects, new.objects
+    found = [Change(before.get(key), now.get(key)) for key in {**before, **now}]
+    return replace(after, gateway_api=new), [each for each in found if each.old != each.new]
+
+
+def _gateways(objects: Objects, converted: Converted, api: GatewayApi) -> tuple[Gateway, ...]:
+    found = chain(objects_of(Gateway, objects), converted.gateways, api.gateways)
     return tuple(sorted(found, key=age_order))
 
 
@@ -222,7 +243,7 @@ def _with_destination_rules(
     sides = [s for change in changes for s in change.sides if isinstance(s, DestinationRule)]
     rules = change_destination_rules(
         after.destination_rules,
-        objects_of(DestinationRule, after.objects),
+        chain(objects_of(DestinationRule, after.objects), after.gateway_api.destination_rules),
         frozenset(side.metadata.namespace for side in sides),
         after.mesh,
     )
@@ -237,7 +258,8 @@ def _with_destination_rules(
 def _with_gateways(after: MeshSnapshot, changes: Sequence[Change]) -> tuple[MeshSnapshot, bool]:
     if not changes:
         return after, False
-    return replace(after, gateways=_gateways(after.objects, after.converted)), True
+    gateways = _gateways(after.objects, after.converted, after.gateway_api)
+    return replace(after, gateways=gateways), True
 
 
 def _with_sidecars(after: MeshSnapshot, changes: Sequence[Change]) -> tuple[MeshSnapshot, bool]:
