@@ -25,7 +25,7 @@ Owner = KubernetesGateway | ListenerSet
 
 _AMBIENT = (MESH_CONTROLLER, EAST_WEST_CONTROLLER)
 _TUNNEL = "HBONE"
-_PROTOCOLS = ("HTTP", "HTTPS", "TLS", "TCP")
+PROTOCOLS = ("HTTP", "HTTPS", "TLS", "TCP")
 _NO_CONFLICTS = Condition("Conflicted", False, "NoConflicts", NO_ERRORS)
 _CONFLICT = "Listener has a conflict with another listener attached to the same Gateway"
 # A Gateway needs a host; of this namespace, which cannot be, no route is.
@@ -129,10 +129,10 @@ def _protocol_problem(listener: Listener, owner: Owner, kind: ClassKind) -> Prob
         if protocol == _TUNNEL or kind.controller == MESH_CONTROLLER:
             text = 'Expected a single listener on port 15008 with protocol "HBONE"'
             return Problem("UnsupportedProtocol", text)
-    if protocol in _PROTOCOLS:
+    if protocol in PROTOCOLS:
         return None
     text = f'protocol "{protocol}" is unsupported'
-    if (upper := protocol.upper()) in _PROTOCOLS:
+    if (upper := protocol.upper()) in PROTOCOLS:
         text += f'. hint: "{upper}" (uppercase) may be supported'
     return Problem("UnsupportedProtocol", text)
 
