@@ -139,7 +139,8 @@ def _declared_port(
     number = declared.port.number or 0
     proxied = declared.port.protocol.upper() == "HTTP_PROXY"
     protocol = Protocol.HTTP if proxied else parse_protocol(declared.port.protocol)
-    captured = _is_captured(declared, scope)
+    # Nothing can be captured on its way to a Unix socket.
+    captured = _is_captured(declared, scope) and not declared.bind.startswith("unix://")
     address = declared.bind or (_ANY if captured else _LOOPBACK)
     if protocol.is_http:
         slot = _slot(slots, address, number, egress, captured=captured)
