@@ -125,3 +125,24 @@ def test_roots_in_a_config_map_are_given_to_everybody() -> None:
     found = given(rule(f"trafficPolicy: {{{tls}}}"), ROOTS)
     validation = found["configmap://shop/roots-cacert"].validation_context
     assert validation.trusted_ca.inline_bytes == b"roots"
+
+
+@pytest.mark.proves(
+    "ClientTLSSettings.clientCertificate",
+    "ClientTLSSettings.privateKey",
+    "ClientTLSSettings.caCertificates",
+)
+def test_files_that_a_destination_rule_names_are_read_again_when_they_change() -> None:
+    found = given(
+        rule(
+            """trafficPolicy: {tls: {mode: MUTUAL, clientCertificate: /certs/c.pem,
+            privateKey: /certs/k.pem, caCertificates: /roots/ca.pem}}"""
+        )
+    )
+    certificate = found["file-cert:/certs/c.pem~/certs/k.pem"].tls_certificate
+    assert certificate.certificate_chain.filename == "/certs/c.pem"
+    assert certificate.private_key.filename == "/certs/k.pem"
+    assert certificate.watched_directory.path == "/certs"
+    roots = found["file-root:/roots/ca.pem"].validation_context
+    assert roots.trusted_ca.filename == "/roots/ca.pem"
+    assert roots.watched_directory.path == "/roots"

@@ -49,8 +49,9 @@ def test_a_server_is_verified_by_the_systems_roots_unless_others_are_named() -> 
     assert not context.tls_certificates
     assert not context.tls_certificate_sds_secret_configs
     assert validation(secured("mode: SIMPLE")).HasField("system_root_certs")
-    named = validation(secured("mode: SIMPLE, caCertificates: /etc/ca.pem"))
-    assert named.trusted_ca.filename == "/etc/ca.pem"
+    assert _secrets(secured("mode: SIMPLE, caCertificates: /etc/ca.pem")) == [
+        "file-root:/etc/ca.pem"
+    ]
 
 
 @pytest.mark.proves(
@@ -59,9 +60,10 @@ def test_a_server_is_verified_by_the_systems_roots_unless_others_are_named() -> 
     "ClientTLSSettings.privateKey",
 )
 def test_a_client_may_present_a_certificate_of_its_own() -> None:
-    [certificate] = tls_of(secured(f"mode: MUTUAL, {FILES}")).common_tls_context.tls_certificates
-    assert certificate.certificate_chain.filename == "/etc/c.pem"
-    assert certificate.private_key.filename == "/etc/k.pem"
+    assert _secrets(secured(f"mode: MUTUAL, {FILES}")) == [
+        "file-cert:/etc/c.pem~/etc/k.pem",
+        "file-root:/etc/ca.pem",
+    ]
 
 
 @pytest.mark.proves("ClientTLSSettings.caCrl")

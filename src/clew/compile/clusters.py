@@ -20,9 +20,10 @@ from clew.compile.load_balancing import apply_load_balancer
 from clew.compile.outlier_detection import apply_outlier_detection
 from clew.compile.preference import apply_locality
 from clew.compile.resources import resource, sources
+from clew.compile.secrets import OWN_TLS
 from clew.compile.traffic_policy import Policy, declared_policy, policy_for
 from clew.compile.unknown_traffic import RESOLVING_CLUSTER
-from clew.compile.upstream_tls import OWN_TLS, apply_upstream_tls, mesh_tls_of, tls_in_force
+from clew.compile.upstream_tls import apply_upstream_tls, mesh_tls_of, tls_in_force
 from clew.model import names
 from clew.model.destination_rule import (
     ClientTLSSettings,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 
 from clew.compile.check import listener_clusters
 from clew.compile.clusters import black_hole_cluster, passthrough_cluster, resolving_cluster
@@ -16,7 +17,11 @@ from clew.compile.outbound_plan import compile_outbound
 from clew.compile.outbound_routes import services_by_hostname
 from clew.compile.resources import resource
 from clew.compile.rule_routes import Client
-from clew.compile.secrets import compile_client_secrets, compile_secrets
+from clew.compile.secrets import (
+    compile_client_files,
+    compile_client_secrets,
+    compile_secrets,
+)
 from clew.compile.unknown_traffic import RESOLVING_CLUSTER, unknown_requests
 from clew.compile.upstreams import compile_upstreams, site_of, upstreams_shape
 from clew.model.destination_rule import DestinationRule
@@ -61,8 +66,9 @@ def compile_proxy(scope: ProxyScope, memo: Memo) -> Published:
         listeners = [*listeners, *for_inbound[0]]
         clusters += for_inbound[1]
         secrets = [*secrets, *for_inbound[2]]
-    if outbound.credentials:
-        secrets = [*secrets, *memo.call(_client_secrets, outbound.credentials)]
+    client = memo.call(_client_secrets, outbound.destination_rules, outbound.credentials)
+    if client:
+        secrets = [*secrets, *client]
     return {
         CLUSTER: _named(clusters),
         ENDPOINTS: _named(endpoints),
@@ -138,8 +144,12 @@ def _gateway_routes(
     return list(compile_gateway_routes(scope, client, memo))
 
 
-def _client_secrets(credentials: Credentials) -> list[EnvoyResource]:
-    return [resource(secret.name, secret) for secret in compile_client_secrets(credentials)]
+def _client_secrets(
+    rules: Mapping[str, DestinationRule], credentials: Credentials
+) -> list[EnvoyResource]:
+    """What clients need, files beside the proxy included."""
+    found = chain(compile_client_secrets(credentials), compile_client_files(rules.values()))
+    return [resource(secret.name, secret) for secret in found]
 
 
 def _secrets(

@@ -17,9 +17,14 @@ from clew._pb.envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
 from clew._pb.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 from clew.model import secret as declared
 from clew.model.config_map import ConfigMap
+from clew.model.destination_rule import ClientTLSMode, DestinationRule
 from clew.model.gateway import ServerTLSMode, ServerTLSSettings
-from clew.snapshot.credentials import Credentials
+from clew.snapshot.credentials import Credentials, tls_settings
 
+# A server is verified by what the proxy's system trusts.
+SYSTEM_ROOTS = "system"
+# The modes in which a client does not use the mesh's own certificates.
+OWN_TLS = (ClientTLSMode.SIMPLE, ClientTLSMode.MUTUAL)
 _ROOTS = "-cacert"
 _OWN = (ServerTLSMode.SIMPLE, ServerTLSMode.MUTUAL, ServerTLSMode.OPTIONAL_MUTUAL)
 
@@ -27,16 +32,24 @@ _OWN = (ServerTLSMode.SIMPLE, ServerTLSMode.MUTUAL, ServerTLSMode.OPTIONAL_MUTUA
 def certificate_names(settings: ServerTLSSettings) -> Iterator[str]:
     """Yield the secrets with what a server presents. Source: istio's SDS names."""
     yield from map(credential_name, _credentials(settings))
-    yield from (_file_name(certificate, key) for certificate, key in _files(settings))
+    yield from (certificate_file_name(*files) for files in _files(settings))
 
 
 def roots_name(settings: ServerTLSSettings) -> str:
     """The secret with what client certificates are verified by; "" if they are not."""
     if settings.ca_certificates:
-        return f"file-root:{settings.ca_certificates}"
+        return roots_file_name(settings.ca_certificates)
     own = next(iter(_credentials(settings)), "")
     named = settings.ca_cert_credential_name or own
     return credential_name(named.removesuffix(_ROOTS) + _ROOTS) if named else ""
+
+
+def certificate_file_name(certificate: str, key: str) -> str:
+    return f"file-cert:{certificate}~{key}"
+
+
+def roots_file_name(roots: str) -> str:
+    return f"file-root:{roots}"
 
 
 def credential_name(credential: str) -> str:
@@ -77,6 +90,26 @@ def compile_client_secrets(credentials: Credentials) -> Iterator[Secret]:
             yield from _of_kubernetes(name.removeprefix("kubernetes://"), secrets)
 
 
+def compile_client_files(rules: Iterable[DestinationRule]) -> Iterator[Secret]:
+    """Yield the secrets of files beside the proxy that DestinationRules name.
+
+    As secrets they are read again when they change, and a missing one stops nobody else.
+    """
+    for settings in (each for rule in rules for each in tls_settings(rule)):
+        if settings.credential_name or settings.mode not in OWN_TLS:
+            continue
+        if settings.client_certificate and settings.mode is ClientTLSMode.MUTUAL:
+            yield _of_files(settings.client_certificate, settings.private_key)
+        if settings.ca_certificates not in ("", SYSTEM_ROOTS):
+            found = _roots(
+                roots_file_name(settings.ca_certificates),
+                DataSource(filename=settings.ca_certificates),
+            )
+            directory = str(PurePosixPath(settings.ca_certificates).parent)
+            found.validation_context.watched_directory.path = directory
+            yield found
+
+
 def _credentials(settings: ServerTLSSettings) -> tuple[str, ...]:
     return settings.credential_names or tuple(filter(None, [settings.credential_name]))
 
@@ -87,15 +120,11 @@ def _files(settings: ServerTLSSettings) -> Iterator[tuple[str, str]]:
         yield settings.server_certificate, settings.private_key
 
 
-def _file_name(certificate: str, key: str) -> str:
-    return f"file-cert:{certificate}~{key}"
-
-
 def _of_files(certificate: str, key: str) -> Secret:
     """Files beside the proxy, which reads them again when their directory changes."""
     watched = WatchedDirectory(path=str(PurePosixPath(certificate).parent))
     return Secret(
-        name=_file_name(certificate, key),
+        name=certificate_file_name(certificate, key),
         tls_certificate=TlsCertificate(
             certificate_chain=DataSource(filename=certificate),
             private_key=DataSource(filename=key),

@@ -40,7 +40,9 @@ def compile_tcp_proxy(
     if max_connection_duration is not None:
         proxy.max_downstream_connection_duration.FromTimedelta(max_connection_duration.timedelta)
     if tunnel is not None:
-        proxy.tunneling_config.hostname = f"{tunnel.target_host}:{tunnel.target_port}"
+        host = tunnel.target_host
+        host = f"[{host}]" if ":" in host else host
+        proxy.tunneling_config.hostname = f"{host}:{tunnel.target_port}"
         proxy.tunneling_config.use_post = tunnel.protocol == "POST"
     if hash_source_address:
         proxy.hash_policy.add().source_ip.SetInParent()

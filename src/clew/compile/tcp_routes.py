@@ -13,6 +13,7 @@ from clew._pb.envoy.config.listener.v3.listener_components_pb2 import (
     FilterChainMatch,
 )
 from clew.compile.destinations import destination_cluster
+from clew.compile.dynamic_forward_proxy import resolve_server_name
 from clew.compile.http_routes import provenance
 from clew.compile.memo import Memo
 from clew.compile.resources import encode, sources
@@ -21,7 +22,7 @@ from clew.compile.traffic_policy import policy_for
 from clew.model import names
 from clew.model.destination_rule import DestinationRule
 from clew.model.mesh_config import MeshConfig
-from clew.model.service import Service, ServicePort
+from clew.model.service import Resolution, Service, ServicePort
 from clew.model.virtual_service import (
     L4MatchAttributes,
     RouteDestination,
@@ -226,7 +227,9 @@ def _routed(
     proxy = compile_forwarding(
         service, destinations, target.port, rules.services, known, rules.mesh
     )
-    chain = FilterChain(filters=[proxy], metadata=provenance(service))
+    to = rules.services.get(destinations[0].destination.host)
+    before = _resolving(to, target)
+    chain = FilterChain(filters=[*before, proxy], metadata=provenance(service))
     clusters = _shares(destinations, target.port, rules.services)
     return _chain(chain, server_names, ranges, clusters, sources(service, target.service))
 
@@ -262,8 +265,16 @@ def _direct(target: Target, rules: Rules, server_names: Sequence[str]) -> Chain:
     cluster = names.outbound_cluster(port, service.external_name or service.hostname)
     rule = rules.destination_rules.get(service.hostname)
     proxy = _proxy(cluster, [(cluster, 1)], rule, "", rules.mesh)
-    chain = FilterChain(filters=[proxy])
+    chain = FilterChain(filters=[*_resolving(service, target), proxy])
     return _chain(chain, server_names, target.ranges, [(cluster, 1)], sources(service))
+
+
+def _resolving(service: Service | None, target: Target) -> list[Filter]:
+    """What goes before forwarding to a host that is known only by the name a TLS client asks for."""
+    asks = target.service_port.protocol.is_tls
+    if service is None or service.resolution is not Resolution.DYNAMIC_DNS or not asks:
+        return []
+    return [resolve_server_name(target.port)]
 
 
 def _proxy(

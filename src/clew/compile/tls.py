@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from clew._pb.envoy.config.core.v3.base_pb2 import DataSource, WatchedDirectory
+from clew._pb.envoy.config.core.v3.base_pb2 import WatchedDirectory
 from clew._pb.envoy.config.core.v3.config_source_pb2 import (
     AggregatedConfigSource,
     ApiVersion,
@@ -14,7 +14,6 @@ from clew._pb.envoy.config.core.v3.config_source_pb2 import (
 from clew._pb.envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
     CertificateValidationContext,
     SubjectAltNameMatcher,
-    TlsCertificate,
     TlsParameters,
 )
 from clew._pb.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
@@ -114,14 +113,6 @@ def default_parameters(mesh: MeshConfig) -> TlsParameters:
     if defaults:
         parameters.ecdh_curves.extend(defaults.ecdh_curves)
     return parameters
-
-
-def certificate_files(certificate: str, private_key: str) -> TlsCertificate:
-    """A certificate chain and its key, read from the proxy's own file system."""
-    return TlsCertificate(
-        certificate_chain=DataSource(filename=certificate),
-        private_key=DataSource(filename=private_key),
-    )
 
 
 def uri_matchers(matchers: Iterable[StringMatcher]) -> list[SubjectAltNameMatcher]:

@@ -12,7 +12,12 @@ from clew._pb.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import (
     UpstreamTlsContext,
 )
 from clew.compile import tls
-from clew.compile.secrets import credential_name
+from clew.compile.secrets import (
+    SYSTEM_ROOTS,
+    certificate_file_name,
+    credential_name,
+    roots_file_name,
+)
 from clew.compile.typed_config import typed_config
 from clew.model.destination_rule import ClientTLSMode, ClientTLSSettings
 from clew.model.mesh_config import MeshConfig
@@ -68,9 +73,8 @@ def _present_client_certificate(context: CommonTlsContext, settings: ClientTLSSe
         secret = tls.sds_stream(credential_name(settings.credential_name))
         context.tls_certificate_sds_secret_configs.append(secret)
     elif settings.client_certificate:
-        context.tls_certificates.append(
-            tls.certificate_files(settings.client_certificate, settings.private_key)
-        )
+        name = certificate_file_name(settings.client_certificate, settings.private_key)
+        context.tls_certificate_sds_secret_configs.append(tls.sds_stream(name))
 
 
 def _verify_server(
@@ -87,12 +91,12 @@ def _verify_server(
             context, validation, credential_name(settings.credential_name) + "-cacert"
         )
         return
-    if settings.ca_certificates and settings.ca_certificates != "system":
-        validation.trusted_ca.filename = settings.ca_certificates
-    else:
-        validation.system_root_certs.SetInParent()
     if settings.ca_crl:
         validation.crl.filename = settings.ca_crl
+    if settings.ca_certificates not in ("", SYSTEM_ROOTS):
+        _verify_by_secret(context, validation, roots_file_name(settings.ca_certificates))
+        return
+    validation.system_root_certs.SetInParent()
     context.validation_context.CopyFrom(validation)
 
 

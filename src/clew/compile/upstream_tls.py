@@ -10,6 +10,7 @@ from clew._pb.envoy.extensions.transport_sockets.proxy_protocol.v3 import (
 )
 from clew.compile.connection_pool import Version
 from clew.compile.endpoint_facts import Coverage
+from clew.compile.secrets import OWN_TLS
 from clew.compile.traffic_policy import Policy
 from clew.compile.transport_sockets import (
     RAW_BUFFER,
@@ -35,7 +36,6 @@ _OFFERS = {
     Version.HTTP2: ("istio-h2", "istio", "h2"),
     Version.AS_CLIENT: ("istio",),
 }
-OWN_TLS = (ClientTLSMode.SIMPLE, ClientTLSMode.MUTUAL)
 _FOREIGN_OFFERS: dict[Version, tuple[str, ...]] = {
     Version.HTTP2: ("h2",),
     Version.AS_CLIENT: ("h2", "http/1.1"),

@@ -48,14 +48,15 @@ def credentials_for(
 
 def _names(rules: Iterable[DestinationRule], *, router: bool) -> Iterator[str]:
     for rule in rules:
-        for tls in _settings(rule):
+        for tls in tls_settings(rule):
             name = tls.credential_name
             trusted = router or rule.spec.workload_selector is not None
             if name and (trusted or name.startswith(IN_CONFIG_MAP)):
                 yield name
 
 
-def _settings(rule: DestinationRule) -> Iterator[ClientTLSSettings]:
+def tls_settings(rule: DestinationRule) -> Iterator[ClientTLSSettings]:
+    """Yield the settings of all levels of a rule."""
     spec = rule.spec
     for policy in (spec.traffic_policy, *(subset.traffic_policy for subset in spec.subsets)):
         if policy is not None:

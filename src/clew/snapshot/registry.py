@@ -204,7 +204,7 @@ def _declared_services(
     for declared in objects_of(CoreService, objects):
         meta = declared.metadata
         known = before.by_key.get(kubernetes_key(meta.name, meta.namespace))
-        if known is None or declared.key in changed:
+        if known is None or declared.key in changed or known.subject_alt_names:
             known = kubernetes_service(declared, mesh)
         services[known.key] = known
     entries = sorted(objects_of(ServiceEntry, objects), key=age_order)
@@ -212,7 +212,10 @@ def _declared_services(
     for entry in entries:
         for service in entry_services(entry, mesh, allocated):
             # A Kubernetes Service, or an older entry, may have this host already.
-            services.setdefault(service.key, service)
+            known = services.setdefault(service.key, service)
+            if known.kubernetes and service.subject_alt_names:
+                names = (*known.subject_alt_names, *service.subject_alt_names)
+                services[known.key] = replace(known, subject_alt_names=names)
     kept = {key: _kept(before, service) for key, service in services.items()}
     if kept == before.by_key:
         return before
