@@ -15,8 +15,8 @@ from clew.ca.authority import Authority
 from clew.ca.keys import load_or_create
 from clew.model.proxy import Proxy
 from clew.server.ads import AdsServer, Authenticate, OnPublish, require_identity
-from clew.server.control_plane import Directory
 from clew.server.csr import CertificateService
+from clew.server.directory import Directory
 from clew.server.mtls import GRPC_OPTIONS, ServingCertificate, listen
 from clew.server.proxies import ConnectedProxy
 from clew.server.publisher import Publisher

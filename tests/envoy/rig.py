@@ -161,7 +161,20 @@ async def envoy_rig(
     rig = Rig(folder)
     rig.directory.publish(published)
     await rig.start_control_plane()
-    _write_envoy_files(folder, api_type)
+    try:
+        async with running_envoy(folder, api_type):
+            yield rig
+    finally:
+        assert rig.server is not None
+        await rig.server.stop(grace=None)
+
+
+@asynccontextmanager
+async def running_envoy(
+    folder: Path, api_type: str = "DELTA_GRPC", **spec: Any
+) -> AsyncIterator[None]:
+    """An Envoy in ``folder``, on ADS at the ``xds.sock`` there. ``spec``: of its agent."""
+    _write_envoy_files(folder, api_type, spec)
     with (folder / "envoy.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             *(str(envoy_binary()), "-c", "envoy.json", "--concurrency", "1"),
@@ -171,28 +184,27 @@ async def envoy_rig(
             stderr=log,
         )
     try:
-        yield rig
+        yield
     finally:
         process.kill()
         await process.wait()
-        assert rig.server is not None
-        await rig.server.stop(grace=None)
 
 
-def _write_envoy_files(folder: Path, api_type: str) -> None:
-    spec = AgentSpec(
-        mesh="test",
-        type="sidecar",
-        name="a-0",
-        namespace="default",
-        workload="a",
-        ip="127.0.0.1",
-        capture=Capture.NONE,
-        xds=f"unix:{folder}/xds.sock",
-        directory=str(folder),
-        readiness_port=0,
-        prometheus_port=0,
-    )
+def _write_envoy_files(folder: Path, api_type: str, more: Mapping[str, Any]) -> None:
+    fields: dict[str, Any] = {
+        "mesh": "test",
+        "type": "sidecar",
+        "name": "a-0",
+        "namespace": "default",
+        "workload": "a",
+        "ip": "127.0.0.1",
+        "capture": Capture.NONE,
+        "xds": f"unix:{folder}/xds.sock",
+        "directory": str(folder),
+        "readiness_port": 0,
+        "prometheus_port": 0,
+    }
+    spec = AgentSpec(**fields | dict(more))
     document = bootstrap(spec)
     document["dynamic_resources"]["ads_config"]["api_type"] = api_type
     document["stats_config"] = {}

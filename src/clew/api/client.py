@@ -21,6 +21,7 @@ from clew.api.messages import (
     History,
     Manifest,
     ObjectList,
+    ObjectStatus,
     Problem,
     ProblemList,
     ProxyList,
@@ -96,6 +97,13 @@ class Client(AbstractContextManager["Client"]):
         """Apply each document of a YAML or JSON text. Refused ones are in the report."""
         params = _apply_params(namespace, author, file, dry_run)
         return self._ask(ApplyReport, "POST", "/v1/apply", params=params, content=text.encode())
+
+    def object_status(self, key: ResourceKey, *, wait: int = 0) -> ObjectStatus:
+        """Whether an object is in force; with ``wait``, once it is settled or after so long."""
+        timeout = httpx2.Timeout(30.0 + wait)
+        params = {"wait": str(wait)}
+        path = f"{object_path(key)}/status"
+        return self._ask(ObjectStatus, "GET", path, params=params, timeout=timeout)
 
     def put_status(self, key: ResourceKey, status: Any) -> dict[str, Any]:
         content = msgspec.json.encode(status)

@@ -29,6 +29,7 @@ from clew.api.messages import (
     finding,
 )
 from clew.model.diagnostic import Diagnostic
+from clew.server.object_standings import Standings
 from clew.server.objects import Objects
 from clew.server.replies import EXCEPTION_HANDLERS, reply
 from clew.stores.store import Store
@@ -48,10 +49,12 @@ def build_app(
     problems: Callable[[], Sequence[Diagnostic]] = tuple,
     ready: Callable[[], bool] = lambda: True,
     published: Callable[[], int] = lambda: 0,
+    standings: Standings | None = None,
 ) -> Starlette:
     """Return the API over a store; the callables answer at once.
 
-    ``published``: the revision up to which changes have been published.
+    ``published``: the revision up to which changes have been published. ``standings``: who says
+    whether objects are in force; without one, their status is what is stored.
 
     The event ``app.state.closing`` ends the watch streams.
     """
@@ -69,7 +72,9 @@ def build_app(
         return reply(message, status=200 if is_ready else 503)
 
     closing = asyncio.Event()
-    objects = Objects(store=store, now=now, author_of=author_of, closing=closing)
+    objects = Objects(
+        store=store, now=now, author_of=author_of, closing=closing, standings=standings
+    )
     routes = [
         Route("/ready", readiness, methods=["GET"]),
         Route("/v1/proxies", proxies, methods=["GET"]),

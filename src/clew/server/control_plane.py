@@ -8,28 +8,27 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import grpc
 
 from clew.api.location import API_SOCKET, CA_SOCKET, XDS_SOCKET, socket_path
-from clew.api.messages import ProxyStatus
 from clew.ca.authority import Authority
 from clew.ca.keys import load_or_create
 from clew.model.diagnostic import Diagnostic
-from clew.model.proxy import Proxy
-from clew.model.xds import CLUSTER
-from clew.server.ads import AdsServer, OnPublish, require_identity
+from clew.server.ads import AdsServer, require_identity
 from clew.server.api import build_app, serve_api
 from clew.server.csr import CertificateService
+from clew.server.directory import Directory
+from clew.server.holds import Holds
+from clew.server.holds_file import load_holds, save_holds
 from clew.server.mtls import GRPC_OPTIONS, ServingCertificate, listen
-from clew.server.proxies import ConnectedProxy
 from clew.server.publisher import Publisher
 from clew.server.registration import GRACE, Registration
 from clew.stores.directory import DirectoryStore
 from clew.stores.sqlite import SqliteStore
-from clew.stores.store import Change, Store
-from clew.xds.answers import Acked, Conversation, Nacked
+from clew.stores.store import Store
 
 log = logging.getLogger("clew.control_plane")
 
@@ -47,45 +46,6 @@ class Settings:
     state: Path
     configuration: Path | None = None
     grace: timedelta = GRACE
-
-
-class Directory:
-    """Answers the ADS service, and remembers who acknowledged what.
-
-    ``revision``: the store's, up to which changes have been published.
-    """
-
-    def __init__(self, publisher: Publisher, revision: int) -> None:
-        self.publisher = publisher
-        self.revision = revision
-        self._connected: set[ConnectedProxy] = set()
-
-    def connect(
-        self, proxy: Proxy, on_publish: OnPublish, conversation: Conversation
-    ) -> ConnectedProxy:
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        subscriber = self.publisher.connect(proxy, on_publish)
-        connection = ConnectedProxy(subscriber, conversation, since)
-        self._connected.add(connection)
-        return connection
-
-    def report(self, connection: ConnectedProxy, verdict: Acked | Nacked) -> None:
-        connection.report(verdict)
-
-    def disconnect(self, connection: ConnectedProxy) -> None:
-        self._connected.discard(connection)
-        self.publisher.disconnect(connection.subscriber)
-
-    def take(self, changes: Sequence[Change]) -> None:
-        """Publish a batch of the store's changes."""
-        self.publisher.change((c.key, c.stored.resource if c.stored else None) for c in changes)
-        self.revision = changes[-1].revision
-
-    def status(self) -> Sequence[ProxyStatus]:
-        """One entry per Envoy; the agent's stream for names has no clusters and is left out."""
-        envoys = [c for c in self._connected if CLUSTER in c.acked]
-        found = [c.status(self.publisher.published_to(c.subscriber)) for c in envoys]
-        return sorted(found, key=lambda s: (s.namespace, s.name))
 
 
 async def run_control_plane(settings: Settings) -> None:
@@ -111,8 +71,11 @@ async def _serve(
     settings: Settings, store: Store, problems: Callable[[], Sequence[Diagnostic]]
 ) -> None:
     revision, objects = await store.list()
-    publisher = Publisher(stored.resource for stored in objects)
-    directory = Directory(publisher, revision)
+    file = settings.state / "held.json"
+    holds = Holds(await load_holds(file, store), on_change=partial(save_holds, file))
+    resources = [holds.in_force(stored.key, stored.resource) for stored in objects]
+    publisher = Publisher((each for each in resources if each is not None), revision)
+    directory = Directory(publisher, revision, holds)
     registration = Registration(store, now=_now, grace=settings.grace)
     servers = await _start_grpc(
         settings, directory, registration, publisher.snapshot.mesh.trust_domain
@@ -123,6 +86,7 @@ async def _serve(
         now=_now,
         problems=problems,
         published=lambda: directory.revision,
+        standings=directory,
     )
     _spare_the_collector()
     log.info("ready state=%s objects=%d revision=%d", settings.state, len(objects), revision)

@@ -26,6 +26,7 @@ from clew.api.messages import (
 from clew.config.parse import parse_documents
 from clew.model.base import ResourceKey
 from clew.server.label_selector import selector
+from clew.server.object_standings import LONGEST_WAIT, Standings, manifest_of, settled
 from clew.server.replies import BadRequest, body_of, flag, key_of, number, reply, text_of
 from clew.server.streams import until
 from clew.server.write import Writer
@@ -41,6 +42,7 @@ class Objects:
     now: Callable[[], datetime]
     author_of: Callable[[Request], str]
     closing: asyncio.Event
+    standings: Standings | None = None
 
     def routes(self) -> list[Route]:
         one = "/v1/objects/{group}/{kind}/{namespace}/{name}"
@@ -50,6 +52,7 @@ class Objects:
             Route(one, self.write, methods=["PUT"]),
             Route(one, self.delete, methods=["DELETE"]),
             Route(f"{one}/status", self.write_status, methods=["PUT"]),
+            Route(f"{one}/status", self.status, methods=["GET"]),
             Route(f"{one}/history", self.history, methods=["GET"]),
             Route(f"{one}/rollback", self.rollback, methods=["POST"]),
             Route("/v1/apply", self.apply, methods=["POST"]),
@@ -63,7 +66,7 @@ class Objects:
         selects = selector(query.get("labelSelector", ""))
         revision, objects = await self.store.list()
         found = [
-            dict(stored.manifest)
+            manifest_of(stored, self.standings)
             for stored in sorted(objects, key=lambda stored: stored.key)
             if (not kinds or stored.key.kind in kinds)
             and (not namespace or stored.key.namespace in (namespace, ""))
@@ -72,7 +75,17 @@ class Objects:
         return reply(ObjectList(revision=revision, items=tuple(found)))
 
     async def read(self, request: Request) -> Response:
-        return reply((await self._existing(key_of(request))).manifest)
+        return reply(manifest_of(await self._existing(key_of(request)), self.standings))
+
+    async def status(self, request: Request) -> Response:
+        """Whether the object is in force; with ``wait`` (seconds), once that is settled."""
+        key = key_of(request)
+        seconds = min(number(request, "wait") or 0, LONGEST_WAIT)
+        await self._existing(key)
+        if self.standings is None:
+            raise NotFound(f"nothing is known of who has {key}")
+        found = await settled(key, self.store, self.standings, seconds, self.closing)
+        return reply(found)
 
     async def write(self, request: Request) -> Response:
         key, body = key_of(request), await body_of(request)

@@ -55,6 +55,8 @@ class PublicationLog:
             return None
         found: dict[TypeUrl, dict[str, set[str | None]]] = {}
         for entry in self._entries:
+            if entry.batch.since == entry.batch.revision:
+                continue  # A trial: it may lack what the change brought.
             if entry.batch.since < revision <= entry.batch.revision:
                 found = {
                     type_url: {name: {version} for name, version in versions.items()}

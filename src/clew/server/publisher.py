@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from clew.compile.memo import Memo
 from clew.compile.name_table import compile_name_table
@@ -26,6 +26,7 @@ from clew.snapshot.concern import concerned
 from clew.snapshot.scope import ProxyScope
 from clew.snapshot.scope_builder import affects, build_scope, may_move, scope_key
 from clew.snapshot.snapshot import Dirty, build_snapshot, update_snapshot
+from clew.snapshot.views import Views
 
 log = logging.getLogger("clew.publisher")
 
@@ -105,6 +106,25 @@ class Publisher:
             group.concern = (group.scope, concerned(self.snapshot, group.scope))
         return group.concern[1]
 
+    def changed_since(
+        self, subscriber: Subscriber, type_url: TypeUrl, name: str, version: str | None
+    ) -> dict[ResourceKey, Resource | None]:
+        """The objects that changed since a resource had this version, as they were then."""
+        group = self._groups[self._group_of[subscriber]]
+        found: dict[ResourceKey, Resource | None] = {}
+        for batch in group.log.since_version(type_url, name, version):
+            found |= batch.before
+        return {key: old for key, old in found.items() if old is not self.in_force(key)}
+
+    def would_publish(
+        self, subscriber: Subscriber, changes: Iterable[tuple[ResourceKey, Resource | None]]
+    ) -> Published:
+        """What a proxy would be told after these changes, which are not made."""
+        other = replace(self.snapshot, views=Views())
+        return _compile(
+            build_scope(update_snapshot(other, changes)[0], subscriber.proxy), self._memo
+        )
+
     def scopes(self) -> tuple[ProxyScope, ...]:
         """One scope per class of proxies."""
         return tuple(group.scope for group in self._groups.values())
@@ -122,11 +142,16 @@ class Publisher:
         """
         batch = list(changes)
         since, self.revision = self.revision, self.revision + 1 if revision is None else revision
-        before = {key: self._in_force(key) for key, _ in batch if key.kind not in _RUNNING}
+        before = {
+            key: self.in_force(key)
+            for key, _ in batch
+            if since != self.revision and key.kind not in _RUNNING
+        }
         self._batch = Batch(since=since, revision=self.revision, before=before)
         self._change(batch)
 
-    def _in_force(self, key: ResourceKey) -> Resource | None:
+    def in_force(self, key: ResourceKey) -> Resource | None:
+        """The version of an object that the mesh is made from."""
         kind = kind_of(key.group, key.kind)
         spaces = self.snapshot.objects.get(kind.type, {}) if kind is not None else {}
         return spaces.get(key.namespace, {}).get(key.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from clew.api.messages import ObjectState, ObjectStatus, finding, key_message
@@ -30,8 +30,15 @@ def standing(
     connections: Iterable[ConnectedProxy],
     hold: Hold | None,
     findings: Sequence[Diagnostic],
+    *,
+    searching: bool = False,
+    suspected: bool = False,
 ) -> ObjectStatus:
-    """Return what is known of one object now."""
+    """Return what is known of one object now.
+
+    ``searching``: which object a refusal is about is still being found out; ``suspected``: it
+    may be this one.
+    """
     key, generation = stored.key, stored.resource.metadata.generation
     kind = kind_of(key.group, key.kind)
     published = publisher.revision >= stored.revision
@@ -43,6 +50,8 @@ def standing(
     has = [node for node, each in said.items() if each is Answer.ACKNOWLEDGED]
     effective = kind is not None and kind.effective
     state = _state(said.values(), published) if effective else "not supported"
+    if suspected or (state == "rejected" and searching):
+        state = "pending"
     return ObjectStatus(
         key=key_message(key),
         state="held" if hold is not None else state,
@@ -149,11 +158,17 @@ def explanation(standing: ObjectStatus) -> str:
     return standing.reason
 
 
-def with_status(manifest: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
-    """Return the manifest with this status: conditions of other types stay."""
-    before = manifest.get("status")
-    before = before if isinstance(before, dict) else {}
-    ours = {condition["type"] for condition in status.get("conditions", ())}
-    kept = [c for c in before.get("conditions") or () if c.get("type") not in ours]
-    conditions = [*kept, *status.get("conditions", ())]
-    return {**manifest, "status": {**before, **status, "conditions": conditions}}
+def with_status(
+    manifest: dict[str, Any], own: Mapping[str, Any], status: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the manifest with this status, and ``own``, the one that the kind itself defines.
+
+    Conditions of other types stay. The kind's own word for "accepted" counts.
+    """
+    stored = manifest.get("status")
+    before = {**(stored if isinstance(stored, dict) else {}), **own}
+    defined = {condition["type"] for condition in own.get("conditions") or ()}
+    added = [each for each in status["conditions"] if each["type"] not in defined]
+    ours = {each["type"] for each in added}
+    kept = [each for each in before.get("conditions") or () if each.get("type") not in ours]
+    return {**manifest, "status": {**before, **status, "conditions": [*kept, *added]}}

@@ -1,0 +1,225 @@
+"""The proxies that are connected, what they acknowledged, and what they made of each object."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from clew.api.messages import ObjectStatus, ProxyStatus
+from clew.model.base import Resource, ResourceKey
+from clew.model.proxy import Proxy
+from clew.model.xds import CLUSTER, LISTENER, TypeUrl
+from clew.server.acknowledgements import Answer, answer, is_refused
+from clew.server.ads import OnPublish
+from clew.server.findings import Findings
+from clew.server.holds import Hold, Holds
+from clew.server.proxies import ConnectedProxy
+from clew.server.publisher import Publisher
+from clew.server.standing import standing
+from clew.server.suspects import Suspects, suspects
+from clew.server.trial import Step, Trial
+from clew.stores.store import Change, Stored
+from clew.xds.answers import Acked, Conversation, Nacked, named_as_guilty
+
+log = logging.getLogger("clew.directory")
+
+
+class Directory:
+    """Answers the ADS service, and remembers who acknowledged what.
+
+    ``revision``: the store's, up to which changes have been published.
+    """
+
+    def __init__(self, publisher: Publisher, revision: int, holds: Holds | None = None) -> None:
+        self.publisher = publisher
+        self.revision = revision
+        self.holds = holds or Holds()
+        self._connected: set[ConnectedProxy] = set()
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._findings = Findings()
+        self._refusals: list[tuple[ConnectedProxy, TypeUrl, str]] = []
+        self._trial: tuple[ConnectedProxy, Trial, Iterator[Suspects]] | None = None
+        self._unexplained: set[str] = set()
+
+    def connect(
+        self, proxy: Proxy, on_publish: OnPublish, conversation: Conversation
+    ) -> ConnectedProxy:
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        subscriber = self.publisher.connect(proxy, on_publish)
+        connection = ConnectedProxy(subscriber, conversation, since)
+        self._connected.add(connection)
+        return connection
+
+    def report(self, connection: ConnectedProxy, verdict: Acked | Nacked) -> None:
+        connection.report(verdict)
+        if isinstance(verdict, Nacked) and _is_certain(verdict):
+            self._refusals += [(connection, verdict.type_url, name) for name in verdict.versions]
+        if self._refusals or self._trial is not None:
+            self._search()
+        self._pulse()
+
+    def disconnect(self, connection: ConnectedProxy) -> None:
+        self._connected.discard(connection)
+        self.publisher.disconnect(connection.subscriber)
+        if self._trial is not None and self._trial[0] is connection:
+            self._publish(self._trial[1].abandon())
+            self._finish(self._trial[1])
+        self._refusals = [each for each in self._refusals if each[0] is not connection]
+        self._search()
+        self._pulse()
+
+    def take(self, changes: Sequence[Change]) -> None:
+        """Publish a batch of the store's changes; what is held stays as it is."""
+        batch = []
+        for change in changes:
+            new = change.stored.resource if change.stored is not None else None
+            batch.append((change.key, self._in_force(change.key, new)))
+        self.revision = changes[-1].revision
+        self.publisher.change(batch, self.revision)
+        self._search()
+        self._pulse()
+
+    def status(self) -> Sequence[ProxyStatus]:
+        """One entry per Envoy; the agent's stream for names has no clusters and is left out."""
+        envoys = [c for c in self._connected if CLUSTER in c.acked]
+        found = [c.status(self.publisher.published_to(c.subscriber)) for c in envoys]
+        return sorted(found, key=lambda s: (s.namespace, s.name))
+
+    def standing(self, stored: Stored) -> ObjectStatus:
+        """Whether an object is in force now."""
+        self._findings.look(self.publisher.snapshot, self.publisher.scopes())
+        return standing(
+            stored,
+            self.publisher,
+            [c for c in self._connected if _is_envoy(c)],
+            self.holds.of(stored.resource),
+            self._findings.of(stored.key),
+            searching=self._trial is not None,
+            suspected=self._trial is not None and self._trial[1].suspects_still(stored.key),
+        )
+
+    def own_status(self, key: ResourceKey) -> Mapping[str, Any]:
+        """The status that the object's kind defines, which may be empty."""
+        return self._findings.own_status(key)
+
+    async def changed(self) -> None:
+        """Wait until something happens that may change an object's standing."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.add(future)
+        try:
+            await future
+        finally:
+            self._waiting.discard(future)
+
+    def _pulse(self) -> None:
+        for future in self._waiting:
+            if not future.done():
+                future.set_result(None)
+
+    def _in_force(self, key: ResourceKey, new: Resource | None) -> Resource | None:
+        """What is published of an object's newest version."""
+        if self._trial is not None and key in self._trial[1].good:
+            self._trial[1].drop(key)
+        return self.holds.in_force(key, new)
+
+    def _publish(self, step: Step) -> None:
+        if step:
+            self.publisher.change(step.items(), self.publisher.revision)
+
+    def _search(self) -> None:
+        """Go on with the search for what was refused, as far as proxies have answered."""
+        while True:
+            if self._trial is None and not self._start():
+                return
+            assert self._trial is not None
+            connection, trial, _ = self._trial
+            taken = self._verdict(connection, trial)
+            if taken is None:
+                return
+            refused = connection.refused.get(trial.type_url, {}).get(trial.name, ("", ""))
+            self._publish(trial.accepted() if taken else trial.refused(refused[1]))
+            if trial.done:
+                self._finish(trial)
+
+    def _start(self) -> bool:
+        """Begin with the next refusal that still stands; False if there is none."""
+        while self._refusals:
+            connection, type_url, name = self._refusals.pop(0)
+            published = self.publisher.published_to(connection.subscriber)
+            if not is_refused(connection, type_url, name, published):
+                continue
+            if published[type_url][name].version in self._unexplained:
+                continue
+            accepted = connection.acked.get(type_url, {}).get(name)
+            groups = suspects(
+                *(self.publisher, connection.subscriber, type_url, name, accepted),
+                innocent=partial(self._is_innocent, connection),
+            )
+            if self._try(connection, type_url, name, groups):
+                return True
+        return False
+
+    def _try(
+        self, connection: ConnectedProxy, type_url: TypeUrl, name: str, groups: Iterator[Suspects]
+    ) -> bool:
+        """Begin with the next group of suspects; False if there is none left."""
+        version, reason = connection.refused[type_url][name]
+        group = next(groups, None)
+        if group is None:
+            self._unexplained.add(version)
+            log.warning("refused, and no object explains it type=%s name=%s", type_url, name)
+            return False
+        newest = {key: self.publisher.in_force(key) for key in group}
+        trial = Trial(type_url, name, reason, group, newest)
+        self._trial = (connection, trial, groups)
+        self._publish(trial.begin())
+        return True
+
+    def _finish(self, trial: Trial) -> None:
+        assert self._trial is not None
+        connection, _, groups = self._trial
+        self._trial = None
+        for key in trial.guilty:
+            refused = trial.newest[key]
+            if refused is not None:
+                hold = Hold(refused=refused, good=trial.good[key], reason=trial.reason)
+                self.holds.put(key, hold)
+                log.warning("held object=%s generation=%d", key, hold.good_generation)
+        if not trial.explained and connection in self._connected:
+            self._try(connection, trial.type_url, trial.name, groups)
+
+    def _verdict(self, connection: ConnectedProxy, trial: Trial) -> bool | None:
+        """Whether the proxy takes what is published now; None: it has not answered yet."""
+        type_url, name = trial.type_url, trial.name
+        published = self.publisher.published_to(connection.subscriber)
+        if name not in published.get(type_url, {}):
+            return True
+        if is_refused(connection, type_url, name, published):
+            return False
+        lagging = connection.conversation.lagging().get(type_url, frozenset())
+        return True if name not in lagging else None
+
+    def _is_innocent(self, judge: ConnectedProxy, key: ResourceKey) -> bool:
+        """Whether another proxy, which refused nothing, has accepted all that it is told."""
+        return any(
+            key in self.publisher.concerns(other.subscriber)
+            and answer(other, None, self.publisher.published_to(other.subscriber))
+            is Answer.ACKNOWLEDGED
+            for other in self._connected
+            if other is not judge and _is_envoy(other) and not any(other.refused.values())
+        )
+
+
+def _is_envoy(connection: ConnectedProxy) -> bool:
+    """Agents listen too, for names."""
+    asked = connection.conversation.asked
+    return asked(LISTENER) if connection.proxy.grpc else asked(CLUSTER)
+
+
+def _is_certain(verdict: Nacked) -> bool:
+    """Whether the proxy says which resource it refused. Else they are tried one by one."""
+    return len(verdict.versions) == 1 or bool(named_as_guilty(verdict.detail, verdict.versions))

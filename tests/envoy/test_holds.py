@@ -1,0 +1,104 @@
+"""What Envoy refuses is held at its last good generation, and nothing else is held up."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.envoy.mesh import answer, eventually_answers, ingress, live_mesh
+from tests.envoy.rig import free_port
+
+GATEWAY = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: web}}
+spec:
+  selector: {{istio: ingressgateway}}
+  servers: [{{port: {{number: {port}, name: http, protocol: HTTP}}, hosts: ["*"]}}]
+---
+"""
+RULE = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: {name}}}
+spec:
+  hosts: [{name}.example.com]
+  gateways: [web]
+  http:
+  - match: [{{uri: {{{match}}}}}]
+    directResponse: {{status: 200, body: {{string: {says}}}}}
+---
+"""
+# More than RE2 unrolls.
+REFUSED = 'regex: "(a{1,1000}){1,1000}"'
+
+
+def rule(name: str, says: str, match: str = "prefix: /") -> str:
+    return RULE.format(name=name, says=says, match=match)
+
+
+def test_a_route_that_envoy_refuses_is_held_and_its_neighbours_go_through(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        port = free_port()
+        text = GATEWAY.format(port=port) + rule("a", "one") + rule("b", "one")
+        async with live_mesh(tmp_path, text) as mesh, ingress(tmp_path):
+            assert await eventually_answers(port, "a.example.com") == (200, "one")
+            assert (await mesh.status("VirtualService", "a")).text == "in force 1/1"
+
+            await mesh.apply(rule("a", "two", REFUSED) + rule("b", "two") + rule("c", "new"))
+            held = await mesh.status("VirtualService", "a")
+            assert held.text == "held at generation 1"
+            assert "invalid repetition size" in held.reason
+            assert (await mesh.status("VirtualService", "b")).text == "in force 1/1"
+            assert await answer(port, "a.example.com") == (200, "one")
+            assert await answer(port, "b.example.com") == (200, "two")
+            assert await answer(port, "c.example.com") == (200, "new")
+
+            await mesh.apply(rule("b", "three"))
+            assert (await mesh.status("VirtualService", "b")).text == "in force 1/1"
+            assert await answer(port, "b.example.com") == (200, "three")
+            assert (await mesh.status("VirtualService", "a")).text == "held at generation 1"
+
+            await mesh.apply(rule("a", "four"))
+            assert (await mesh.status("VirtualService", "a")).text == "in force 1/1"
+            assert await answer(port, "a.example.com") == (200, "four")
+
+    asyncio.run(scenario())
+
+
+def test_a_new_route_that_envoy_refuses_is_absent(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        port = free_port()
+        text = GATEWAY.format(port=port) + rule("a", "one")
+        async with live_mesh(tmp_path, text) as mesh, ingress(tmp_path):
+            assert await eventually_answers(port, "a.example.com") == (200, "one")
+            await mesh.apply(rule("bad", "never", REFUSED))
+            assert (await mesh.status("VirtualService", "bad")).text == "held back"
+            assert (await mesh.status("VirtualService", "a")).text == "in force 1/1"
+            await mesh.apply(rule("a", "two"))
+            assert (await mesh.status("VirtualService", "a")).text == "in force 1/1"
+            assert await answer(port, "a.example.com") == (200, "two")
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("bad", [("r3",), ("r0", "r5", "r6")])
+def test_what_was_there_before_the_first_proxy_is_found_among_many(
+    tmp_path: Path, bad: tuple[str, ...]
+) -> None:
+    async def scenario() -> None:
+        port = free_port()
+        names = [f"r{number}" for number in range(9)]
+        rules = [rule(n, "one", REFUSED if n in bad else "prefix: /") for n in names]
+        text = GATEWAY.format(port=port) + "".join(rules)
+        async with live_mesh(tmp_path, text) as mesh, ingress(tmp_path):
+            assert await eventually_answers(port, "r1.example.com") == (200, "one")
+            for name in names:
+                expected = "held back" if name in bad else "in force 1/1"
+                assert (await mesh.status("VirtualService", name)).text == expected
+                wanted = 404 if name in bad else 200
+                assert (await answer(port, f"{name}.example.com"))[0] == wanted
+
+    asyncio.run(scenario())
