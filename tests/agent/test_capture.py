@@ -78,6 +78,17 @@ def test_the_rules_follow_the_ports_of_the_spec() -> None:
     assert "udp dport 53 redirect to :5300" in ruleset(msgspec.structs.replace(spec, dns_port=5300))
 
 
+def test_a_dns_server_of_the_programs_own_is_left_to_it() -> None:
+    spec = AgentSpec(
+        mesh="m", type="sidecar", name="a-0", namespace="default", workload="a", ip=POD
+    )
+    before, _, after = ruleset(spec).partition("udp dport 53 redirect")
+    assert "ip daddr 127.0.0.0/8 return" in before
+    assert after
+    asked, _, _ = ruleset(spec, ("127.0.0.53",)).partition("udp dport 53 redirect")
+    assert "ip daddr 127.0.0.0/8 ip daddr != { 127.0.0.53 } return" in asked
+
+
 @pytest.fixture
 def namespace() -> Iterator[str]:
     """A network namespace whose only neighbour is this machine."""

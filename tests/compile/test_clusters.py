@@ -197,6 +197,17 @@ def test_a_headless_service_goes_where_the_client_wanted_unless_that_is_the_prox
     assert name in compiled(uncaptured)[ENDPOINTS]
 
 
+def test_a_headless_service_has_mtls_where_all_of_its_instances_accept_it() -> None:
+    to = service("db", resolution=Resolution.PASSTHROUGH, headless=True, addresses=())
+    name = "outbound|8080||db.default.svc.cluster.local"
+    everywhere = cluster(scope_of(endpoint(), endpoint("172.16.0.2"), to=to), name)
+    assert tls(everywhere).sni == "outbound_.8080_._.db.default.svc.cluster.local"
+    plain = endpoint("172.16.0.2", mutual_tls=False)
+    for found in (scope_of(endpoint(), plain, to=to), scope_of(to=to)):
+        assert not cluster(found, name).HasField("transport_socket")
+        assert not cluster(found, name).transport_socket_matches
+
+
 def test_a_new_endpoint_of_a_known_identity_leaves_the_cluster_alone() -> None:
     before, after = scope_of(endpoint()), scope_of(endpoint(), endpoint("172.16.0.2"))
     assert compiled(before)[CLUSTER] == compiled(after)[CLUSTER]

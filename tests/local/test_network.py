@@ -21,7 +21,6 @@ from clew.local.network import (
     enter_workload,
     open_network,
     remove_workload,
-    resolvers_of,
     used_networks,
 )
 from clew.local.process import CommandFailed
@@ -171,11 +170,3 @@ def test_nothing_is_left_behind(tmp_path: Path, user_namespace: bool) -> None:
         assert list((tmp_path / "networks").iterdir()) == []
 
     asyncio.run(scenario())
-
-
-def test_resolvers_are_read_and_there_is_always_one() -> None:
-    assert resolvers_of("# x\nnameserver 1.1.1.1\nsearch lan\nnameserver ::1\n") == (
-        "1.1.1.1",
-        "::1",
-    )
-    assert resolvers_of("") == ("127.0.0.1",)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 from asyncio.subprocess import PIPE
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from ipaddress import ip_address
 
 from clew.agent.spec import AgentSpec
 from clew.model import names
@@ -23,8 +24,11 @@ class CaptureFailed(Exception):
     """The rules could not be installed; the application must not start without them."""
 
 
-def ruleset(spec: AgentSpec) -> str:
+def ruleset(spec: AgentSpec, local_resolvers: Collection[str] = ()) -> str:
     """Return the nftables rules: outbound TCP to 15001, inbound to 15006, DNS to the agent.
+
+    A DNS server on the loopback is the program's own affair, unless it is one of those that the
+    machine's programs ask: ``local_resolvers``.
 
     Source: Istio's iptables rules, with a packet mark in place of the proxy's user.
     """
@@ -35,7 +39,7 @@ table inet clew {{
 \t\ttype nat hook output priority -100; policy accept;
 {_lines(_own_address_rules())}
 \t\tmeta mark {PROXY_MARK} return
-{_lines(_dns_rules(spec.dns_port))}
+{_lines(_dns_rules(spec.dns_port, local_resolvers))}
 \t\tip daddr 127.0.0.0/8 return
 \t\tip6 daddr ::1 return
 \t\tmeta l4proto tcp redirect to :{names.OUTBOUND_PORT}
@@ -61,8 +65,12 @@ def _own_address_rules() -> Iterable[str]:
     )
 
 
-def _dns_rules(port: int) -> Iterable[str]:
+def _dns_rules(port: int, local_resolvers: Collection[str]) -> Iterable[str]:
     if port:
+        for family, loopback, version in (("ip", "127.0.0.0/8", 4), ("ip6", "::1", 6)):
+            ours = [each for each in local_resolvers if ip_address(each).version == version]
+            asked = f" {family} daddr != {{ {', '.join(ours)} }}" if ours else ""
+            yield f"{family} daddr {loopback}{asked} return"
         yield f"udp dport 53 redirect to :{port}"
         yield f"tcp dport 53 redirect to :{port}"
 

@@ -25,6 +25,7 @@ from clew.agent.identity import (
     write_private,
 )
 from clew.agent.name_table import NameTables, follow_names
+from clew.agent.resolvers import machine_resolvers, on_loopback
 from clew.agent.spec import AgentSpec, Capture
 
 log = logging.getLogger("clew.agent")
@@ -112,7 +113,7 @@ class Workload:
         """Return what must go on for as long as the workload is there, its last moments too."""
         due = await obtain_certificate(self._spec)
         if self._spec.capture is Capture.NETNS:
-            await install(ruleset(self._spec))
+            await install(ruleset(self._spec, on_loopback(machine_resolvers())))
         write_private(Path(self._spec.directory, BOOTSTRAP), encode_bootstrap(self._spec))
         services = [renew_for_ever(self._spec, due), self._envoy.run()]
         if self._spec.auto_register_group:

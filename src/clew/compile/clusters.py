@@ -170,7 +170,7 @@ def _cluster(
         apply_locality(cluster, policy.load_balancer, service.traffic_distribution, mesh)
     original = cluster.type == Cluster.ORIGINAL_DST
     coverage = mesh_tls_of(upstream.service, tls, upstream.mode, upstream.coverage, mesh)
-    if original and upstream.mode is not MutualTls.STRICT and tls is None:
+    if original and tls is None and not _all_are_known_to_accept(upstream):
         coverage = Coverage.NONE
     version = _version(port.protocol, policy, coverage, site, mesh)
     from_host = tls is not None and tls.mode in OWN_TLS and not tls.sni
@@ -194,6 +194,16 @@ def _cluster(
     )
     _describe(cluster, upstream, rule, subset)
     return cluster
+
+
+def _all_are_known_to_accept(upstream: Upstream) -> bool:
+    """Whether mesh mTLS is right for whichever endpoint the client itself has chosen.
+
+    Source: istio ``BestEffortInferServiceMTLSMode``: a headless service has it if all its
+    instances do.
+    """
+    known = upstream.coverage is Coverage.ALL and bool(upstream.identities)
+    return known or upstream.mode is MutualTls.STRICT
 
 
 def _names_of(upstream: Upstream, tls: ClientTLSSettings | None) -> tuple[str, ...]:

@@ -286,10 +286,3 @@ async def used_networks(environ: Mapping[str, str]) -> tuple[IPv4Network, ...]:
     routes = json.loads(text or "[]")
     found = {str(route.get("dst", "")) for route in routes if route.get("type") != "local"}
     return tuple(IPv4Network(dst, strict=False) for dst in sorted(found) if dst[:1].isdigit())
-
-
-def resolvers_of(resolv_conf: str) -> tuple[str, ...]:
-    """Return the name servers of a resolv.conf. Source: resolv.conf(5)."""
-    lines = (line.split() for line in resolv_conf.splitlines())
-    found = (words[1] for words in lines if len(words) > 1 and words[0] == "nameserver")
-    return tuple(found) or ("127.0.0.1",)

@@ -14,6 +14,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, TypeVar
 
+from clew.agent.resolvers import machine_resolvers
 from clew.agent.spec import Capture
 from clew.api.client import AsyncClient
 from clew.api.location import API_SOCKET, mesh_directory, mesh_name, socket_path
@@ -32,7 +33,7 @@ from clew.local.control_plane import ControlPlane
 from clew.local.controller import Controller
 from clew.local.ingress import ingress_manifests, strict_manifest
 from clew.local.leftovers import remove_leftovers
-from clew.local.network import MeshNetwork, open_network, resolvers_of, used_networks
+from clew.local.network import MeshNetwork, open_network, used_networks
 from clew.local.options import DEFAULT_PORT, BadManifests, UpOptions, check_manifests
 from clew.local.ports import Ports, PortTaken
 from clew.local.state import (
@@ -347,7 +348,7 @@ async def _network(
             log=directory / HOLDER_LOG,
             mesh_hash=mesh_hash(str(directory)),
             inbound=[(sock, (gateway, sock.getsockname()[1])) for sock in listeners],
-            resolvers=_resolvers(),
+            resolvers=machine_resolvers(),
         ) as network:
             yield network
 
@@ -361,13 +362,6 @@ def _listeners(choice: Choice, ports: PublishedPorts) -> Iterator[list[socket.so
             stack.enter_context(socket.create_server(("127.0.0.1", number), backlog=1024))
             for number in numbers
         ]
-
-
-def _resolvers() -> tuple[str, ...]:
-    try:
-        return resolvers_of(Path("/etc/resolv.conf").read_text())
-    except OSError:
-        return resolvers_of("")
 
 
 def _save(mesh: RunningMesh, network: MeshNetwork | None, control_plane: ControlPlane) -> None:
