@@ -129,7 +129,7 @@ def test_certificates_of_clients_are_verified_by_one_to_eight_authorities() -> N
     ca = {"group": "", "kind": "ConfigMap", "name": "ca"}
     good = {"validation": {"caCertificateRefs": [ca]}}
     assert gateway(tls={"frontend": {"default": good}}) == []
-    none = {"validation": {"caCertificateRefs": []}}
+    none: dict[str, Any] = {"validation": {"caCertificateRefs": []}}
     at = "spec.tls.frontend.default.validation.caCertificateRefs"
     assert gateway(tls={"frontend": {"default": none}}) == [at]
     many = {"validation": {"caCertificateRefs": [ca] * 9}}

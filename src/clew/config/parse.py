@@ -12,6 +12,7 @@ import msgspec
 from clew.config import yaml
 from clew.config.finding import FieldPath, Finding
 from clew.config.structure import check_structure, decode_custom, did_you_mean, with_camel_names
+from clew.config.validate.crd_limits import check_limits
 from clew.config.validate.hosts import is_dns_label, is_object_name
 from clew.config.validate.mesh_config import validate_mesh_config
 from clew.config.validate.resource import validate_resource
@@ -127,6 +128,8 @@ def _parse(manifest: Any, at: FieldPath, locate: Locate, file: str) -> Document:
         if resource is not None:
             mesh = _check_mesh_config(resource)
             findings = [*_check_name(kind, resource), *validate_resource(resource), *mesh]
+            if kind.group.endswith(".istio.io"):
+                findings += check_limits(kind.kind, manifest)
     key = _key(manifest)
     diagnostics = tuple(_placed(f, place, (), key, file) for f in findings)
     return Document(resource=resource, manifest=manifest, diagnostics=diagnostics, locate=place)

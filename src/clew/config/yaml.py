@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 import yaml
@@ -11,6 +11,8 @@ import yaml
 MAX_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 64
 MAX_NODES = 1_000_000
+_MOST_REPAIRS = 100
+_WRONG_COLON = "found unexpected ':'"
 
 Path = Sequence[str | int]
 
@@ -88,7 +90,7 @@ def load(text: str) -> Any:
     if len(text) > MAX_BYTES:
         raise BadYaml(f"the document is longer than {MAX_BYTES >> 20} MiB", 1, 1)
     try:
-        return yaml.load(text, _Loader)
+        return _read(yaml.load, text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -97,6 +99,42 @@ def load(text: str) -> Any:
         if isinstance(error, BadYaml):
             raise
         raise BadYaml(f"this is not YAML: {error}", 1, 1) from error
+
+
+def _read(read: Callable[[str, type[_Loader]], Any], text: str) -> Any:
+    """Read a text, and again with quotes where libyaml is stricter than Kubernetes."""
+    try:
+        return read(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        if error.problem != _WRONG_COLON:
+            raise
+        return read(_with_colons_quoted(text), _Loader)
+
+
+def _with_colons_quoted(text: str) -> str:
+    """Return the text with quotes around what ends with a colon in a list: ``[fe80::, b]``.
+
+    libyaml takes that colon for a mistake, Kubernetes for a part of the text.
+    """
+    for _ in range(_MOST_REPAIRS):
+        if (at := _wrong_colon(text)) is None:
+            return text
+        start = max(text.rfind(mark, 0, at) for mark in "[{, \n") + 1
+        text = f'{text[:start]}"{text[start : at + 1]}"{text[at + 1 :]}'
+    return text
+
+
+def _wrong_colon(text: str) -> int | None:
+    try:
+        for _ in yaml.parse(text, _Loader):
+            pass
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        if error.problem == _WRONG_COLON and mark is not None:
+            return int(mark.index)
+    except yaml.YAMLError:
+        pass
+    return None
 
 
 def without_nulls(value: Any) -> Any:
@@ -123,7 +161,7 @@ def _without_nulls(value: Any, depth: int, budget: list[int]) -> Any:
 def locate(text: str, path: Path) -> tuple[int, int]:
     """Return the 1-based line and column of the field at ``path``, or of its nearest parent."""
     try:
-        node = yaml.compose(text, _Loader)
+        node = _read(yaml.compose, text)
     except yaml.YAMLError:
         return 1, 1
     if node is None:

@@ -23,8 +23,11 @@ _KEYS = frozenset(
     "destination.ip destination.port connection.sni".split()
 )
 _KEYS_WITH_NAME = re.compile(
-    r"(request\.headers|request\.auth\.claims|experimental\.envoy\.filters\.[^\[]+)(\[[^\[\]]+\])+"
+    r"(request\.headers|request\.experimental\.inline\.headers|request\.auth\.claims"
+    r"|experimental\.envoy\.filters\.[^\[]+)(\[[^\[\]]+\])+"
 )
+_PATH_OPERATORS = ("{*}", "{**}")
+_PATH_LITERAL = re.compile(r"[a-zA-Z0-9\-._~%!$&'()+,;:@=]+")
 _ADDRESSES = frozenset({"source.ip", "remote.ip", "destination.ip"})
 # What an external authorizer is asked before: nobody has authenticated anything then.
 _NOT_CUSTOM_KEYS = (
@@ -80,6 +83,26 @@ def _check_rule(rule: Rule, action: AuthorizationAction, path: FieldPath) -> Ite
             yield from _check_operation(target.operation, at)
     for index, condition in enumerate(rule.when):
         yield from _check_condition(condition, (*path, "when", index), custom=custom)
+    if action is AuthorizationAction.DENY and _only_http(rule):
+        problem = "with attributes of HTTP only, this denies all connections of TCP ports"
+        yield Finding(path, problem, "name the ports: to: [{operation: {ports: [...]}}]", True)
+
+
+def _only_http(rule: Rule) -> bool:
+    """Has this rule nothing that plain TCP has too, apart from conditions?
+
+    Source: istio ``ValidateAuthorizationPolicy``.
+    """
+    sources = [each.source for each in rule.from_ if each.source is not None]
+    operations = [each.operation for each in rule.to if each.operation is not None]
+    if operations:
+        return not any(each.ports or each.not_ports for each in operations)
+    return bool(sources) and not any(_of_connection(source) for source in sources)
+
+
+def _of_connection(source: Source) -> bool:
+    tokens = {"request_principals", "not_request_principals"}
+    return any(getattr(source, name) for name in Source.__struct_fields__ if name not in tokens)
 
 
 def _check_source(source: Source, path: FieldPath, *, custom: bool) -> Iterator[Finding]:
@@ -122,7 +145,8 @@ def _check_accounts(values: Sequence[str], path: FieldPath) -> Iterator[Finding]
     if len(values) > 16:
         yield Finding(path, f"{len(values)} service accounts, and at most 16 are allowed")
     for index, value in enumerate(values):
-        if "*" in value or value.count("/") > 1 or len(value) > 320:
+        parts = value.split("/")
+        if "*" in value or len(parts) > 2 or "" in parts or len(value) > 320:
             problem = f'"{value}" is not <name> or <namespace>/<name>'
             yield Finding((*path, index), problem)
 
@@ -137,8 +161,30 @@ def _check_operation(operation: Operation, path: FieldPath) -> Iterator[Finding]
         "notPaths": operation.not_paths,
     }
     yield from _check_not_empty(texts, path)
+    for name in ("paths", "notPaths"):
+        for index, value in enumerate(texts[name]):
+            if problem := _path_problem(value):
+                yield Finding((*path, name, index), problem)
     yield from _check_ports(operation.ports, (*path, "ports"))
     yield from _check_ports(operation.not_ports, (*path, "notPorts"))
+
+
+def _path_problem(path: str) -> str:
+    """Why this is not a path with operators, or "". Source: istio ``CheckValidPathTemplate``."""
+    segments = path.strip("/").split("/")
+    operators = [segment in _PATH_OPERATORS for segment in segments]
+    if "{**}" in segments and any(operators[segments.index("{**}") + 1 :]):
+        return f'"{path}": {{**}} must be the last operator'
+    for segment, is_operator in zip(segments, operators, strict=True):
+        if is_operator:
+            continue
+        if "{" in segment or "}" in segment:
+            return f'"{path}": braces are for the operators {{*}} and {{**}} alone'
+        if any(operator in path for operator in _PATH_OPERATORS) and not _PATH_LITERAL.fullmatch(
+            segment
+        ):
+            return f'"{path}": "{segment}" cannot stand beside operators'
+    return ""
 
 
 def _check_condition(condition: Condition, path: FieldPath, *, custom: bool) -> Iterator[Finding]:
@@ -154,6 +200,8 @@ def _check_condition(condition: Condition, path: FieldPath, *, custom: bool) -> 
             yield from _check_addresses(values, (*path, name))
         elif key == "destination.port":
             yield from _check_ports(values, (*path, name))
+        elif key == "source.serviceAccount":
+            yield from _check_accounts(values, (*path, name))
         else:
             yield from _check_not_empty({name: values}, path)
 
@@ -172,5 +220,5 @@ def _check_addresses(values: Sequence[str], path: FieldPath) -> Iterator[Finding
 
 def _check_ports(values: Sequence[str], path: FieldPath) -> Iterator[Finding]:
     for index, value in enumerate(values):
-        if not (value.isdecimal() and 1 <= int(value) <= 65535):
+        if not (value.isdecimal() and int(value) <= 65535):
             yield Finding((*path, index), f'"{value}" is not a port')

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from clew.config.finding import FieldPath, Finding
 from clew.config.validate.hosts import check_export_to, check_port, host_problem, is_dns_label
-from clew.config.validate.load_balancer import check_load_balancer
-from clew.config.validate.selectors import check_selector
+from clew.config.validate.load_balancer import check_load_balancer, fails_over
+from clew.config.validate.selectors import check_instance_labels, check_selector
 from clew.config.validate.traffic_policy import (
     check_client_tls,
     check_connection_pool,
@@ -37,6 +37,7 @@ def validate_destination_rule(resource: DestinationRule) -> Iterator[Finding]:
         if subset.name in seen:
             yield Finding((*path, "name"), f'the subset "{subset.name}" is there twice')
         seen.add(subset.name)
+        yield from check_instance_labels(subset.labels, (*path, "labels"))
         if subset.traffic_policy is not None:
             yield from _check_policy(subset.traffic_policy, (*path, "trafficPolicy"))
 
@@ -57,12 +58,17 @@ def _check_policy(policy: TrafficPolicy, path: FieldPath) -> Iterator[Finding]:
             yield Finding((*at, "port"), "the port number is missing")
         else:
             yield from check_port(port.port.number, (*at, "port", "number"))
+        if port == PortTrafficPolicy(port=port.port):
+            yield Finding(at, "a traffic policy must set something")
         yield from _check_parts(port, at)
 
 
 def _check_parts(policy: TrafficPolicy | PortTrafficPolicy, path: FieldPath) -> Iterator[Finding]:
     if policy.load_balancer is not None:
         yield from check_load_balancer(policy.load_balancer, (*path, "loadBalancer"))
+        if policy.outlier_detection is None and fails_over(policy.load_balancer):
+            problem = "without outlierDetection no endpoint is ever found unhealthy"
+            yield Finding((*path, "loadBalancer"), problem, warning=True)
     yield from check_connection_pool(policy.connection_pool, (*path, "connectionPool"))
     if policy.outlier_detection is not None:
         yield from check_outlier_detection(policy.outlier_detection, (*path, "outlierDetection"))

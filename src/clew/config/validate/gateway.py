@@ -6,10 +6,19 @@ from collections.abc import Iterator
 
 from clew.config.finding import FieldPath, Finding
 from clew.config.validate.hosts import check_port, host_problem, is_dns_label, is_ip
-from clew.model.gateway import Gateway, Server, ServerTLSMode, ServerTLSSettings
+from clew.config.validate.protocols import check_protocol, is_http, is_tls
+from clew.config.validate.sockets import UNIX, check_socket
+from clew.config.validate.tls_parameters import check_cipher_suites, check_curves
+from clew.model.gateway import (
+    Gateway,
+    Server,
+    ServerTLSMode,
+    ServerTLSSettings,
+    TLSProtocol,
+)
 
-_PROTOCOLS = frozenset("HTTP HTTPS GRPC GRPC-WEB HTTP2 MONGO TCP TLS REDIS MYSQL".split())
-_NEED_TLS = frozenset({"HTTPS", "TLS"})
+_OLD_VERSIONS = (TLSProtocol.TLSV1_0, TLSProtocol.TLSV1_1)
+_PASSES_THROUGH = (None, ServerTLSMode.PASSTHROUGH, ServerTLSMode.AUTO_PASSTHROUGH)
 _TERMINATING = (ServerTLSMode.SIMPLE, ServerTLSMode.MUTUAL, ServerTLSMode.OPTIONAL_MUTUAL)
 
 
@@ -19,6 +28,10 @@ def validate_gateway(resource: Gateway) -> Iterator[Finding]:
         yield Finding(("spec", "servers"), "a gateway needs at least one server")
     # Converted from the Gateway API, a listener without routes is open to no namespace: "~".
     generated = "internal.istio.io/gateway-semantics" in resource.metadata.annotations
+    if not generated and resource.metadata.name and not is_dns_label(resource.metadata.name):
+        yield Finding(
+            ("metadata", "name"), "a gateway's name has no dots, and 63 characters at most"
+        )
     names: set[str] = set()
     for index, server in enumerate(servers):
         path: FieldPath = ("spec", "servers", index)
@@ -31,24 +44,42 @@ def validate_gateway(resource: Gateway) -> Iterator[Finding]:
 
 
 def _check_server(server: Server, path: FieldPath) -> Iterator[Finding]:
-    protocol = server.port.protocol.upper()
-    if not server.bind.startswith("unix://"):
-        yield from check_port(server.port.number, (*path, "port", "number"))
-    if protocol not in _PROTOCOLS:
-        problem = f'"{server.port.protocol}" is not a protocol'
-        yield Finding(
-            (*path, "port", "protocol"), problem, f"one of {', '.join(sorted(_PROTOCOLS))}"
-        )
+    yield from _check_bind(server, path)
+    yield from check_protocol(server.port.protocol, (*path, "port", "protocol"), required=True)
     if not server.port.name:
         yield Finding((*path, "port", "name"), "a port needs a name")
-    if protocol in _NEED_TLS and server.tls is None:
-        yield Finding((*path, "tls"), f"a server of protocol {protocol} needs tls")
+    if server.port.target_port:
+        yield Finding((*path, "port", "targetPort"), "targetPort has no effect on gateways")
+    if is_tls(server.port.protocol) and server.tls is None:
+        yield Finding((*path, "tls"), f"a server of protocol {server.port.protocol} needs tls")
     if server.tls is not None:
-        if protocol in _NEED_TLS:
-            yield from check_server_tls(server.tls, (*path, "tls"))
-        elif server.tls != ServerTLSSettings(https_redirect=server.tls.https_redirect):
-            problem = f"a server of protocol {protocol} can have httpsRedirect at most"
-            yield Finding((*path, "tls"), problem)
+        yield from _check_plain(server, server.tls, (*path, "tls"))
+        yield from check_server_tls(server.tls, (*path, "tls"))
+
+
+def _check_bind(server: Server, path: FieldPath) -> Iterator[Finding]:
+    """An IP address and a port, or a Unix socket and port 0."""
+    number, socket = server.port.number, server.bind.startswith(UNIX)
+    if number or not socket:
+        yield from check_port(number, (*path, "port", "number"))
+    if socket:
+        yield from check_socket(server.bind, (*path, "bind"))
+        if number:
+            yield Finding((*path, "port", "number"), "the port of a Unix socket is 0")
+    elif server.bind and not is_ip(server.bind):
+        yield Finding((*path, "bind"), f'"{server.bind}" is not an IP address or unix://path')
+
+
+def _check_plain(server: Server, tls: ServerTLSSettings, path: FieldPath) -> Iterator[Finding]:
+    """What is not TLS can have httpsRedirect at most."""
+    protocol = server.port.protocol
+    certificates = (tls.server_certificate, tls.private_key, tls.ca_certificates)
+    terminates = tls.mode not in _PASSES_THROUGH or any(certificates)
+    if not is_tls(protocol) and (terminates or not is_http(protocol)):
+        yield Finding(path, f"a server of protocol {protocol} can have httpsRedirect at most")
+    if tls.https_redirect and not is_http(protocol):
+        problem = "only servers of HTTP redirect to HTTPS"
+        yield Finding((*path, "httpsRedirect"), problem, warning=True)
 
 
 def _check_hosts(server: Server, path: FieldPath, *, nobody: bool) -> Iterator[Finding]:
@@ -82,16 +113,29 @@ def check_server_tls(tls: ServerTLSSettings, path: FieldPath) -> Iterator[Findin
         "serverCertificate": tls.server_certificate,
     }
     given = [name for name, value in sources.items() if value]
+    others = {
+        "privateKey": tls.private_key,
+        "caCertificates": tls.ca_certificates,
+        "caCrl": tls.ca_crl,
+    }
+    yield from _check_parameters(tls, path)
     if tls.mode is ServerTLSMode.ISTIO_MUTUAL:
-        others = {"privateKey": tls.private_key, "caCertificates": tls.ca_certificates}
         for name in [*given, *(name for name, value in others.items() if value)]:
             yield Finding((*path, name), "with ISTIO_MUTUAL the mesh brings the certificates")
     elif tls.mode in _TERMINATING:
         if len(given) > 1:
             yield Finding(path, f"set only one of {', '.join(given)}")
         yield from _check_certificates(tls, given, path)
-    elif given:
+    elif given or any(others.values()):
         yield Finding(path, f"mode {tls.mode or 'PASSTHROUGH'} uses no certificates", warning=True)
+
+
+def _check_parameters(tls: ServerTLSSettings, path: FieldPath) -> Iterator[Finding]:
+    yield from check_cipher_suites(tls.cipher_suites, (*path, "cipherSuites"))
+    yield from check_curves(tls.ecdh_curves, (*path, "ecdhCurves"))
+    if tls.min_protocol_version in _OLD_VERSIONS and not tls.cipher_suites:
+        problem = f"{tls.min_protocol_version} needs cipherSuites: the default ones are too new"
+        yield Finding((*path, "minProtocolVersion"), problem, warning=True)
 
 
 def _check_certificates(
@@ -105,6 +149,8 @@ def _check_certificates(
     if not tls.private_key:
         yield Finding((*path, "privateKey"), "the private key is missing", hint)
     mutual = tls.mode is not ServerTLSMode.SIMPLE
+    if tls.ca_crl and not mutual:
+        yield Finding((*path, "caCrl"), "mode SIMPLE verifies no certificate of a client")
     if mutual and not (tls.ca_certificates or tls.ca_cert_credential_name):
         problem = f"mode {tls.mode} needs the CA of its clients"
         yield Finding((*path, "caCertificates"), problem)

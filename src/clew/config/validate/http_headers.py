@@ -10,15 +10,30 @@ from clew.model.virtual_service import HeaderOperations, Headers
 
 _NAME = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _PSEUDO = frozenset({":method", ":scheme", ":authority", ":path", ":status"})
+_CLAIM = re.compile(r"@request\.auth\.claims(\..+|\[.+\])", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _HOST = frozenset({"host", ":authority"})
 # Envoy's command operators: %%, or %NAME%, %NAME(arguments)%, %NAME(arguments):length%.
 _FORMAT = re.compile(r"(?:[^%]|%%|%[A-Z0-9_]+(?:\(.*?\))?(?::\d+)?%)*", re.DOTALL)
 
 
 def check_match_name(name: str, path: FieldPath) -> Iterator[Finding]:
-    """The name of a header to match, a pseudo header, or a claim (``@request.auth.claims…``)."""
-    if not (name.startswith("@") or name in _PSEUDO or _NAME.fullmatch(name)):
+    """The name of a header to match, a pseudo header, or a claim."""
+    if not (is_claim(name) or name in _PSEUDO or _NAME.fullmatch(name)):
         yield Finding(path, f'"{name}" is not a header name')
+
+
+def is_claim(name: str) -> bool:
+    """``@request.auth.claims.group``, or ``@request.auth.claims[a][b]``."""
+    return _CLAIM.fullmatch(name) is not None
+
+
+def sets_host(headers: Headers | None) -> int:
+    """How often do these operations set the host of a request?"""
+    if headers is None or headers.request is None:
+        return 0
+    names = (*headers.request.set, *headers.request.add)
+    return sum(name.lower() in _HOST for name in names)
 
 
 def check_names(names: Iterable[str], path: FieldPath) -> Iterator[Finding]:
@@ -48,7 +63,9 @@ def _check_operations(
             at = (*path, field, name)
             if not (host and name.lower() in _HOST):
                 yield from _check_changeable(name, at)
-            if not _FORMAT.fullmatch(value):
+            if _CONTROL.search(value):
+                yield Finding(at, "a header's value has no control characters")
+            elif not _FORMAT.fullmatch(value):
                 hint = "write %% for a percent sign"
                 yield Finding(at, f'"{value}" is not a format that Envoy knows', hint)
     for index, name in enumerate(operations.remove):

@@ -19,7 +19,8 @@ def check_retries(retries: HTTPRetry, path: FieldPath) -> Iterator[Finding]:
     attempts = retries.attempts or 0
     if attempts < 0:
         yield Finding((*path, "attempts"), "attempts cannot be negative")
-    if attempts == 0 and (retries.per_try_timeout or retries.retry_on):
+    others = (retries.per_try_timeout, retries.retry_on or None, retries.retry_remote_localities)
+    if attempts == 0 and any(other is not None for other in others):
         yield Finding(path, "with attempts: 0 nothing is retried, so the rest has no effect")
     yield from check_duration(retries.per_try_timeout, (*path, "perTryTimeout"))
     yield from check_duration(retries.backoff, (*path, "backoff"))

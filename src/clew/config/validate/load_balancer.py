@@ -47,6 +47,12 @@ def check_load_balancer(lb: LoadBalancerSettings, path: FieldPath) -> Iterator[F
         yield from _check_warmup(lb.warmup, (*path, "warmup"))
 
 
+def fails_over(lb: LoadBalancerSettings) -> bool:
+    """Does traffic leave its place when endpoints are unhealthy?"""
+    settings = (lb.locality_lb_setting, lb.zone_aware_lb_setting)
+    return any(each is not None and (each.failover or each.failover_priority) for each in settings)
+
+
 def _check_warmup(warmup: WarmupConfiguration, path: FieldPath) -> Iterator[Finding]:
     yield from check_duration(warmup.duration, (*path, "duration"))
     yield from check_range(warmup.minimum_percent, 0, 100, (*path, "minimumPercent"))
@@ -62,6 +68,8 @@ def _check_consistent_hash(lb: ConsistentHashLB, path: FieldPath) -> Iterator[Fi
         )
         yield Finding(path, problem)
     if lb.http_cookie is not None:
+        if not lb.http_cookie.name:
+            yield Finding((*path, "httpCookie", "name"), "the name is empty")
         names = [attribute.name for attribute in lb.http_cookie.attributes]
         for index, name in enumerate(names):
             if name in names[:index]:
@@ -70,8 +78,11 @@ def _check_consistent_hash(lb: ConsistentHashLB, path: FieldPath) -> Iterator[Fi
     algorithms = (lb.ring_hash, lb.maglev, lb.minimum_ring_size)
     if sum(algorithm is not None for algorithm in algorithms) > 1:
         yield Finding(path, "set only one of ringHash, maglev and minimumRingSize")
-    if lb.maglev is not None and lb.maglev.table_size is not None:
-        size = lb.maglev.table_size
+    if lb.minimum_ring_size:
+        problem = "this field is deprecated"
+        yield Finding((*path, "minimumRingSize"), problem, "use ringHash", warning=True)
+    if lb.maglev is not None:
+        size = lb.maglev.table_size or 0
         if not (size < _LARGEST_MAGLEV and _is_prime(size)):
             problem = f"{size} is not a prime number below {_LARGEST_MAGLEV}"
             yield Finding((*path, "maglev", "tableSize"), problem)
@@ -83,7 +94,7 @@ def _is_prime(number: int) -> bool:
 
 def check_locality(setting: LocalityLoadBalancerSetting, path: FieldPath) -> Iterator[Finding]:
     """Source: istio ``validateLocalityLbSetting``."""
-    if setting.distribute and (setting.failover or setting.failover_priority):
+    if setting.distribute and setting.failover:
         yield Finding(path, "distribute and failover exclude each other")
     yield from _check_distribute(setting.distribute, (*path, "distribute"))
     yield from _check_failover(setting.failover, (*path, "failover"))
@@ -106,6 +117,8 @@ def _check_distribute(rules: Sequence[LocalityDistribute], path: FieldPath) -> I
 def _check_overlap(places: Sequence[str], path: FieldPath) -> Iterator[Finding]:
     """Is the last place a part of one before it, or the other way round?"""
     *before, last = places or [""]
+    if "" in last.split("/"):
+        yield Finding(path, f'"{last}" has an empty part')
     if "*" in last.removesuffix("*"):
         yield Finding(path, f'"{last}": * may only stand at the end')
     for place in before:
@@ -125,5 +138,5 @@ def _check_failover(rules: Sequence[LocalityFailover], path: FieldPath) -> Itera
 
 def _check_priority(labels: Sequence[str], path: FieldPath) -> Iterator[Finding]:
     for index, label in enumerate(labels):
-        if label.partition("=")[0] in _PLACES:
+        if label in _PLACES:
             yield Finding((*path, index), f'"{label}" is a place, which failover decides already')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 
@@ -12,6 +13,9 @@ from clew.config.validate.scalars import check_duration, is_url
 from clew.config.validate.selectors import check_targets
 from clew.model.request_authentication import JWTRule, RequestAuthentication
 
+# What a key of each kind consists of, and which part of it is the secret.
+_PARTS = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x"), "oct": ("k",)}
+_PRIVATE = {"RSA": "d", "EC": "d", "OKP": "d", "oct": "k"}
 _HEADER = re.compile(r"[-_A-Za-z0-9]+")
 
 
@@ -28,8 +32,8 @@ def _check_rule(rule: JWTRule, path: FieldPath) -> Iterator[Finding]:
         yield Finding(path, "jwks and jwksUri exclude each other")
     if rule.jwks_uri and not is_url(rule.jwks_uri, ("http", "https")):
         yield Finding((*path, "jwksUri"), f'"{rule.jwks_uri}" is not an http(s) URL')
-    if rule.jwks and not _is_key_set(rule.jwks):
-        yield Finding((*path, "jwks"), 'this is not a JSON Web Key Set: {"keys": [...]}')
+    if rule.jwks:
+        yield from _check_keys(rule.jwks, (*path, "jwks"))
     lists = {
         "audiences": rule.audiences,
         "fromParams": rule.from_params,
@@ -56,9 +60,27 @@ def _check_not_empty(values: Sequence[str], path: FieldPath) -> Iterator[Finding
         yield Finding((*path, values.index("")), "the value is empty")
 
 
-def _is_key_set(text: str) -> bool:
+def _check_keys(text: str, path: FieldPath) -> Iterator[Finding]:
+    """A JSON Web Key, or a set of them; what is private in one is for nobody to see here."""
+    keys = _keys(text)
+    if keys is None or not all(isinstance(key, dict) and _has_parts(key) for key in keys):
+        yield Finding(path, 'this is not a JSON Web Key Set: {"keys": [...]}')
+    elif any(_PRIVATE.get(key["kty"]) in key for key in keys):
+        problem = "this has a private key in it, and whoever reads it can sign tokens"
+        yield Finding(path, problem, "leave only the public part", warning=True)
+
+
+def _keys(text: str) -> list[Any] | None:
     try:
         value = msgspec.json.decode(text)
     except msgspec.DecodeError:
-        return False
-    return isinstance(value, dict) and isinstance(value.get("keys"), list)
+        return None
+    if not isinstance(value, dict):
+        return None
+    keys = value.get("keys", [value] if "kty" in value else None)
+    return keys if isinstance(keys, list) else None
+
+
+def _has_parts(key: dict[str, Any]) -> bool:
+    kind = key.get("kty")
+    return isinstance(kind, str) and kind in _PARTS and all(part in key for part in _PARTS[kind])

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from clew.config.finding import FieldPath, Finding
+from clew.config.validate.hosts import is_object_name
 from clew.model.selectors import PolicySelector, PolicyTargetReference, WorkloadSelector
 
 _TARGETS = {
@@ -16,6 +17,7 @@ _TARGETS = {
     ("core", "Service"),
     ("networking.istio.io", "ServiceEntry"),
 }
+_LABEL_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
 
 
@@ -41,11 +43,27 @@ def check_labels(labels: Mapping[str, str], path: FieldPath) -> Iterator[Finding
             yield Finding((*path, key), f'"{value}" is not a label value')
 
 
+def check_instance_labels(labels: Mapping[str, str], path: FieldPath) -> Iterator[Finding]:
+    """Labels of workloads, as Kubernetes allows them: ``[<domain>/]<name>`` and a value.
+
+    Source: istio ``labels.Instance.Validate``.
+    """
+    for key, value in labels.items():
+        prefix, slash, name = key.rpartition("/")
+        if slash and not is_object_name(prefix):
+            yield Finding((*path, key), f'"{prefix}" is not a domain')
+        if len(name) > 63 or not _LABEL_NAME.fullmatch(name):
+            yield Finding((*path, key), f'"{key}" is not a label')
+        if len(value) > 63 or not _LABEL_VALUE.fullmatch(value):
+            yield Finding((*path, key), f'"{value}" is not a label value')
+
+
 def check_workload_selector(
     selector: WorkloadSelector | None, path: FieldPath = ("spec", "workloadSelector")
 ) -> Iterator[Finding]:
     if selector is not None:
         yield from check_labels(selector.labels, (*path, "labels"))
+        yield from _warn_empty(selector.labels, path)
 
 
 def check_selector(
@@ -53,6 +71,13 @@ def check_selector(
 ) -> Iterator[Finding]:
     if selector is not None:
         yield from check_labels(selector.match_labels, (*path, "matchLabels"))
+        yield from _warn_empty(selector.match_labels, path)
+
+
+def _warn_empty(labels: Mapping[str, str], path: FieldPath) -> Iterator[Finding]:
+    if not labels:
+        problem = "without labels it selects every workload of the namespace"
+        yield Finding(path, problem, "if that is meant, leave it out", warning=True)
 
 
 def check_targets(spec: Targeted) -> Iterator[Finding]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from clew.config.finding import FieldPath, Finding
+from clew.config.validate.expressions import check_expression
 from clew.config.validate.scalars import check_duration, check_range
 from clew.config.validate.selectors import check_targets
-from clew.model.telemetry import CustomTag, Metrics, TagOperation, Telemetry
+from clew.model.telemetry import CustomTag, Metrics, ProviderRef, TagOperation, Telemetry
 
 
 def validate_telemetry(resource: Telemetry) -> Iterator[Finding]:
     spec = resource.spec
     yield from check_targets(spec)
+    if len(spec.tracing) > 1:
+        yield Finding(("spec", "tracing"), "only the first entry is used", warning=True)
     for index, tracing in enumerate(spec.tracing):
         path: FieldPath = ("spec", "tracing", index)
         percentage = tracing.random_sampling_percentage
@@ -20,10 +23,25 @@ def validate_telemetry(resource: Telemetry) -> Iterator[Finding]:
         if len(tracing.providers) > 1:
             problem = "only the first provider is used"
             yield Finding((*path, "providers"), problem, warning=True)
+        yield from _check_providers(tracing.providers, (*path, "providers"))
         for name, tag in tracing.custom_tags.items():
+            if not name:
+                yield Finding((*path, "customTags"), "the name of a tag is empty")
             yield from _check_tag(tag, (*path, "customTags", name))
     for index, metrics in enumerate(spec.metrics):
         yield from _check_metrics(metrics, ("spec", "metrics", index))
+    for index, logging in enumerate(spec.access_logging):
+        path = ("spec", "accessLogging", index)
+        yield from _check_providers(logging.providers, (*path, "providers"))
+        if logging.filter is not None:
+            at = (*path, "filter", "expression")
+            yield from check_expression(logging.filter.expression, at)
+
+
+def _check_providers(providers: Sequence[ProviderRef], path: FieldPath) -> Iterator[Finding]:
+    for index, provider in enumerate(providers):
+        if not provider.name:
+            yield Finding((*path, index, "name"), "the name is empty")
 
 
 def _check_tag(tag: CustomTag, path: FieldPath) -> Iterator[Finding]:
@@ -42,6 +60,7 @@ def _check_tag(tag: CustomTag, path: FieldPath) -> Iterator[Finding]:
 
 def _check_metrics(metrics: Metrics, path: FieldPath) -> Iterator[Finding]:
     yield from check_duration(metrics.reporting_interval, (*path, "reportingInterval"))
+    yield from _check_providers(metrics.providers, (*path, "providers"))
     for index, override in enumerate(metrics.overrides):
         at = (*path, "overrides", index)
         if (match := override.match) is not None:
@@ -51,6 +70,8 @@ def _check_metrics(metrics: Metrics, path: FieldPath) -> Iterator[Finding]:
                 yield Finding((*at, "match", "customMetric"), "the name is empty")
         for name, tag in override.tag_overrides.items():
             where = (*at, "tagOverrides", name)
+            if not name:
+                yield Finding((*at, "tagOverrides"), "the name of a tag is empty", warning=True)
             removes = tag.operation is TagOperation.REMOVE
             if removes and tag.value:
                 yield Finding(where, "operation REMOVE takes no value")

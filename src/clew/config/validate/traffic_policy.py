@@ -69,6 +69,9 @@ def check_outlier_detection(outlier: OutlierDetection, path: FieldPath) -> Itera
     yield from check_range(outlier.min_health_percent, 0, 100, (*path, "minHealthPercent"))
     yield from check_duration(outlier.interval, (*path, "interval"))
     yield from check_duration(outlier.base_ejection_time, (*path, "baseEjectionTime"))
+    if outlier.consecutive_errors:
+        hint = "use consecutiveGatewayErrors or consecutive5xxErrors"
+        yield Finding((*path, "consecutiveErrors"), "this field is deprecated", hint, warning=True)
     local_failures = outlier.consecutive_local_origin_failures
     if local_failures and not outlier.split_external_local_origin_errors:
         problem = "it has no effect without splitExternalLocalOriginErrors: true"
@@ -90,10 +93,11 @@ def check_client_tls(tls: ClientTLSSettings, path: FieldPath) -> Iterator[Findin
         "caCrl": tls.ca_crl,
     }
     given = [name for name, value in files.items() if value]
-    if tls.insecure_skip_verify:
+    if tls.insecure_skip_verify and tls.mode in (ClientTLSMode.SIMPLE, ClientTLSMode.MUTUAL):
         yield from _check_unverified(tls, path)
     if tls.mode is ClientTLSMode.ISTIO_MUTUAL and (given or tls.credential_name):
-        yield Finding(path, "with ISTIO_MUTUAL the mesh brings the certificates")
+        problem = "with ISTIO_MUTUAL the mesh brings the certificates, and these are ignored"
+        yield Finding(path, problem, warning=True)
     if tls.mode not in (ClientTLSMode.SIMPLE, ClientTLSMode.MUTUAL):
         return
     if tls.credential_name:

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 
 from clew.config.finding import FieldPath, Finding
 from clew.config.validate.hosts import check_port, host_problem, is_ip
+from clew.config.validate.selectors import check_instance_labels
+from clew.config.validate.sockets import UNIX, check_socket
 from clew.model.workload_entry import WorkloadEntry, WorkloadEntrySpec
 
 _PORT_NAME = re.compile(r"[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?")
-_UNIX = "unix://"
 
 
 def validate_workload_entry(resource: WorkloadEntry) -> Iterator[Finding]:
@@ -18,26 +19,23 @@ def validate_workload_entry(resource: WorkloadEntry) -> Iterator[Finding]:
     if not spec.address and not spec.network:
         problem = "the address is missing"
         yield Finding(("spec", "address"), problem, "only workloads of a network need none")
+    elif not spec.address:
+        problem = f'without an address it is reached through network "{spec.network}" only'
+        yield Finding(("spec", "address"), problem, warning=True)
     yield from check_workload(spec, ("spec",))
 
 
 def check_workload(spec: WorkloadEntrySpec, path: FieldPath) -> Iterator[Finding]:
     """Yield what is wrong with the address or the ports; an address may be missing."""
     address = spec.address
-    if address.startswith(_UNIX):
-        yield from _check_socket(address.removeprefix(_UNIX), (*path, "address"))
+    if address.startswith(UNIX):
+        yield from check_socket(address, (*path, "address"))
         if spec.ports:
             yield Finding((*path, "ports"), "a Unix socket has no ports")
     elif address and not is_ip(address) and (problem := host_problem(address, wildcard=False)):
         yield Finding((*path, "address"), problem)
+    yield from check_instance_labels(spec.labels, (*path, "labels"))
     yield from _check_ports(spec.ports, (*path, "ports"))
-
-
-def _check_socket(socket: str, path: FieldPath) -> Iterator[Finding]:
-    if not socket.startswith(("/", "@")):
-        yield Finding(path, "the path of a Unix socket must be absolute (or abstract: @name)")
-    elif socket.endswith("/"):
-        yield Finding(path, "a directory is not a Unix socket")
 
 
 def _check_ports(ports: Mapping[str, int], path: FieldPath) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from clew.config.finding import FieldPath, Finding
 from clew.config.validate.hosts import check_port
 from clew.config.validate.scalars import check_not_negative
+from clew.config.validate.selectors import check_instance_labels
 from clew.config.validate.workload_entry import check_workload
 from clew.model.pod import Probe
 from clew.model.workload_group import WorkloadGroup
@@ -15,6 +16,8 @@ from clew.model.workload_group import WorkloadGroup
 def validate_workload_group(resource: WorkloadGroup) -> Iterator[Finding]:
     spec = resource.spec
     yield from check_workload(spec.template, ("spec", "template"))
+    if spec.metadata is not None:
+        yield from check_instance_labels(spec.metadata.labels, ("spec", "metadata", "labels"))
     if spec.probe is not None:
         yield from _check_probe(spec.probe, ("spec", "probe"))
 

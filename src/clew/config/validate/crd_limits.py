@@ -1,0 +1,237 @@
+"""How long texts and lists may be, and how large numbers, by the schemas of Istio's CRDs.
+
+What the other rules say of a field is not here again; they see values, and this sees the manifest,
+where an empty list is something else than none.
+
+Source: istio ``customresourcedefinitions``, and istiod's admission for the empty lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from clew.config.finding import FieldPath, Finding
+
+_UNLIMITED = 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Characters of a text, entries of a list or map."""
+
+    least: int = 0
+    most: int = _UNLIMITED
+
+    def problem(self, value: Any) -> str:
+        if not isinstance(value, (str, list, dict)) or self.least <= len(value) <= self.most:
+            return ""
+        unit = "characters" if isinstance(value, str) else "entries"
+        if len(value) < self.least:
+            return "it is empty"
+        return f"{len(value)} {unit}, and at most {self.most} are allowed"
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A whole number."""
+
+    low: int
+    high: int
+
+    def problem(self, value: Any) -> str:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return ""
+        if self.low <= value <= self.high:
+            return ""
+        return f"{value:g} is not between {self.low} and {self.high}"
+
+
+Limits = Mapping[str, Size | Range]
+
+_INT32, _UINT32 = Range(-(2**31), 2**31 - 1), Range(0, 2**32 - 1)
+_NOT_EMPTY = Size(least=1)
+
+
+def _under(prefix: str, limits: Limits) -> Limits:
+    return {f"{prefix}.{path}": limit for path, limit in limits.items()}
+
+
+_SELECTOR: Limits = {
+    "selector.matchLabels": Size(most=4096),
+    "selector.matchLabels.{}": Size(most=63),
+}
+_TARGETS: Limits = {
+    "targetRefs": Size(most=16),
+    "targetRefs.[].group": Size(most=253),
+    "targetRefs.[].kind": Size(1, 63),
+    "targetRefs.[].name": Size(1, 253),
+    "targetRef.group": Size(most=253),
+    "targetRef.kind": Size(1, 63),
+    "targetRef.name": Size(1, 253),
+}
+_LABELS: Limits = {
+    "workloadSelector.labels": Size(most=256),
+    "workloadSelector.labels.{}": Size(most=63),
+}
+_POOL: Limits = {
+    "http.http1MaxPendingRequests": _INT32,
+    "http.http2MaxRequests": _INT32,
+    "http.maxConcurrentStreams": _INT32,
+    "http.maxRequestsPerConnection": _INT32,
+    "http.maxRetries": _INT32,
+    "tcp.maxConnections": _INT32,
+    "tcp.tcpKeepalive.probes": _UINT32,
+}
+_PORT_POLICY: Limits = {
+    **_under("connectionPool", _POOL),
+    "outlierDetection.consecutive5xxErrors": _UINT32,
+    "outlierDetection.consecutiveGatewayErrors": _UINT32,
+    "outlierDetection.consecutiveLocalOriginFailures": _UINT32,
+    "outlierDetection.consecutiveErrors": _INT32,
+    "loadBalancer.consistentHash.minimumRingSize": Range(0, _UNLIMITED),
+    "loadBalancer.consistentHash.ringHash.minimumRingSize": Range(0, _UNLIMITED),
+    "loadBalancer.zoneAwareLbSetting.minClusterSize": Range(1, 2**32 - 1),
+    "loadBalancer.backendUtilization.errorUtilizationPenaltyPercent": _UINT32,
+}
+_POLICY: Limits = {
+    **_PORT_POLICY,
+    **_under("portLevelSettings.[]", _PORT_POLICY),
+    "portLevelSettings": Size(most=4096),
+    "retryBudget.minRetryConcurrency": _UINT32,
+    "tunnel.targetPort": _UINT32,
+}
+_WORKLOAD: Limits = {
+    "address": Size(most=256),
+    "labels": Size(most=256),
+    "locality": Size(most=2048),
+    "network": Size(most=2048),
+    "ports": Size(most=128),
+    "serviceAccount": Size(most=253),
+    "weight": _UINT32,
+}
+_SERVER_TLS: Limits = {"credentialNames": Size(1, 2), "tlsCertificates": Size(1, 2)}
+_WASM: Limits = {
+    "imagePullSecret": Size(1, 253),
+    "pluginName": Size(1, 256),
+    "vmConfig.env": Size(most=256),
+    "vmConfig.env.[].name": Size(1, 256),
+    "vmConfig.env.[].value": Size(most=2048),
+}
+_KINDS: Mapping[str, Limits] = {
+    "AuthorizationPolicy": {
+        **_SELECTOR,
+        **_TARGETS,
+        "rules": Size(most=512),
+        "rules.[].from": Size(1, 512),
+        "rules.[].to": _NOT_EMPTY,
+    },
+    "DestinationRule": {
+        **_under("trafficPolicy", _POLICY),
+        **_under("subsets.[].trafficPolicy", _POLICY),
+        "workloadSelector.matchLabels": Size(most=4096),
+        "workloadSelector.matchLabels.{}": Size(most=63),
+    },
+    "EnvoyFilter": {
+        **_LABELS,
+        **_TARGETS,
+        "priority": _INT32,
+        "configPatches.[].match.cluster.portNumber": _UINT32,
+        "configPatches.[].match.listener.portNumber": _UINT32,
+        "configPatches.[].match.listener.filterChain.destinationPort": _UINT32,
+        "configPatches.[].match.routeConfiguration.portNumber": _UINT32,
+        "configPatches.[].match.waypoint.portNumber": Range(1, 65535),
+    },
+    "Gateway": _under("servers.[].tls", _SERVER_TLS),
+    "PeerAuthentication": {**_SELECTOR, "portLevelMtls": _NOT_EMPTY},
+    "ProxyConfig": {**_SELECTOR, "concurrency": _INT32, "environmentVariables.{}": Size(most=2048)},
+    "RequestAuthentication": {
+        **_SELECTOR,
+        **_TARGETS,
+        "jwtRules": Size(most=4096),
+        "jwtRules.[].jwksUri": Size(1, 2048),
+        "jwtRules.[].issuer": _NOT_EMPTY,
+        "jwtRules.[].spaceDelimitedClaims": Size(most=64),
+    },
+    "ServiceEntry": {
+        **_LABELS,
+        **_under("endpoints.[]", _WORKLOAD),
+        "addresses": Size(most=256),
+        "addresses.[]": Size(most=64),
+        "endpoints": Size(most=4096),
+        "hosts": Size(1, 256),
+        "ports": Size(most=256),
+        "ports.[].name": Size(most=256),
+        "ports.[].protocol": Size(most=256),
+        "ports.[].targetPort": Range(1, 65535),
+    },
+    "Sidecar": {
+        **_LABELS,
+        **_under("inboundConnectionPool", _POOL),
+        **_under("ingress.[].connectionPool", _POOL),
+        **_under("ingress.[].tls", _SERVER_TLS),
+    },
+    "Telemetry": {**_SELECTOR, **_TARGETS},
+    "TrafficExtension": {
+        **_SELECTOR,
+        **_TARGETS,
+        **_under("wasm", _WASM),
+        "priority": _INT32,
+        "match.[].ports.[].number": Range(1, 65535),
+    },
+    "VirtualService": {
+        "http.[].route.[].weight": _INT32,
+        "tls.[].route.[].weight": _INT32,
+        "tcp.[].route.[].weight": _INT32,
+        "http.[].retries.attempts": _INT32,
+        "http.[].fault.delay.percent": _INT32,
+    },
+    "WasmPlugin": {
+        **_SELECTOR,
+        **_TARGETS,
+        **_WASM,
+        "priority": _INT32,
+        "match.[].ports.[].number": Range(1, 65535),
+    },
+    "WorkloadEntry": _WORKLOAD,
+    "WorkloadGroup": {
+        **_under("template", _WORKLOAD),
+        "metadata.annotations": Size(most=256),
+        "metadata.labels": Size(most=256),
+        "probe.exec.command.[]": _NOT_EMPTY,
+        "probe.failureThreshold": _INT32,
+        "probe.initialDelaySeconds": _INT32,
+        "probe.periodSeconds": _INT32,
+        "probe.successThreshold": _INT32,
+        "probe.timeoutSeconds": _INT32,
+    },
+}
+
+
+def check_limits(kind: str, manifest: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield which fields of an object of Istio's API are too long, too large or empty."""
+    for steps, limit in _steps_of(kind):
+        for path, value in _values(manifest.get("spec"), steps, ("spec",)):
+            if problem := limit.problem(value):
+                yield Finding(path, problem)
+
+
+@cache
+def _steps_of(kind: str) -> tuple[tuple[tuple[str, ...], Size | Range], ...]:
+    return tuple((tuple(path.split(".")), limit) for path, limit in _KINDS.get(kind, {}).items())
+
+
+def _values(value: Any, steps: tuple[str, ...], path: FieldPath) -> Iterator[tuple[FieldPath, Any]]:
+    """Yield every value at ``steps``: names, ``[]`` for each of a list, ``{}`` of a map."""
+    if not steps:
+        yield path, value
+    elif isinstance(value, list):
+        for index, item in enumerate(value if steps[0] == "[]" else ()):
+            yield from _values(item, steps[1:], (*path, index))
+    elif isinstance(value, dict) and steps[0] == "{}":
+        for key, item in value.items():
+            yield from _values(item, steps[1:], (*path, key))
+    elif isinstance(value, dict) and steps[0] in value:
+        yield from _values(value[steps[0]], steps[1:], (*path, steps[0]))
