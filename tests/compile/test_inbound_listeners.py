@@ -169,7 +169,7 @@ def test_without_capture_each_port_has_a_listener_and_a_way_to_the_application()
     scope = inbound_scope(
         inbound_port(Protocol.HTTP, MutualTls.PERMISSIVE, 9080),
         interception=Interception.NONE,
-        ip="127.0.1.5",
+        ips=("127.0.1.5",),
         app_ports=((9080, 31000),),
     )
     [listener] = compile_inbound_listeners(scope)
@@ -186,7 +186,7 @@ def test_envoy_takes_every_kind_of_port(
     mode: MutualTls, interception: Interception, tmp_path: Path
 ) -> None:
     ports = [inbound_port(p, mode, 8080 + i) for i, p in enumerate(PORTS)]
-    scope = inbound_scope(*ports, interception=interception, ip="127.0.0.1")
+    scope = inbound_scope(*ports, interception=interception, ips=("127.0.0.1",))
     blackhole = {"name": "BlackHoleCluster", "type": "STATIC"}
     compiled = {
         "listeners": [as_json(m) for m in compile_inbound_listeners(scope)],

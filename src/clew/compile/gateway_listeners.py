@@ -12,7 +12,7 @@ from clew._pb.envoy.config.listener.v3.listener_components_pb2 import (
     FilterChain,
     ListenerFilter,
 )
-from clew._pb.envoy.config.listener.v3.listener_pb2 import Listener
+from clew._pb.envoy.config.listener.v3.listener_pb2 import AdditionalAddress, Listener
 from clew._pb.envoy.extensions.filters.listener.proxy_protocol.v3.proxy_protocol_pb2 import (
     ProxyProtocol,
 )
@@ -38,7 +38,6 @@ from clew.compile.gateway_servers import (
 )
 from clew.compile.http_connection_manager import Direction, compile_hcm
 from clew.compile.typed_config import typed_config
-from clew.model import names
 from clew.model.mesh_config import MeshConfig
 from clew.snapshot.scope import GatewayScope, GatewayServer
 
@@ -70,9 +69,11 @@ def compile_gateway_listeners(scope: GatewayScope, known: Known) -> tuple[Listen
 
 def _listener(port: GatewayPort, scope: GatewayScope, known: Known) -> Listener:
     mesh = scope.mesh
+    main, *more = _addresses(port, scope)
     listener = Listener(
         name=port.name,
-        address=_address(port, scope.bind_address),
+        address=main,
+        additional_addresses=[AdditionalAddress(address=each) for each in more],
         traffic_direction=TrafficDirection.OUTBOUND,
         continue_on_listener_filters_timeout=True,
         access_log=compile_listener_access_log(mesh),
@@ -88,24 +89,31 @@ def _listener(port: GatewayPort, scope: GatewayScope, known: Known) -> Listener:
 
 def _quic_listener(port: GatewayPort, scope: GatewayScope) -> Listener:
     """The same port for HTTP/3, to which responses over TCP invite."""
+    main, *more = _addresses(port, scope)
     listener = Listener(
-        name=names.datagram_listener(port.bind or "0.0.0.0", port.port),
-        address=_address(port, scope.bind_address),
+        name=f"udp_{port.name}",
+        address=main,
+        additional_addresses=[AdditionalAddress(address=each) for each in more],
         traffic_direction=TrafficDirection.OUTBOUND,
         access_log=compile_listener_access_log(scope.mesh),
     )
-    listener.address.socket_address.protocol = SocketAddress.UDP
+    for address in (listener.address, *(more.address for more in listener.additional_addresses)):
+        address.socket_address.protocol = SocketAddress.UDP
     listener.udp_listener_config.quic_options.SetInParent()
     listener.udp_listener_config.downstream_socket_config.prefer_gro.value = True
     listener.filter_chains.extend(_distinct(_quic_chains(port, scope.mesh)))
     return listener
 
 
-def _address(port: GatewayPort, bind_address: str) -> Address:
+def _addresses(port: GatewayPort, scope: GatewayScope) -> list[Address]:
+    """Where the port is bound: as declared, else at the router's place, else everywhere."""
     if port.bind.startswith("unix://"):
-        return Address(pipe=Pipe(path=port.bind.removeprefix("unix://")))
-    host = port.bind or bind_address or "0.0.0.0"
-    return Address(socket_address=SocketAddress(address=host, port_value=port.port))
+        return [Address(pipe=Pipe(path=port.bind.removeprefix("unix://")))]
+    own = port.bind or scope.bind_address
+    return [
+        Address(socket_address=SocketAddress(address=each, port_value=port.port))
+        for each in ((own,) if own else scope.families.wildcards)
+    ]
 
 
 def _distinct(chains: Iterable[FilterChain]) -> Iterator[FilterChain]:

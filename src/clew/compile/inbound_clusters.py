@@ -9,6 +9,7 @@ from clew._pb.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from clew._pb.envoy.config.core.v3.address_pb2 import (
     Address,
     BindConfig,
+    ExtraSourceAddress,
     Pipe,
     SocketAddress,
 )
@@ -26,15 +27,15 @@ from clew.compile.typed_config import typed_config
 from clew.model import names
 from clew.model.destination_rule import ConnectionPoolSettings, DestinationRule
 from clew.model.mesh_config import InboundTrafficPolicyMode, MeshConfig
-from clew.model.proxy import Interception
+from clew.model.proxy import Interception, IpFamilies
 from clew.model.service import Protocol
 from clew.snapshot.scope import InboundPort, InboundScope
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 # Istio sets no limit until the user does, where Envoy's own defaults would be 1024 and 3 retries.
 _UNLIMITED = 2**32 - 1
-# Connections from this address are the proxy's own: capture rules let them through to the app.
-_SOURCE = "127.0.0.6"
+# Connections from these addresses are the proxy's own: capture rules let them through to the app.
+_SOURCES = {"0.0.0.0": "127.0.0.6", "::": "::6"}
 
 
 def compile_inbound_clusters(scope: InboundScope) -> tuple[Cluster, ...]:
@@ -45,13 +46,13 @@ def compile_inbound_clusters(scope: InboundScope) -> tuple[Cluster, ...]:
     ports = {port.target_port: port for port in reversed(scope.ports)}
     clusters = [_port_cluster(scope, port) for _, port in sorted(ports.items())]
     if scope.interception is not Interception.NONE:
-        clusters.append(_passthrough_cluster(scope.mesh))
+        clusters.append(_passthrough_cluster(scope.mesh, scope.families))
     return tuple(clusters)
 
 
-def _passthrough_cluster(mesh: MeshConfig) -> Cluster:
+def _passthrough_cluster(mesh: MeshConfig, families: IpFamilies) -> Cluster:
     cluster = _cluster(names.INBOUND_PASSTHROUGH_CLUSTER, mesh, None)
-    _to_original_destination(cluster)
+    _to_original_destination(cluster, families)
     _speak(cluster, Protocol.AUTO, None)
     return cluster
 
@@ -63,7 +64,7 @@ def _port_cluster(scope: InboundScope, port: InboundPort) -> Cluster:
     if address is not None:
         _to_address(cluster, address)
     else:
-        _to_original_destination(cluster)
+        _to_original_destination(cluster, scope.families)
         _to_declared_port(cluster, port)
     _speak(cluster, port.port.protocol, pool)
     cluster.metadata.filter_metadata["istio"].update(_services(port))
@@ -87,11 +88,15 @@ def _cluster(name: str, mesh: MeshConfig, pool: ConnectionPoolSettings | None) -
     return cluster
 
 
-def _to_original_destination(cluster: Cluster) -> None:
+def _to_original_destination(cluster: Cluster, families: IpFamilies) -> None:
     cluster.type = Cluster.ORIGINAL_DST
     cluster.lb_policy = Cluster.CLUSTER_PROVIDED
-    source = SocketAddress(address=_SOURCE, port_value=0)
-    cluster.upstream_bind_config.CopyFrom(BindConfig(source_address=source))
+    main, *more = (
+        SocketAddress(address=_SOURCES[each], port_value=0) for each in families.wildcards
+    )
+    others = (ExtraSourceAddress(address=each) for each in more)
+    bind = BindConfig(source_address=main, extra_source_addresses=others)
+    cluster.upstream_bind_config.CopyFrom(bind)
 
 
 def _to_declared_port(cluster: Cluster, port: InboundPort) -> None:
@@ -117,18 +122,25 @@ def _application(scope: InboundScope, port: InboundPort) -> Address | None:
     if declared.startswith("unix://"):
         return Address(pipe=Pipe(path=declared.removeprefix("unix://")))
     host, number = _host_and_port(declared)
+    loopback = scope.families.loopback
     if host in ("127.0.0.1", "::1"):
-        return _socket(host, number)
+        return _socket(host if scope.families is IpFamilies.BOTH else loopback, number)
     if scope.interception is Interception.NONE:
         return _socket(
-            "127.0.0.1", number or dict(scope.app_ports).get(port.target_port, port.target_port)
+            loopback, number or dict(scope.app_ports).get(port.target_port, port.target_port)
         )
-    if host in ("0.0.0.0", "::") and scope.ip:
-        return _socket(scope.ip, number)
+    if host in _SOURCES and (own := _own_address(scope, host)):
+        return _socket(own, number)
     policy = scope.mesh.inbound_traffic_policy
     if policy and policy.mode is InboundTrafficPolicyMode.LOCALHOST:
-        return _socket("127.0.0.1", port.target_port)
+        return _socket(loopback, port.target_port)
     return None
+
+
+def _own_address(scope: InboundScope, wildcard: str) -> str:
+    """The workload's first address of the wildcard's kind, else its first."""
+    alike = (each for each in scope.ips if (":" in each) is (":" in wildcard))
+    return next(alike, scope.ip)
 
 
 def _host_and_port(endpoint: str) -> tuple[str, int]:

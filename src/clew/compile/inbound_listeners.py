@@ -14,7 +14,7 @@ from clew._pb.envoy.config.listener.v3.listener_components_pb2 import (
     ListenerFilter,
     ListenerFilterChainMatchPredicate,
 )
-from clew._pb.envoy.config.listener.v3.listener_pb2 import Listener
+from clew._pb.envoy.config.listener.v3.listener_pb2 import AdditionalAddress, Listener
 from clew._pb.envoy.extensions.filters.listener.http_inspector.v3.http_inspector_pb2 import (
     HttpInspector,
 )
@@ -74,7 +74,12 @@ def _virtual_inbound(scope: InboundScope, ports: tuple[InboundPort, ...]) -> Lis
     inspected changes the listener itself, and with it every connection.
     """
     mesh = scope.mesh
-    listener = _listener(names.VIRTUAL_INBOUND, "0.0.0.0", mesh.proxy_inbound_listen_port, mesh)
+    main, *more = scope.families.wildcards
+    number = mesh.proxy_inbound_listen_port
+    listener = _listener(names.VIRTUAL_INBOUND, main, number, mesh)
+    listener.additional_addresses.extend(
+        AdditionalAddress(address=_address(each, number)) for each in more
+    )
     listener.listener_filters.extend(_capture_filters(scope.interception))
     listener.listener_filters.extend(_inspectors(scope, ports))
     if scope.interception is Interception.TPROXY:
@@ -88,7 +93,7 @@ def _virtual_inbound(scope: InboundScope, ports: tuple[InboundPort, ...]) -> Lis
 
 def _bound_listener(scope: InboundScope, port: InboundPort) -> Listener:
     """A listener in front of one port of the application, for want of traffic capture."""
-    address = (port.ingress.bind if port.ingress else "") or scope.ip or "0.0.0.0"
+    address = (port.ingress.bind if port.ingress else "") or scope.ip or scope.families.wildcards[0]
     name = names.listener(address, port.target_port)
     listener = _listener(name, address, port.target_port, scope.mesh)
     if _inspects_tls(port):
@@ -102,7 +107,7 @@ def _bound_listener(scope: InboundScope, port: InboundPort) -> Listener:
 def _listener(name: str, address: str, port: int, mesh: MeshConfig) -> Listener:
     listener = Listener(
         name=name,
-        address=Address(socket_address=SocketAddress(address=address, port_value=port)),
+        address=_address(address, port),
         traffic_direction=TrafficDirection.INBOUND,
         continue_on_listener_filters_timeout=True,
         access_log=compile_listener_access_log(mesh),
@@ -110,6 +115,10 @@ def _listener(name: str, address: str, port: int, mesh: MeshConfig) -> Listener:
     timeout = mesh.protocol_detection_timeout
     listener.listener_filters_timeout.FromTimedelta(timeout.timedelta if timeout else timedelta(0))
     return listener
+
+
+def _address(address: str, port: int) -> Address:
+    return Address(socket_address=SocketAddress(address=address, port_value=port))
 
 
 def _listener_filter(

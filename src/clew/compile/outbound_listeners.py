@@ -25,6 +25,7 @@ from clew.compile.unknown_traffic import RESOLVING_CLUSTER, unknown_connections
 from clew.compile.virtual_hosts import resolving_host
 from clew.model import names
 from clew.model.mesh_config import MeshConfig
+from clew.model.proxy import IpFamilies
 from clew.model.xds import EnvoyResource
 
 # What the HTTP inspector finds in plaintext.
@@ -63,7 +64,9 @@ class HttpSide:
     only: bool = False
 
 
-def virtual_outbound(mesh: MeshConfig, unknown: str, transparent: bool) -> EnvoyResource:
+def virtual_outbound(
+    mesh: MeshConfig, unknown: str, transparent: bool, families: IpFamilies
+) -> EnvoyResource:
     """The listener to which all outbound traffic is redirected.
 
     It hands connections to the listener of their original destination; those that have none go
@@ -71,9 +74,12 @@ def virtual_outbound(mesh: MeshConfig, unknown: str, transparent: bool) -> Envoy
     listener itself would come back for ever.
     Source: istio ``buildVirtualOutboundListener``.
     """
+    main, *more = families.wildcards
+    port = mesh.proxy_listen_port
     listener = Listener(
         name=names.VIRTUAL_OUTBOUND,
-        address=_address("0.0.0.0", mesh.proxy_listen_port),
+        address=_address(main, port),
+        additional_addresses=[AdditionalAddress(address=_address(each, port)) for each in more],
         traffic_direction=TrafficDirection.OUTBOUND,
         access_log=compile_listener_access_log(mesh),
     )

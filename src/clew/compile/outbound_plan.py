@@ -27,8 +27,6 @@ from clew.model.xds import EnvoyResource
 from clew.snapshot.protocols import parse_protocol
 from clew.snapshot.scope import EgressListener, OutboundScope
 
-_ANY = "0.0.0.0"
-_LOOPBACK = "127.0.0.1"
 _HTTP_PROXY_ROUTES = "http_proxy"
 # Ports of the proxy itself, which no listener may take from it.
 _RESERVED = frozenset({15000, 15001, 15006, 15020, 15021, 15090})
@@ -80,7 +78,9 @@ def compile_outbound(
     listeners = [_compiled(slot, unknown, scope, memo) for slot in distinct]
     if scope.interception is not Interception.NONE:
         transparent = scope.interception is Interception.TPROXY
-        listeners.append(memo.call(virtual_outbound, scope.mesh, unknown, transparent))
+        listeners.append(
+            memo.call(virtual_outbound, scope.mesh, unknown, transparent, scope.families)
+        )
     return listeners, list(_routes(slots, scope, memo))
 
 
@@ -141,9 +141,9 @@ def _declared_port(
     protocol = Protocol.HTTP if proxied else parse_protocol(declared.port.protocol)
     # Nothing can be captured on its way to a Unix socket.
     captured = _is_captured(declared, scope) and not declared.bind.startswith("unix://")
-    address = declared.bind or (_ANY if captured else _LOOPBACK)
     if protocol.is_http:
-        slot = _slot(slots, address, number, egress, captured=captured)
+        at = (declared.bind,) if declared.bind else _everywhere(scope, captured=captured)
+        slot = _slot(slots, at[0], number, egress, captured=captured, more=at[1:])
         slot.http = str(number) if number else declared.bind
         slot.routes_port = 0 if proxied else number
         slot.only_http = not captured
@@ -152,7 +152,7 @@ def _declared_port(
             port = service.port(number) or (service.ports[0] if service.ports else None)
             if port is not None and service.resolution is not Resolution.ALIAS:
                 own = ServicePort(name=port.name, number=number, protocol=protocol)
-                bind = declared.bind or ("" if captured else _LOOPBACK)
+                bind = declared.bind or ("" if captured else scope.families.loopback)
                 _add_port(slots, egress, service, own, scope, memo, bind=bind, captured=captured)
     for (_, taken), slot in slots.items():
         slot.locked |= taken == number and slot.egress is egress
@@ -165,13 +165,17 @@ def _all_ports(slots: _Slots, egress: EgressListener, scope: OutboundScope, memo
     if not captured and (declared is None or declared.capture_mode is not CaptureMode.NONE):
         # Without traffic capture only what is asked for has a port of its own on the host.
         return
-    bind = (declared.bind if declared else "") or ("" if captured else _LOOPBACK)
+    bind = (declared.bind if declared else "") or ("" if captured else scope.families.loopback)
     for service in egress.services:
         if service.resolution is Resolution.ALIAS:
             continue
         for port in service.ports:
             if port.protocol is not Protocol.UDP and port.number not in _RESERVED:
                 _add_port(slots, egress, service, port, scope, memo, bind=bind, captured=captured)
+
+
+def _everywhere(scope: OutboundScope, *, captured: bool) -> tuple[str, ...]:
+    return scope.families.wildcards if captured else (scope.families.loopback,)
 
 
 def _is_captured(declared: IstioEgressListener | None, scope: OutboundScope) -> bool:
@@ -212,7 +216,8 @@ def _add_port(
 ) -> None:
     """Add one service port to the listeners that must serve it."""
     if port.protocol.is_http:
-        slot = _slot(slots, bind or _ANY, port.number, egress, captured=captured)
+        at = (bind,) if bind else scope.families.wildcards
+        slot = _slot(slots, at[0], port.number, egress, captured=captured, more=at[1:])
         if not slot.locked:
             _serve_http(slot, str(port.number), port, service)
         return
@@ -220,7 +225,7 @@ def _add_port(
         slot = _slot(slots, address, port.number, egress, captured=captured, more=more)
         if slot.locked:
             continue
-        shared = address == _ANY
+        shared = address == scope.families.wildcards[0]
         slot.chains.append(chains_for(service, port, ranges, shared, egress, scope, memo))
         if port.protocol is Protocol.AUTO:
             own = "" if shared else f"{service.hostname}:{port.number}"
@@ -248,20 +253,22 @@ def _places(
     if bind:
         yield bind, (), ""
         return
-    single = tuple(a for a in service.addresses if "/" not in a)
-    ranges = tuple(a for a in service.addresses if "/" in a)
+    anywhere = scope.families.wildcards
+    reachable = scope.families.among(service.addresses)
+    single = tuple(a for a in reachable if "/" not in a)
+    ranges = tuple(a for a in reachable if "/" in a)
     if single:
         yield single[0], single[1:], ""
     if ranges:
-        yield _ANY, (), ",".join(ranges)
+        yield anywhere[0], anywhere[1:], ",".join(ranges)
     if service.addresses:
         return
     if service.resolution is not Resolution.PASSTHROUGH:
-        yield _ANY, (), ""
+        yield anywhere[0], anywhere[1:], ""
         return
     found = _endpoint_addresses(scope.endpoints.get(service.key, ()), port)
     if not found and not service.kubernetes and service.selector is None:
-        yield _ANY, (), ""
+        yield anywhere[0], anywhere[1:], ""
     for address in found:
         # The application's connections to its own address do not come by here.
         if address not in scope.own_ips:
@@ -271,9 +278,14 @@ def _places(
 def _endpoint_addresses(endpoints: tuple[Endpoint, ...], port: ServicePort) -> list[str]:
     return list(
         dict.fromkeys(
-            e.address for e in endpoints if e.port_name == port.name and e.address[:1].isdigit()
+            e.address for e in endpoints if e.port_name == port.name and _is_ip(e.address)
         )
     )
+
+
+def _is_ip(address: str) -> bool:
+    """Whether it is none of the other two that an endpoint may have: a name or a socket's path."""
+    return address[:1].isdigit() or (":" in address and "/" not in address)
 
 
 def _local_ports(slots: _Slots, scope: OutboundScope, memo: Memo) -> None:
@@ -306,7 +318,9 @@ def _http_proxy(slots: _Slots, scope: OutboundScope) -> None:
     """Without capture: the port to which HTTP clients send requests for any host."""
     if not scope.http_proxy_port or not scope.egress:
         return
-    slot = _slot(slots, _LOOPBACK, scope.http_proxy_port, scope.egress[-1], captured=False)
+    slot = _slot(
+        slots, scope.families.loopback, scope.http_proxy_port, scope.egress[-1], captured=False
+    )
     slot.http = _HTTP_PROXY_ROUTES
     slot.routes_port = 0
     slot.only_http = True

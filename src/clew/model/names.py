@@ -42,11 +42,6 @@ def listener(address: str, port: int) -> str:
     return f"{address}_{port}"
 
 
-def datagram_listener(address: str, port: int) -> str:
-    """``udp_0.0.0.0_443``"""
-    return f"udp_{address}_{port}"
-
-
 def virtual_host(hostname: str, port: int) -> str:
     return f"{hostname}:{port}"
 

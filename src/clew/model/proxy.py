@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Any, Self
 
 from clew.model.service import NOWHERE, Locality
@@ -21,6 +21,33 @@ class Interception(StrEnum):
     REDIRECT = "REDIRECT"
     TPROXY = "TPROXY"
     NONE = "NONE"  # no capture: explicit ports and HTTP_PROXY
+
+
+class IpFamilies(Enum):
+    """The versions of IP that a proxy has addresses of.
+
+    ``wildcards`` stand for all addresses of the machine, the first is the main one.
+    """
+
+    IPV4 = ("0.0.0.0",)
+    IPV6 = ("::",)
+    BOTH = ("0.0.0.0", "::")
+
+    @property
+    def wildcards(self) -> tuple[str, ...]:
+        addresses: tuple[str, ...] = self.value
+        return addresses
+
+    @property
+    def loopback(self) -> str:
+        return "::1" if self is IpFamilies.IPV6 else "127.0.0.1"
+
+    def among(self, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        """Those addresses, or ranges, that such a proxy can reach; all if it can reach none."""
+        if len(addresses) < 2 or self is IpFamilies.BOTH:
+            return addresses
+        six = self is IpFamilies.IPV6
+        return tuple(a for a in addresses if (":" in a) is six) or addresses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +96,14 @@ class Proxy:
     auto_register_group: str = ""
     workload_entry: str = ""
     health_checked: bool = False  # the workload's health is reported
+
+    @property
+    def families(self) -> IpFamilies:
+        """Source: istio ``DiscoverIPMode``."""
+        six = {":" in address for address in (self.ip, *self.extra_ips)}
+        if len(six) == 2:
+            return IpFamilies.BOTH
+        return IpFamilies.IPV6 if True in six else IpFamilies.IPV4
 
     @property
     def node_id(self) -> str:

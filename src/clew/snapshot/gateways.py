@@ -34,6 +34,7 @@ def build_gateway(snapshot: MeshSnapshot, proxy: Proxy) -> GatewayScope:
         trust_domain=snapshot.mesh.trust_domain,
         namespace=proxy.namespace,
         bind_address=proxy.bind_address,
+        families=proxy.families,
         unprivileged=proxy.unprivileged,
         servers=servers,
         credentials=tuple(_credentials(snapshot, proxy.namespace, servers)),

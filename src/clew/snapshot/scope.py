@@ -9,7 +9,7 @@ from enum import StrEnum
 from clew.model.destination_rule import ConnectionPoolSettings, DestinationRule
 from clew.model.gateway import Gateway, Server
 from clew.model.mesh_config import MeshConfig
-from clew.model.proxy import Interception, LocalPort, Proxy
+from clew.model.proxy import Interception, IpFamilies, LocalPort, Proxy
 from clew.model.secret import Secret
 from clew.model.service import NOWHERE, Endpoint, Locality, Service, ServiceKey, ServicePort
 from clew.model.sidecar import IstioEgressListener, IstioIngressListener
@@ -103,6 +103,7 @@ class OutboundScope:
     network: str = ""
     node: str = ""
     own_ips: tuple[str, ...] = ()
+    families: IpFamilies = IpFamilies.IPV4
     interception: Interception = Interception.REDIRECT
     http_proxy_port: int = 0
     local_ports: tuple[LocalPort, ...] = ()
@@ -120,19 +121,25 @@ class OutboundScope:
 class InboundScope:
     """What the inbound side depends on; the replicas of a workload share it.
 
-    ``ip`` and ``app_ports`` are set only without capture, where listeners bind explicitly.
+    ``ips`` (the workload's own) and ``app_ports`` are set only without capture, where listeners
+    bind explicitly.
     """
 
     mesh: MeshConfig
     trust_domain: str
     namespace: str
     interception: Interception = Interception.REDIRECT
-    ip: str = ""
+    families: IpFamilies = IpFamilies.IPV4
+    ips: tuple[str, ...] = ()
     app_ports: tuple[tuple[int, int], ...] = ()
     ports: tuple[InboundPort, ...] = ()
     # PeerAuthentication's mode for ports that no service covers, and exceptions by port.
     passthrough_mutual_tls: MutualTls = MutualTls.PERMISSIVE
     passthrough_port_mutual_tls: tuple[tuple[int, MutualTls], ...] = ()
+
+    @property
+    def ip(self) -> str:
+        return self.ips[0] if self.ips else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +153,7 @@ class GatewayScope:
     trust_domain: str
     namespace: str
     bind_address: str = ""
+    families: IpFamilies = IpFamilies.IPV4
     unprivileged: bool = False
     servers: tuple[GatewayServer, ...] = ()
     credentials: tuple[Secret, ...] = ()
