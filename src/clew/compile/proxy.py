@@ -8,6 +8,8 @@ from itertools import chain
 from clew.compile.check import listener_clusters
 from clew.compile.clusters import black_hole_cluster, passthrough_cluster, resolving_cluster
 from clew.compile.gateway_connections import Known
+from clew.compile.envoy_filter.apply import apply_envoy_filters
+from clew.compile.envoy_filter.patches import Applied
 from clew.compile.gateway_listeners import compile_gateway_listeners
 from clew.compile.gateway_routes import compile_gateway_routes
 from clew.compile.inbound_clusters import compile_inbound_clusters
@@ -36,6 +38,17 @@ from clew.snapshot.scope import GatewayScope, InboundScope, ProxyScope
 
 def compile_proxy(scope: ProxyScope, memo: Memo) -> Published:
     """All resources of a proxy, by type. Equal scopes get equal bytes, whatever ``memo`` holds."""
+    return apply_envoy_filters(_compiled(scope, memo), scope, memo)[0]
+
+
+def applied_patches(scope: ProxyScope, memo: Memo) -> Applied:
+    """In how many places of a proxy's resources each patch of its EnvoyFilters applied."""
+    if not scope.patches:
+        return Applied()
+    return apply_envoy_filters(_compiled(scope, memo), scope, memo)[1]
+
+
+def _compiled(scope: ProxyScope, memo: Memo) -> Published:
     clusters: list[EnvoyResource] = []
     endpoints: list[EnvoyResource] = []
     outbound, site = scope.outbound, site_of(scope)

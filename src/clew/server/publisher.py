@@ -253,6 +253,8 @@ class Publisher:
             return False
         if before.inbound is not after.inbound or before.gateway is not after.gateway:
             return False
+        if before.patches is not after.patches:
+            return False
         shapes = [endpoints_shape(s, dirty.endpoint_hosts, self._memo) for s in (before, after)]
         return shapes[0] == shapes[1]
 
@@ -262,6 +264,7 @@ def _same_parts(one: ProxyScope, other: ProxyScope) -> bool:
         one.outbound is other.outbound
         and one.inbound is other.inbound
         and one.gateway is other.gateway
+        and one.patches is other.patches
     )
 
 

@@ -15,6 +15,7 @@ from clew.model.service import NOWHERE, Endpoint, Locality, Service, ServiceKey,
 from clew.model.sidecar import IstioEgressListener, IstioIngressListener
 from clew.model.virtual_service import Destination, VirtualService
 from clew.snapshot.credentials import Credentials
+from clew.snapshot.envoy_filters import SelectedPatch
 
 
 class MutualTls(StrEnum):
@@ -161,9 +162,13 @@ class GatewayScope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyScope:
-    """The complete input of ``compile_proxy``. Sidecars have ``inbound``, routers ``gateway``."""
+    """The complete input of ``compile_proxy``. Sidecars have ``inbound``, routers ``gateway``.
+
+    ``patches``: what EnvoyFilters change of the result, in order.
+    """
 
     proxy: Proxy
     outbound: OutboundScope
     inbound: InboundScope | None = None
     gateway: GatewayScope | None = None
+    patches: tuple[SelectedPatch, ...] = ()

@@ -16,6 +16,7 @@ from clew.model.sidecar import Sidecar
 from clew.model.virtual_service import VirtualService
 from clew.snapshot.credentials import Credentials, credentials_for
 from clew.snapshot.destination_rules import HostRules, destination_rule_for, selected_labels
+from clew.snapshot.envoy_filters import SelectedPatch, selected_patches
 from clew.snapshot.export import visible
 from clew.snapshot.gateways import build_gateway
 from clew.snapshot.inbound import build_inbound, served_ports, serves_at_own_address
@@ -33,7 +34,7 @@ from clew.snapshot.sidecars import (
     outbound_policy,
     sidecar_for,
 )
-from clew.snapshot.snapshot import Dirty, MeshSnapshot
+from clew.snapshot.snapshot import EVERYWHERE, Dirty, MeshSnapshot
 from clew.snapshot.virtual_services import MESH
 
 
@@ -67,6 +68,7 @@ def scope_key(snapshot: MeshSnapshot, proxy: Proxy) -> Hashable:
         proxy.app_ports,
         proxy.local_ports,
         proxy.grpc,
+        tuple(each.key for each in _patches(snapshot, proxy)),
     )
 
 
@@ -75,6 +77,7 @@ def may_move(dirty: Dirty, proxy: Proxy) -> bool:
     return (
         dirty.everything
         or proxy.namespace in dirty.namespaces
+        or not dirty.patched.isdisjoint((proxy.namespace, EVERYWHERE))
         or not dirty.addresses.isdisjoint((proxy.ip, *proxy.extra_ips))
     )
 
@@ -117,11 +120,19 @@ def build_scope(
     router = proxy.type is ProxyType.ROUTER
     inbound = None if router else build_inbound(snapshot, proxy)
     gateway = build_gateway(snapshot, proxy) if router else None
+    patches = _patches(snapshot, proxy)
     if previous is not None:
         outbound = previous.outbound if previous.outbound == outbound else outbound
         inbound = previous.inbound if previous.inbound == inbound else inbound
         gateway = previous.gateway if previous.gateway == gateway else gateway
-    return ProxyScope(proxy=proxy, outbound=outbound, inbound=inbound, gateway=gateway)
+        patches = previous.patches if previous.patches == patches else patches
+    return ProxyScope(
+        proxy=proxy, outbound=outbound, inbound=inbound, gateway=gateway, patches=patches
+    )
+
+
+def _patches(snapshot: MeshSnapshot, proxy: Proxy) -> tuple[SelectedPatch, ...]:
+    return selected_patches(snapshot.envoy_filters, proxy, snapshot.mesh.root_namespace)
 
 
 def _build_outbound(snapshot: MeshSnapshot, proxy: Proxy) -> OutboundScope:

@@ -11,6 +11,7 @@ from clew.model.base import Resource, ResourceKey, age_order
 from clew.model.config_map import ConfigMap
 from clew.model.core_service import CoreService
 from clew.model.destination_rule import DestinationRule
+from clew.model.envoy_filter import EnvoyFilter
 from clew.model.gateway import Gateway
 from clew.model.ingress import Ingress
 from clew.model.mesh_config import MeshConfig
@@ -26,6 +27,7 @@ from clew.snapshot.destination_rules import (
     rule_host,
 )
 from clew.snapshot.gateway_api.conversion import GatewayApi, affected, convert_gateway_api
+from clew.snapshot.envoy_filters import EnvoyFilters, index_envoy_filters
 from clew.snapshot.hosts import covers
 from clew.snapshot.ingress import Converted, convert_ingresses
 from clew.snapshot.objects import (
@@ -46,6 +48,7 @@ from clew.snapshot.sidecars import index_sidecars
 from clew.snapshot.views import Views
 
 MESH_CONFIG_MAP = "istio"
+EVERYWHERE = "*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +57,8 @@ class Dirty:
 
     ``services`` came, went or changed, as they were and as they are; of ``endpoints`` only where
     they are served. ``ruled``: services whose DestinationRule may be another. ``rules``: the
-    VirtualServices that differ, as they were and as they are. ``gateways``: a Gateway, or a Secret
+    VirtualServices that differ, as they were and as they are. ``patched``: where EnvoyFilters
+    differ, EVERYWHERE for those of the root namespace. ``gateways``: a Gateway, or a Secret
     that it may name. At ``addresses`` and in
     ``namespaces``, workloads may serve other ports than before.
     """
@@ -65,6 +69,7 @@ class Dirty:
     ruled: frozenset[ServiceKey] = frozenset()
     rules: tuple[VirtualService, ...] = ()
     gateways: bool = False
+    patched: frozenset[str] = frozenset()
     addresses: frozenset[str] = frozenset()
     namespaces: frozenset[str] = frozenset()
 
@@ -79,7 +84,7 @@ class Dirty:
     def only_endpoints(self) -> bool:
         """Whether nothing but endpoints has changed."""
         configured = self.services or self.ruled or self.rules
-        return not (self.everything or configured or self.gateways)
+        return not (self.everything or configured or self.gateways or self.patched)
 
 
 NOTHING = Dirty()
@@ -103,6 +108,7 @@ class MeshSnapshot:
     converted: Converted = field(repr=False, default_factory=Converted)
     gateway_api: GatewayApi = field(repr=False, default_factory=GatewayApi)
     sidecars: Mapping[str, tuple[Sidecar, ...]] = field(default_factory=dict)
+    envoy_filters: EnvoyFilters = field(default_factory=dict)
     views: Views = field(repr=False, compare=False, default_factory=Views)
 
     @property
@@ -135,10 +141,11 @@ def update_snapshot(
     after, ruled = _with_destination_rules(after, _of_kinds(made, DestinationRule))
     after, gateways = _with_gateways(after, _of_kinds(made, Gateway, Secret, ConfigMap))
     after, everything = _with_sidecars(after, _of_kinds(made, Sidecar))
+    after, patched = _with_envoy_filters(after, _of_kinds(made, EnvoyFilter))
     everything = everything or any(change.kind is PeerAuthentication for change in made)
     everything = everything or found.everything
     dirty = replace(found, rules=rules, ruled=ruled, gateways=gateways, everything=everything)
-    return after, dirty
+    return after, replace(dirty, patched=patched)
 
 
 def _built(objects: Objects, given: MeshConfig | None) -> MeshSnapshot:
@@ -159,6 +166,7 @@ def _built(objects: Objects, given: MeshConfig | None) -> MeshSnapshot:
         converted=converted,
         gateway_api=api,
         sidecars=index_sidecars(objects_of(Sidecar, objects)),
+        envoy_filters=index_envoy_filters(objects_of(EnvoyFilter, objects)),
     )
 
 
@@ -266,3 +274,15 @@ def _with_sidecars(after: MeshSnapshot, changes: Sequence[Change]) -> tuple[Mesh
     if not changes:
         return after, False
     return replace(after, sidecars=index_sidecars(objects_of(Sidecar, after.objects))), True
+
+
+def _with_envoy_filters(
+    after: MeshSnapshot, changes: Sequence[Change]
+) -> tuple[MeshSnapshot, frozenset[str]]:
+    if not changes:
+        return after, frozenset()
+    filters = index_envoy_filters(objects_of(EnvoyFilter, after.objects))
+    namespaces = {side.metadata.namespace for change in changes for side in change.sides}
+    if after.mesh.root_namespace in namespaces:
+        namespaces = {EVERYWHERE}
+    return replace(after, envoy_filters=filters), frozenset(namespaces)

@@ -1,0 +1,119 @@
+"""Which patches of EnvoyFilters a proxy gets, in the order in which they apply."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from clew.model.base import ResourceKey, age_order
+from clew.model.envoy_filter import (
+    EnvoyConfigObjectMatch,
+    EnvoyConfigObjectPatch,
+    EnvoyFilter,
+    PatchContext,
+    ProxyMatch,
+)
+from clew.model.proxy import Proxy, ProxyType
+from clew.model.selectors import PolicyTargetReference
+from clew.snapshot.labels import selects
+
+# The Gateway of the Gateway API that a proxy serves.
+GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
+# A longer expression is ignored, with a warning at admission.
+_LONGEST_VERSION = 1024
+_NO_MATCH = EnvoyConfigObjectMatch()
+
+EnvoyFilters = Mapping[str, tuple[EnvoyFilter, ...]]
+# An EnvoyFilter, and the index of one of its patches.
+PatchKey = tuple[ResourceKey, int]
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedPatch:
+    """One entry of an EnvoyFilter's ``configPatches``."""
+
+    filter: ResourceKey
+    index: int
+    patch: EnvoyConfigObjectPatch
+
+    @property
+    def key(self) -> PatchKey:
+        return self.filter, self.index
+
+
+def index_envoy_filters(filters: Iterable[EnvoyFilter]) -> EnvoyFilters:
+    """Return the EnvoyFilters of each namespace: by priority, then the oldest first."""
+    found: dict[str, tuple[EnvoyFilter, ...]] = {}
+    for each in sorted(filters, key=lambda f: (f.spec.priority or 0, *age_order(f))):
+        namespace = each.metadata.namespace
+        found[namespace] = (*found.get(namespace, ()), each)
+    return found
+
+
+def selected_patches(
+    filters: EnvoyFilters, proxy: Proxy, root_namespace: str
+) -> tuple[SelectedPatch, ...]:
+    """Return the proxy's patches: those of the root namespace, then those of its own.
+
+    Source: istio ``PushContext.EnvoyFilters``.
+    """
+    if not filters:
+        return ()
+    namespaces = dict.fromkeys((root_namespace, proxy.namespace))
+    return tuple(
+        SelectedPatch(each.key, index, each.spec.config_patches[index])
+        for namespace in namespaces
+        for each in filters.get(namespace, ())
+        if _applies(each, proxy)
+        for index in _matching(each, proxy)
+    )
+
+
+def _applies(envoy_filter: EnvoyFilter, proxy: Proxy) -> bool:
+    spec, labels = envoy_filter.spec, dict(proxy.labels)
+    if spec.target_refs:
+        return any(_is_target(target, labels) for target in spec.target_refs)
+    return spec.workload_selector is None or selects(spec.workload_selector.labels, labels)
+
+
+def _is_target(target: PolicyTargetReference, labels: Mapping[str, str]) -> bool:
+    """Whether the proxy serves the Gateway of the Gateway API that is named."""
+    is_gateway = target.kind == "Gateway" and target.group == "gateway.networking.k8s.io"
+    return is_gateway and labels.get(GATEWAY_NAME) == target.name
+
+
+def _matching(envoy_filter: EnvoyFilter, proxy: Proxy) -> Iterator[int]:
+    for index, patch in enumerate(envoy_filter.spec.config_patches):
+        match = patch.match or _NO_MATCH
+        if _fits(match.context, proxy) and _has(match.proxy, proxy):
+            yield index
+
+
+def _fits(context: PatchContext | None, proxy: Proxy) -> bool:
+    match context:
+        case None | PatchContext.ANY:
+            return True
+        case PatchContext.GATEWAY:
+            return proxy.type is ProxyType.ROUTER
+        case PatchContext.SIDECAR_INBOUND | PatchContext.SIDECAR_OUTBOUND:
+            return proxy.type is ProxyType.SIDECAR
+        case PatchContext.WAYPOINT:
+            return False
+
+
+def _has(match: ProxyMatch | None, proxy: Proxy) -> bool:
+    """Whether the proxy has the version and the metadata."""
+    if match is None:
+        return True
+    expression = match.proxy_version
+    counts = expression and len(expression) <= _LONGEST_VERSION
+    if counts and not (proxy.version and _expression(expression).search(proxy.version)):
+        return False
+    return match.metadata.items() <= dict(proxy.metadata).items()
+
+
+@cache
+def _expression(text: str) -> re.Pattern[str]:
+    return re.compile(text)
