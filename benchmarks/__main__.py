@@ -7,7 +7,16 @@ import subprocess
 import sys
 from importlib import import_module
 
-NAMES = ("resources", "compiling", "streams", "convergence", "startup", "sidecars", "memory")
+NAMES = (
+    "resources",
+    "compiling",
+    "istio_cases",
+    "streams",
+    "convergence",
+    "startup",
+    "sidecars",
+    "memory",
+)
 
 
 def main(names: list[str]) -> None:

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
-from benchmarks import compiling, convergence, memory, resources, sidecars, startup, streams
+from benchmarks import (
+    compiling,
+    convergence,
+    istio_cases,
+    memory,
+    resources,
+    sidecars,
+    startup,
+    streams,
+)
 from benchmarks.load import missing_tools
+
+SERVICE_ENTRY = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: web, namespace: default}
+spec: {hosts: [web.example], ports: [{number: 80, name: http, protocol: HTTP}], resolution: DNS}
+"""
 
 needs_tools = pytest.mark.skipif(
     bool(missing_tools()), reason=f"not installed: {', '.join(missing_tools())}"
@@ -25,6 +44,25 @@ def test_compiling_is_measured_from_cold_and_for_one_change(
     assert "Cold compile of 4 services" in printed
     assert "| VirtualService, scoped | 1 " in printed
     assert "| endpoint, flat         | 1 " in printed
+
+
+def test_cases_of_istios_benchmark_are_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rendered = tmp_path / "rendered"
+    rendered.mkdir()
+    (rendered / "one.yaml").write_text(SERVICE_ENTRY)
+    proxy = {
+        "id": "v0.default",
+        "namespace": "default",
+        "ip": "1.1.1.1",
+        "dns_domain": "default.example.org",
+        "labels": {"app": "web"},
+    }
+    case = {"name": "one", "table": "testCases", "proxy_type": "sidecar", "rendered": "one.yaml"}
+    (tmp_path / "bench.json").write_text(json.dumps({"proxy": proxy, "cases": [case]}))
+    istio_cases.main(tmp_path, rounds=1)
+    assert "| one  | 1       | " in capsys.readouterr().out
 
 
 def test_every_stream_that_a_change_concerns_is_waited_for(
