@@ -5,7 +5,15 @@ import dns.message
 import dns.rcode
 import pytest
 
-from clew.agent.dns_answers import Place, answer, encode_udp, find_addresses
+from clew.agent.dns_answers import (
+    Place,
+    answer,
+    answer_by_alias,
+    ask_for,
+    canonical_name,
+    encode_udp,
+    find_addresses,
+)
 
 PLACE = Place(namespace="default", domain="cluster.local")
 NAMES = {
@@ -91,3 +99,36 @@ def test_what_does_not_fit_is_asked_again_over_tcp() -> None:
     assert dns.message.from_wire(wire).flags & dns.flags.TC
     query.use_edns(payload=4096)
     assert not dns.message.from_wire(encode_udp(response, query)).flags & dns.flags.TC
+
+
+@pytest.mark.parametrize(
+    ("name", "host"),
+    [
+        ("library", "reviews.books"),
+        ("shelf.default", "reviews.books"),
+        ("outside", "example.com"),
+        ("reviews", ""),
+        ("nobody", ""),
+        ("circle", ""),
+    ],
+)
+def test_an_alias_stands_for_the_name_at_its_end(name: str, host: str) -> None:
+    aliases = {
+        "library": "reviews.books",
+        "shelf": "library",
+        "outside": "Example.com.",
+        "circle": "circle",
+    }
+    names = {f"{n}.default.svc.cluster.local": (to,) for n, to in aliases.items()}
+    query = dns.message.make_query(name, "A")
+    assert canonical_name(query, NAMES | names, PLACE) == host
+
+
+def test_an_alias_is_answered_with_its_name_and_the_addresses() -> None:
+    query = dns.message.make_query("library", "A")
+    found = answer(ask_for("reviews.books", query), NAMES, PLACE)
+    assert found is not None
+    assert records(answer_by_alias(query, "reviews.books", found)) == [
+        "reviews.books.",
+        "10.96.0.11",
+    ]

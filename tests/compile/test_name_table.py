@@ -3,7 +3,7 @@ from __future__ import annotations
 from clew._pb.istio.networking.nds.v1.nds_pb2 import NameTable
 from clew.compile.memo import Memo
 from clew.compile.name_table import compile_name_table
-from clew.model.service import Health
+from clew.model.service import Health, Resolution
 from clew.snapshot.scope import OutboundScope
 from tests.compile.scopes import endpoint, outbound, service, with_endpoints
 
@@ -40,3 +40,8 @@ def test_the_table_is_compiled_again_only_for_endpoints_that_it_lists() -> None:
     assert compile_name_table(elsewhere, memo) is table
     listed = with_endpoints(before, STORE, endpoint("172.16.0.1"))
     assert compile_name_table(listed, memo).version != table.version
+
+
+def test_a_service_of_type_external_name_is_another_name() -> None:
+    to = service("books", addresses=(), resolution=Resolution.ALIAS, external_name="example.com")
+    assert names(outbound(to, REVIEWS))[to.hostname] == ["example.com"]

@@ -16,13 +16,15 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
-# Host name (no trailing dot, lower case; may begin with "*.") -> addresses.
+# Host name (no trailing dot, lower case; may begin with "*.") -> addresses, or the one host name
+# that it is another name of.
 Names = Mapping[str, tuple[str, ...]]
 
 # Source: Istio's DNS proxy.
 TTL_SECONDS = 30
 _SHORTEST_UDP_PAYLOAD = 512
 _LONGEST_UDP_PAYLOAD = 4096
+_LONGEST_CHAIN = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,48 @@ def find_addresses(name: str, names: Names, place: Place) -> tuple[str, ...] | N
     return None
 
 
+def canonical_name(query: dns.message.Message, names: Names, place: Place) -> str:
+    """Return the host that the asked name is another name of, "" for what is no such name.
+
+    Source: Kubernetes: a Service of type ExternalName is a CNAME record.
+    """
+    name = _asked(query)
+    for _ in range(_LONGEST_CHAIN):
+        found = find_addresses(name, names, place)
+        if not found or _is_address(found[0]):
+            return "" if name == _asked(query) else name
+        name = found[0].lower().rstrip(".")
+    return ""  # in a circle
+
+
+def ask_for(host: str, query: dns.message.Message) -> dns.message.Message:
+    """Return the same question about another host."""
+    return dns.message.make_query(host, query.question[0].rdtype)
+
+
+def answer_by_alias(
+    query: dns.message.Message, host: str, found: dns.message.Message
+) -> dns.message.Message:
+    """Return the response to ``query``, whose name stands for ``host``, given that of ``host``."""
+    response = failure(query, found.rcode())
+    asked, canonical = query.question[0].name, dns.name.from_text(host).to_text()
+    alias = dns.rrset.from_text(asked, TTL_SECONDS, dns.rdataclass.IN, "CNAME", canonical)
+    response.answer += [alias, *found.answer]
+    return response
+
+
+def _asked(query: dns.message.Message) -> str:
+    return query.question[0].name.to_text(omit_final_dot=True).lower()
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def answer(query: dns.message.Message, names: Names, place: Place) -> dns.message.Message | None:
     """Return the response, None when the question is for a resolver outside the mesh.
 
@@ -73,7 +117,7 @@ def answer(query: dns.message.Message, names: Names, place: Place) -> dns.messag
     if query.opcode() != dns.opcode.QUERY or len(query.question) != 1:
         return failure(query, dns.rcode.NOTIMP)
     question = query.question[0]
-    name = question.name.to_text(omit_final_dot=True).lower()
+    name = _asked(query)
     addresses = find_addresses(name, names, place)
     if addresses is None:
         return failure(query, dns.rcode.NXDOMAIN) if place.owns(name) else None
@@ -98,7 +142,9 @@ def records_of_type(
 ) -> tuple[str, ...]:
     versions = {dns.rdatatype.A: 4, dns.rdatatype.AAAA: 6}
     wanted = versions.get(record_type)
-    return tuple(a for a in addresses if ipaddress.ip_address(a).version == wanted)
+    return tuple(
+        a for a in addresses if _is_address(a) and ipaddress.ip_address(a).version == wanted
+    )
 
 
 def failure(query: dns.message.Message, code: dns.rcode.Rcode) -> dns.message.Message:

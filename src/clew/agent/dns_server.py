@@ -14,7 +14,16 @@ import dns.message
 import dns.rcode
 
 from clew.agent.capture import PROXY_MARK
-from clew.agent.dns_answers import Names, Place, answer, encode_udp, failure
+from clew.agent.dns_answers import (
+    Names,
+    Place,
+    answer,
+    answer_by_alias,
+    ask_for,
+    canonical_name,
+    encode_udp,
+    failure,
+)
 from clew.agent.spec import AgentSpec, Capture
 
 log = logging.getLogger("clew.agent")
@@ -107,13 +116,26 @@ class DnsServer:
             return None
         if not query.question or query.flags & dns.flags.QR:
             return None
-        response = answer(query, self._names(), self._place)
+        host = canonical_name(query, self._names(), self._place)
+        if host:
+            response = await self._resolve_alias(query, host, over_tcp=over_tcp)
+        else:
+            response = answer(query, self._names(), self._place)
         if response is None:
             forwarded = await self._forward(data, over_tcp=over_tcp)
             if forwarded is not None:
                 return forwarded
             response = failure(query, dns.rcode.SERVFAIL)
         return response.to_wire() if over_tcp else encode_udp(response, query)
+
+    async def _resolve_alias(
+        self, query: dns.message.Message, host: str, *, over_tcp: bool
+    ) -> dns.message.Message | None:
+        inner = ask_for(host, query)
+        found = await self.resolve(inner.to_wire(), over_tcp=over_tcp)
+        if found is None:
+            return failure(query, dns.rcode.SERVFAIL)
+        return answer_by_alias(query, host, dns.message.from_wire(found))
 
     async def _forward(self, query: bytes, *, over_tcp: bool) -> bytes | None:
         """Ask each resolver in turn; None when none answers."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from clew._pb.istio.networking.nds.v1.nds_pb2 import NameTable
 from clew.compile.memo import Memo
 from clew.compile.resources import resource
-from clew.model.service import Endpoint, Health, Service
+from clew.model.service import Endpoint, Health, Resolution, Service
 from clew.model.xds import EnvoyResource
 from clew.snapshot.scope import OutboundScope
 
@@ -13,6 +13,7 @@ from clew.snapshot.scope import OutboundScope
 def compile_name_table(scope: OutboundScope, memo: Memo) -> EnvoyResource:
     """Return the table of a namespace: virtual IPs, and for headless services their endpoints.
 
+    One of type ExternalName has the name that it stands for.
     Source: istio ``BuildNameTable``.
     """
     # In the order of the services; other endpoints do not matter here.
@@ -24,7 +25,11 @@ def _table(services: tuple[Service, ...], *listed: tuple[Endpoint, ...]) -> Envo
     table, endpoints = NameTable(), iter(listed)
     for service in services:
         by_endpoints = _lists_endpoints(service)
-        addresses = _healthy(next(endpoints)) if by_endpoints else _virtual_ips(service)
+        if service.resolution is Resolution.ALIAS:
+            # Clients other than ours leave out what is no address.
+            addresses = [service.external_name] if service.external_name else []
+        else:
+            addresses = _healthy(next(endpoints)) if by_endpoints else _virtual_ips(service)
         if addresses:
             table.table[service.hostname].CopyFrom(
                 NameTable.NameInfo(
