@@ -92,16 +92,24 @@ class World:
         eventually(self._have_addresses, seconds=_PUBLISH_SECONDS, what="addresses of services")
         revision = self.client.list(kinds=("Namespace",)).revision
 
-        def is_known() -> bool:
-            listed = self.client.proxies()
-            self._note_refusals(listed.proxies)
-            return listed.revision >= revision and not any(map(_is_pending, listed.proxies))
-
-        eventually(is_known, seconds=_PUBLISH_SECONDS, what="acknowledgements of all proxies")
+        deadline = time.monotonic() + _PUBLISH_SECONDS
+        while late := list(self._not_yet_at(revision)):
+            assert time.monotonic() < deadline, f"no acknowledgement of {', '.join(late)}"
+            time.sleep(0.01)
 
     def _have_addresses(self) -> bool:
         specs = [service["spec"] for service in self.client.list(kinds=("Service",)).items]
         return all(spec.get("clusterIP") or spec.get("type") == "ExternalName" for spec in specs)
+
+    def _not_yet_at(self, revision: int) -> Iterator[str]:
+        listed = self.client.proxies()
+        self._note_refusals(listed.proxies)
+        if listed.revision < revision:
+            yield f"revision {revision} by the control plane"
+        for proxy in listed.proxies:
+            pending = [kind for kind, s in proxy.types.items() if s.state == "pending"]
+            if proxy.connected and pending:
+                yield f"{' '.join(pending)} by {proxy.name}"
 
     def _note_refusals(self, proxies: Iterable[ProxyStatus]) -> None:
         for proxy in proxies:
@@ -110,10 +118,6 @@ class World:
                     text = f"{proxy.name} {kind} {' '.join(status.resources)}: {status.error}"
                     if text not in self.refusals:
                         self.refusals.append(text)
-
-
-def _is_pending(proxy: ProxyStatus) -> bool:
-    return proxy.connected and any(status.state == "pending" for status in proxy.types.values())
 
 
 def eventually(condition: Callable[[], object], *, seconds: float, what: str) -> None:
@@ -161,7 +165,7 @@ def _start(
     listed = [port for port in ports if port["workload_port"] != HEALTH_PORT]
     text = world_manifests(apps, listed, command, str(home / _APP))
     (home / "world.yaml").write_text("\n---\n".join([text, *manifests]))
-    environ = {**os.environ, "CLEW_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    environ = {**os.environ, "CLEW_HOME": str(home), "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
     up = (sys.executable, "-m", "clew", "up", "--mesh", "echo", "--capture", "netns")
     with (home / _LOG).open("w") as log:
         process = subprocess.Popen(
