@@ -105,8 +105,8 @@ def test_a_key_that_is_no_text_is_explained() -> None:
 
 
 def test_mesh_config_is_held_to_istios_rules() -> None:
-    mesh, diagnostics = parse_mesh_config("connectTimeout: 1m\ntrustDomain: a..b\n", "mesh.yaml")
-    assert mesh.connect_timeout.seconds == 60
+    mesh, diagnostics = parse_mesh_config("connectTimeout: 2h\ntrustDomain: a..b\n", "mesh.yaml")
+    assert mesh.connect_timeout.seconds == 7200
     assert [(d.place.field, d.place.line) for d in diagnostics] == [
         ("connectTimeout", 1),
         ("trustDomain", 2),

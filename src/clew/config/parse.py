@@ -15,12 +15,14 @@ from clew.config.structure import check_structure, decode_custom, did_you_mean, 
 from clew.config.validate.crd_limits import check_limits
 from clew.config.validate.hosts import is_dns_label, is_object_name
 from clew.config.validate.mesh_config import validate_mesh_config
+from clew.config.validate.mesh_networks import validate_mesh_networks
 from clew.config.validate.resource import validate_resource
 from clew.model.base import Resource, ResourceKey
 from clew.model.config_map import ConfigMap
 from clew.model.diagnostic import Diagnostic, Place, Severity
 from clew.model.kinds import KINDS, Kind, kind_for
 from clew.model.mesh_config import MeshConfig
+from clew.model.mesh_networks import MeshNetworks
 
 T = TypeVar("T")
 Locate = Callable[[FieldPath], tuple[int, int]]
@@ -62,7 +64,19 @@ def parse_manifest(manifest: Mapping[str, Any], file: str = "") -> Document:
 
 def parse_mesh_config(text: str, file: str = "") -> tuple[MeshConfig, tuple[Diagnostic, ...]]:
     """Read MeshConfig from YAML. With errors in its structure, the defaults are returned."""
+    mesh, diagnostics = _parse_settings(text, file, _read_mesh_config)
+    return mesh or MeshConfig(), diagnostics
 
+
+def parse_mesh_networks(text: str, file: str = "") -> tuple[MeshNetworks, tuple[Diagnostic, ...]]:
+    """Read MeshNetworks from YAML. With errors in its structure, there are none."""
+    networks, diagnostics = _parse_settings(text, file, _read_mesh_networks)
+    return networks or MeshNetworks(), diagnostics
+
+
+def _parse_settings(
+    text: str, file: str, read: Callable[[Any], tuple[T | None, list[Finding]]]
+) -> tuple[T | None, tuple[Diagnostic, ...]]:
     def locate(path: FieldPath) -> tuple[int, int]:
         return yaml.locate(text, path)
 
@@ -71,9 +85,9 @@ def parse_mesh_config(text: str, file: str = "") -> tuple[MeshConfig, tuple[Diag
     except yaml.BadYaml as error:
         place = Place(file, error.line, error.column)
         problem = Diagnostic(severity=Severity.ERROR, place=place, problem=error.problem)
-        return MeshConfig(), (problem,)
-    mesh, findings = _read_mesh_config(value)
-    return mesh or MeshConfig(), tuple(_placed(f, locate, (), None, file) for f in findings)
+        return None, (problem,)
+    settings, findings = read(value)
+    return settings, tuple(_placed(f, locate, (), None, file) for f in findings)
 
 
 def field_text(path: FieldPath) -> str:
@@ -97,7 +111,6 @@ def _parse_text(part: str, before: int, file: str) -> Iterator[Document]:
             return
         if not isinstance(value, dict):
             raise yaml.BadYaml("expected an object with apiVersion and kind", 1, 1)
-        value = yaml.without_nulls(value)
     except yaml.BadYaml as error:
         place = Place(file, error.line + before, error.column)
         problem = Diagnostic(severity=Severity.ERROR, place=place, problem=error.problem)
@@ -111,28 +124,39 @@ def _parse_text(part: str, before: int, file: str) -> Iterator[Document]:
         yield _parse(value, (), locate, file)
 
 
-def _parse(manifest: Any, at: FieldPath, locate: Locate, file: str) -> Document:
+def _parse(given: Any, at: FieldPath, locate: Locate, file: str) -> Document:
     def place(path: FieldPath) -> tuple[int, int]:
         return locate((*at, *path))
 
-    if not isinstance(manifest, dict):
-        findings = [Finding((), "expected an object with apiVersion and kind")]
-        diagnostics = tuple(_placed(f, place, (), None, file) for f in findings)
-        return Document(resource=None, manifest={}, diagnostics=diagnostics, locate=place)
+    manifest: Mapping[str, Any] = {}
     resource: Resource | None = None
-    kind = kind_for(str(manifest.get("apiVersion")), str(manifest.get("kind")))
-    if kind is None:
-        findings = [_unknown_kind(manifest)]
-    else:
-        resource, findings = _convert(kind.type, manifest)
-        if resource is not None:
-            mesh = _check_mesh_config(resource)
-            findings = [*_check_name(kind, resource), *validate_resource(resource), *mesh]
-            if kind.group.endswith(".istio.io"):
-                findings += check_limits(kind.kind, manifest)
+    try:
+        if not isinstance(given, dict):
+            raise yaml.BadYaml("expected an object with apiVersion and kind", 1, 1)
+        manifest = yaml.without_nulls(given)
+        resource, findings = _read(manifest, given)
+    except yaml.BadYaml as error:
+        findings = [Finding((), error.problem)]
     key = _key(manifest)
     diagnostics = tuple(_placed(f, place, (), key, file) for f in findings)
     return Document(resource=resource, manifest=manifest, diagnostics=diagnostics, locate=place)
+
+
+def _read(
+    manifest: Mapping[str, Any], given: Mapping[str, Any]
+) -> tuple[Resource | None, list[Finding]]:
+    """Convert and check a manifest; ``given`` is the same with its nulls."""
+    kind = kind_for(str(manifest.get("apiVersion")), str(manifest.get("kind")))
+    if kind is None:
+        return None, [_unknown_kind(manifest)]
+    resource, findings = _convert(kind.type, manifest)
+    if resource is None:
+        return None, findings
+    findings = [*_check_name(kind, resource), *validate_resource(resource)]
+    findings += _check_mesh_config(resource)
+    if kind.group.endswith(".istio.io"):
+        findings += check_limits(kind.kind, given.get("spec"))
+    return resource, findings
 
 
 def _convert(kind: type[T], value: Any) -> tuple[T | None, list[Finding]]:
@@ -177,19 +201,27 @@ def _check_mesh_config(resource: Resource) -> Iterator[Finding]:
     name = resource.metadata.name
     if not isinstance(resource, ConfigMap) or not (name == "istio" or name.startswith("istio-")):
         return
-    at: FieldPath = ("data", "mesh")
-    try:
-        value = yaml.without_nulls(yaml.load(resource.data.get("mesh", "")) or {})
-    except yaml.BadYaml as error:
-        yield Finding(at, f"line {error.line} of this text: {error.problem}")
-        return
-    for finding in _read_mesh_config(value)[1]:
-        yield dataclasses.replace(finding, path=(*at, *finding.path))
+    for key, read in (("mesh", _read_mesh_config), ("meshNetworks", _read_mesh_networks)):
+        at: FieldPath = ("data", key)
+        try:
+            value = yaml.without_nulls(yaml.load(resource.data.get(key, "")) or {})
+        except yaml.BadYaml as error:
+            yield Finding(at, f"line {error.line} of this text: {error.problem}")
+            continue
+        for finding in read(value)[1]:
+            yield dataclasses.replace(finding, path=(*at, *finding.path))
 
 
 def _read_mesh_config(value: Any) -> tuple[MeshConfig | None, list[Finding]]:
     mesh, findings = _convert(MeshConfig, value)
-    return mesh, findings if mesh is None else list(validate_mesh_config(mesh))
+    if mesh is None:
+        return None, findings
+    return mesh, [*validate_mesh_config(mesh), *check_limits("MeshConfig", value, ())]
+
+
+def _read_mesh_networks(value: Any) -> tuple[MeshNetworks | None, list[Finding]]:
+    networks, findings = _convert(MeshNetworks, value)
+    return networks, findings if networks is None else list(validate_mesh_networks(networks))
 
 
 def _unknown_kind(manifest: Mapping[str, Any]) -> Finding:

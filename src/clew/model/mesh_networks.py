@@ -11,15 +11,15 @@ from clew.model.base import Model
 class NetworkEndpoints(Model, frozen=True, kw_only=True):
     """A range of addresses, or all endpoints of a registry (a cluster)."""
 
-    from_cidr: str | None = None
-    from_registry: str | None = None
+    from_cidr: str = ""
+    from_registry: str = ""
 
 
 class IstioNetworkGateway(Model, frozen=True, kw_only=True):
     """Where a network is entered: a service in it, or an address."""
 
-    registry_service_name: str | None = None
-    address: str | None = None
+    registry_service_name: str = ""
+    address: str = ""
     port: int = 0
     locality: str = ""
 

@@ -49,7 +49,16 @@ class Range:
         return f"{value:g} is not between {self.low} and {self.high}"
 
 
-Limits = Mapping[str, Size | Range]
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A value: in most places, null is as good as nothing."""
+
+    def problem(self, value: Any) -> str:
+        return "" if value is not None else "the value is missing"
+
+
+Limit = Size | Range | Given
+Limits = Mapping[str, Limit]
 
 _INT32, _UINT32 = Range(-(2**31), 2**31 - 1), Range(0, 2**32 - 1)
 _NOT_EMPTY = Size(least=1)
@@ -145,6 +154,16 @@ _KINDS: Mapping[str, Limits] = {
         "configPatches.[].match.waypoint.portNumber": Range(1, 65535),
     },
     "Gateway": _under("servers.[].tls", _SERVER_TLS),
+    # Unset, each of these has a default; set to nothing, it has none.
+    "MeshConfig": {
+        "proxyListenPort": Range(1, 65535),
+        "defaultConfig.binaryPath": _NOT_EMPTY,
+        "defaultConfig.configPath": _NOT_EMPTY,
+        "defaultConfig.discoveryAddress": _NOT_EMPTY,
+        "defaultConfig.serviceCluster": _NOT_EMPTY,
+        "defaultConfig.proxyAdminPort": Range(1, 65535),
+        "defaultConfig.statusPort": Range(1, 65535),
+    },
     "PeerAuthentication": {**_SELECTOR, "portLevelMtls": _NOT_EMPTY},
     "ProxyConfig": {**_SELECTOR, "concurrency": _INT32, "environmentVariables.{}": Size(most=2048)},
     "RequestAuthentication": {
@@ -185,6 +204,7 @@ _KINDS: Mapping[str, Limits] = {
         "http.[].route.[].weight": _INT32,
         "tls.[].route.[].weight": _INT32,
         "tcp.[].route.[].weight": _INT32,
+        "http.[].match.[].headers.{}": Given(),
         "http.[].retries.attempts": _INT32,
         "http.[].fault.delay.percent": _INT32,
     },
@@ -210,16 +230,16 @@ _KINDS: Mapping[str, Limits] = {
 }
 
 
-def check_limits(kind: str, manifest: Mapping[str, Any]) -> Iterator[Finding]:
+def check_limits(kind: str, spec: Any, at: FieldPath = ("spec",)) -> Iterator[Finding]:
     """Yield which fields of an object of Istio's API are too long, too large or empty."""
     for steps, limit in _steps_of(kind):
-        for path, value in _values(manifest.get("spec"), steps, ("spec",)):
+        for path, value in _values(spec, steps, at):
             if problem := limit.problem(value):
                 yield Finding(path, problem)
 
 
 @cache
-def _steps_of(kind: str) -> tuple[tuple[tuple[str, ...], Size | Range], ...]:
+def _steps_of(kind: str) -> tuple[tuple[tuple[str, ...], Limit], ...]:
     return tuple((tuple(path.split(".")), limit) for path, limit in _KINDS.get(kind, {}).items())
 
 

@@ -23,6 +23,11 @@ def is_ip(text: str) -> bool:
     return True
 
 
+def is_host_label(text: str) -> bool:
+    """One part of a host name, in either case."""
+    return len(text) <= 63 and _LABEL.fullmatch(text) is not None
+
+
 def is_dns_label(text: str) -> bool:
     return len(text) <= 63 and _DNS_LABEL.fullmatch(text) is not None
 
