@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from clew.compile.envoy_filter.findings import patches_that_match_nothing, patches_with_problems
 from clew.compile.gateway_servers import dropped_servers
 from clew.compile.memo import Memo
+from clew.compile.proxy import applied_patches
 from clew.model.diagnostic import Diagnostic
 from clew.snapshot.scope import ProxyScope
 
@@ -19,12 +21,20 @@ def _servers_left_out(scope: ProxyScope, memo: Memo) -> Iterable[Diagnostic]:
     return dropped_servers(scope.gateway) if scope.gateway is not None else ()
 
 
+def _patches_left_out(scope: ProxyScope, memo: Memo) -> Iterable[Diagnostic]:
+    return patches_with_problems(scope.patches)
+
+
+def _patches_nowhere(scope: ProxyScope, memo: Memo) -> Iterable[Diagnostic]:
+    return patches_that_match_nothing(scope.patches, applied_patches(scope, memo))
+
+
 # True of an object as soon as one proxy that it concerns says so.
-FINDINGS: tuple[Find, ...] = (_servers_left_out,)
+FINDINGS: tuple[Find, ...] = (_servers_left_out, _patches_left_out)
 
 # True of an object only if every proxy that it concerns says so: a patch that matches nothing
 # in one of them may be meant for the other.
-FINDINGS_OF_ALL: tuple[Find, ...] = ()
+FINDINGS_OF_ALL: tuple[Find, ...] = (_patches_nowhere,)
 
 
 def scope_findings(scope: ProxyScope, memo: Memo) -> tuple[Diagnostic, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from clew.model.base import Resource, ResourceKey
 from clew.model.destination_rule import DestinationRule
 from clew.model.ingress import Ingress
+from clew.model.route_semantics import parents
 from clew.model.virtual_service import VirtualService
 from clew.model.workload_entry import WorkloadEntry
 from clew.snapshot.destination_rules import rule_host
@@ -19,7 +20,6 @@ from clew.snapshot.snapshot import MeshSnapshot
 
 # Their objects are for the proxies of a namespace, or of the mesh, that a selector chooses.
 _SELECTING = (
-    "EnvoyFilter",
     "PeerAuthentication",
     "RequestAuthentication",
     "AuthorizationPolicy",
@@ -39,8 +39,10 @@ def concerned(snapshot: MeshSnapshot, scope: ProxyScope) -> frozenset[ResourceKe
             *_destination_rules(snapshot, scope),
             *_gateway(snapshot, scope),
             *_sidecar(snapshot, scope),
+            *(patch.filter for patch in scope.patches),
             *_selecting(snapshot, scope),
             *_entries(snapshot, scope),
+            *_stood_for(scope),
         )
     )
 
@@ -87,6 +89,20 @@ def _gateway(snapshot: MeshSnapshot, scope: ProxyScope) -> Iterator[ResourceKey]
     for ingress in objects_of(Ingress, snapshot.objects):
         if ingress_gateway_name(ingress) in names:
             yield ingress.key
+
+
+def _stood_for(scope: ProxyScope) -> Iterator[ResourceKey]:
+    """Yield the objects of the Gateway API that rules and gateways of the scope stand for."""
+    outbound = scope.outbound
+    servers = scope.gateway.servers if scope.gateway is not None else ()
+    if servers:
+        rules = {id(r): r for server in servers for r in server.virtual_services}
+    else:
+        rules = {id(r): r for listener in outbound.egress for r in listener.virtual_services}
+    for server in servers:
+        yield from parents(server.gateway)
+    for rule in (*rules.values(), *outbound.destination_rules.values()):
+        yield from parents(rule)
 
 
 def _sidecar(snapshot: MeshSnapshot, scope: ProxyScope) -> Iterator[ResourceKey]:

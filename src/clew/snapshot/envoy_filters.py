@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -32,11 +32,15 @@ PatchKey = tuple[ResourceKey, int]
 
 @dataclass(frozen=True, slots=True)
 class SelectedPatch:
-    """One entry of an EnvoyFilter's ``configPatches``."""
+    """One entry of the ``configPatches`` of an EnvoyFilter that selects the proxy.
+
+    ``meant``: whether its context, and what it asks of a proxy, is the proxy's.
+    """
 
     filter: ResourceKey
     index: int
     patch: EnvoyConfigObjectPatch
+    meant: bool = True
 
     @property
     def key(self) -> PatchKey:
@@ -63,11 +67,11 @@ def selected_patches(
         return ()
     namespaces = dict.fromkeys((root_namespace, proxy.namespace))
     return tuple(
-        SelectedPatch(each.key, index, each.spec.config_patches[index])
+        SelectedPatch(each.key, index, patch, _is_meant(patch, proxy))
         for namespace in namespaces
         for each in filters.get(namespace, ())
         if _applies(each, proxy)
-        for index in _matching(each, proxy)
+        for index, patch in enumerate(each.spec.config_patches)
     )
 
 
@@ -84,11 +88,9 @@ def _is_target(target: PolicyTargetReference, labels: Mapping[str, str]) -> bool
     return is_gateway and labels.get(GATEWAY_NAME) == target.name
 
 
-def _matching(envoy_filter: EnvoyFilter, proxy: Proxy) -> Iterator[int]:
-    for index, patch in enumerate(envoy_filter.spec.config_patches):
-        match = patch.match or _NO_MATCH
-        if _fits(match.context, proxy) and _has(match.proxy, proxy):
-            yield index
+def _is_meant(patch: EnvoyConfigObjectPatch, proxy: Proxy) -> bool:
+    match = patch.match or _NO_MATCH
+    return _fits(match.context, proxy) and _has(match.proxy, proxy)
 
 
 def _fits(context: PatchContext | None, proxy: Proxy) -> bool:

@@ -68,7 +68,7 @@ def scope_key(snapshot: MeshSnapshot, proxy: Proxy) -> Hashable:
         proxy.app_ports,
         proxy.local_ports,
         proxy.grpc,
-        tuple(each.key for each in _patches(snapshot, proxy)),
+        tuple((each.key, each.meant) for each in _patches(snapshot, proxy)),
     )
 
 

@@ -67,8 +67,9 @@ def read_patches(selected: tuple[SelectedPatch, ...]) -> Patches:
     """Return the patches by what they apply to, in order, those with a problem left out."""
     found: dict[ApplyTo, list[Patch]] = {}
     for each in selected:
-        if each.patch.apply_to is not None and not problem_of(each.patch):
-            found.setdefault(each.patch.apply_to, []).append(_read(each))
+        kind = each.patch.apply_to
+        if each.meant and kind is not None and not problem_of(each.patch):
+            found.setdefault(kind, []).append(_read(each))
     return {apply_to: tuple(patches) for apply_to, patches in found.items()}
 
 
