@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from clew.model.mesh_config import IngressControllerMode, MeshConfig
 from clew.model.virtual_service import PortSelector, VirtualService
 from clew.snapshot.ingress import Converted, convert_ingresses
@@ -95,6 +97,21 @@ def test_tls_is_a_server_with_the_secret_and_every_host_has_plaintext() -> None:
     assert gateway.spec.selector == {"istio": "ingressgateway"}
 
 
+@pytest.mark.proves("MeshConfig.ingressSelector", "MeshConfig.ingressClass")
+def test_the_mesh_names_the_routers_and_the_class_of_ingresses() -> None:
+    mesh = MeshConfig(ingress_selector="edge", ingress_class="outside")
+    text = ingress("i", path("/", "Prefix"))
+    assert converted(text, mesh=mesh) == Converted()
+    [gateway] = converted(text.replace("Name: istio", "Name: outside", 1), mesh=mesh).gateways
+    assert gateway.spec.selector == {"istio": "edge"}
+
+
+@pytest.mark.proves(
+    "MeshConfig.ingressControllerMode=UNSPECIFIED",
+    "MeshConfig.ingressControllerMode=OFF",
+    "MeshConfig.ingressControllerMode=DEFAULT",
+    "MeshConfig.ingressControllerMode=STRICT",
+)
 def test_an_ingress_is_ours_by_its_class() -> None:
     ours = ingress("i", path("/", "Prefix"))
     bare = ours.replace("  ingressClassName: istio\n", "")
@@ -104,6 +121,7 @@ def test_an_ingress_is_ours_by_its_class() -> None:
     def taken(text: str, mode: str) -> bool:
         return converted(text, mesh=modes[IngressControllerMode(mode)]) != Converted()
 
+    assert [taken(text, "UNSPECIFIED") for text in (ours, bare, foreign)] == [True, False, False]
     assert [taken(text, "STRICT") for text in (ours, bare, foreign)] == [True, False, False]
     assert [taken(text, "DEFAULT") for text in (ours, bare, foreign)] == [True, True, False]
     assert [taken(text, "OFF") for text in (ours, bare, foreign)] == [False, False, False]
