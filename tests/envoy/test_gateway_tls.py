@@ -93,18 +93,37 @@ def published(port: int, upstream: int, serial: int) -> Published:
     return compile_proxy(build_scope(build_snapshot(resources_of(text)), ROUTER), Memo())
 
 
-async def visit(port: int) -> tuple[int, bytes]:
-    """The serial number of the certificate that the gateway shows, and what it answers."""
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def connect(port: int) -> Connection:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    reader, writer = await asyncio.open_connection(
+    return await asyncio.open_connection(
         "127.0.0.1", port, ssl=context, server_hostname="web.example.com"
     )
-    shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-    writer.write(b"GET / HTTP/1.1\r\nhost: web.example.com\r\nconnection: close\r\n\r\n")
-    answer = await reader.read()
-    writer.close()
-    return x509.load_der_x509_certificate(shown).serial_number, answer
+
+
+def serial_of(connection: Connection) -> int:
+    shown = connection[1].get_extra_info("ssl_object").getpeercert(binary_form=True)
+    return x509.load_der_x509_certificate(shown).serial_number
+
+
+async def ask(connection: Connection) -> bytes:
+    """The body of an answer; the connection stays."""
+    reader, writer = connection
+    writer.write(b"GET / HTTP/1.1\r\nhost: web.example.com\r\n\r\n")
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
+    return await reader.readexactly(length)
+
+
+async def visit(port: int) -> tuple[int, bytes]:
+    """The serial number of the certificate that the gateway shows, and what it answers."""
+    connection = await connect(port)
+    answer = await ask(connection)
+    connection[1].close()
+    return serial_of(connection), answer
 
 
 def test_a_gateway_shows_the_certificate_of_a_secret_and_a_renewed_one_at_once(
@@ -124,6 +143,33 @@ def test_a_gateway_shows_the_certificate_of_a_secret_and_a_renewed_one_at_once(
                             pass
                     shown, answer = await visit(port)
                     assert shown == serial
-                    assert answer.endswith(b"hello")
+                    assert answer == b"hello"
+
+    asyncio.run(scenario())
+
+
+def test_no_request_is_lost_while_the_certificate_is_renewed(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        port = free_port()
+        async with backend("hello") as upstream:
+            first, second = (published(port, upstream, serial) for serial in (1, 2))
+            async with envoy_rig(tmp_path, first) as envoy:
+                secret = first[SECRET]["kubernetes://web"]
+                await envoy.directory.acked(SECRET, secret.name, secret.version)
+                async with asyncio.timeout(20):
+                    while not await envoy.stat("listener_manager.total_listeners_active"):
+                        pass
+                    old = await connect(port)
+                    assert await ask(old) == b"hello"
+                    envoy.directory.publish(second)
+                    shown = 1
+                    while shown == 1:
+                        assert await ask(old) == b"hello"
+                        shown, answer = await visit(port)
+                        assert answer == b"hello"
+                # Who is connected stays so, under the certificate it was shown.
+                assert await ask(old) == b"hello"
+                assert (shown, serial_of(old)) == (2, 1)
+                old[1].close()
 
     asyncio.run(scenario())
