@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from google.protobuf.message import Message
 from xxhash import xxh3_64_hexdigest
 
 from clew.model.base import Resource
+from clew.model.route_semantics import parents
 from clew.model.service import Service
 from clew.model.xds import EnvoyResource
 
@@ -41,8 +44,11 @@ def resource_of(
 
 def sources(*objects: Resource | Service | None) -> frozenset[str]:
     """The names of the objects something was compiled from, as messages for people spell them."""
-    return frozenset(
-        str(each.source if isinstance(each, Service) else each.key)
-        for each in objects
-        if each is not None
-    )
+    return frozenset(name for each in objects if each is not None for name in _written(each))
+
+
+def _written(compiled: Resource | Service) -> Iterable[str]:
+    """What people wrote; of an object that stands for others, those."""
+    if isinstance(compiled, Service):
+        return (str(compiled.source),)
+    return [str(key) for key in parents(compiled) or (compiled.key,)]

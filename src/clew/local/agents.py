@@ -16,6 +16,7 @@ from clew.local.network import MeshNetwork
 from clew.local.programs import service_account
 from clew.local.state import agent_directory
 from clew.local.workloads import Workload, has_proxy, is_gateway, pod_labels
+from clew.snapshot.gateway_api.deployment import MANAGED
 
 INGRESS_NAMESPACE = "istio-system"
 INGRESS = "istio-ingressgateway"
@@ -45,10 +46,13 @@ def is_ingress(workload: Workload) -> bool:
 
 
 def runs_outside(workload: Workload, place: MeshPlace) -> bool:
-    """Tell whether the replica runs in the machine's own network: no capture, or root's gateway."""
+    """Tell whether the replica runs in the machine's own network: no capture, or a gateway that
+    clew makes, if root may put it there.
+    """
     if place.network is None:
         return True
-    return is_ingress(workload) and not place.network.user_namespace
+    ours = is_ingress(workload) or MANAGED in workload.template.metadata.labels
+    return ours and not place.network.user_namespace
 
 
 def fixed_address(workload: Workload, place: MeshPlace) -> str:

@@ -12,6 +12,7 @@ from clew.agent.spec import AgentSpec
 from clew.api.client import ApiError, AsyncClient, Unreachable
 from clew.local.addresses import NoFreeAddress
 from clew.local.agents import MeshPlace, agent_spec, listening_ports, with_upstreams
+from clew.local.gateways import Gateways
 from clew.local.images import Images
 from clew.local.ports import Ports, PortTaken
 from clew.local.process import CommandFailed
@@ -76,6 +77,9 @@ class Controller:
         self._stopping: dict[tuple[ResourceKey, str], ReplicaProcess] = {}
         self._problems: dict[ResourceKey, str] = {}
         self._service_addresses: dict[str, str] = {}
+        shared = place.network is None or not place.network.user_namespace
+        take_near = ports.take_near if shared else None
+        self._gateways = Gateways(client, take_near, report)
         self._tasks: set[asyncio.Task[None]] = set()
 
     # What people ask
@@ -148,6 +152,7 @@ class Controller:
 
     async def _reconcile(self) -> None:
         await give_service_addresses(self._client, self._world, self._service_addresses)
+        await self._gateways.deploy(self._world)
         self._take_over_readiness()
         wanted = {workload.owner: workload for workload in self._world.workloads()}
         for key in [key for key in self._replicas if key[0] not in wanted]:
@@ -162,6 +167,7 @@ class Controller:
             if workload.owner.kind == "Pod":
                 await add_labels(self._client, self._world, workload)
         await self._remove_orphans()
+        await self._gateways.publish(self._world)
         self._on_change()
 
     def _take_over_readiness(self) -> None:

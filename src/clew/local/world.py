@@ -15,7 +15,10 @@ from clew.model.pod import Pod
 Manifest = Mapping[str, Any]
 
 # The kinds that decide what runs on this machine.
-KINDS = ("Deployment", "StatefulSet", "Pod", "ConfigMap", "Secret", "Service")
+KINDS = (
+    *("Deployment", "StatefulSet", "Pod", "ConfigMap", "Secret", "Service", "Namespace"),
+    *("GatewayClass", "Gateway", "ListenerSet", "ReferenceGrant"),
+)
 MESH_CONFIG = ResourceKey("", "ConfigMap", "istio-system", "istio")
 
 

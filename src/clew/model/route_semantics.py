@@ -1,11 +1,15 @@
-"""VirtualServices that stand for objects of Kubernetes, whose routes mean something else."""
+"""Objects of Istio that stand for objects of Kubernetes, and whose routes mean something else."""
 
 from __future__ import annotations
 
+from clew.model.base import Resource, ResourceKey
 from clew.model.virtual_service import VirtualService
 
-# Istio's own annotation of the objects that it makes.
+# Istio's own annotations of the objects that it makes.
+PARENTS = "internal.istio.io/parents"
 ROUTE_SEMANTICS = "internal.istio.io/route-semantics"
+_GROUP = "gateway.networking.k8s.io"
+_EXPERIMENTAL = "gateway.networking.x-k8s.io"
 GATEWAY = "gateway"
 INGRESS = "ingress"
 
@@ -20,3 +24,20 @@ def has_segment_prefixes(service: VirtualService) -> bool:
     Source: istio ``UseGatewaySemantics`` and ``UseIngressSemantics``.
     """
     return service.metadata.annotations.get(ROUTE_SEMANTICS) in (GATEWAY, INGRESS)
+
+
+def parents(resource: Resource) -> tuple[ResourceKey, ...]:
+    """Return what people wrote that an object stands for; nothing if they wrote itself."""
+    found = resource.metadata.annotations.get(PARENTS, "")
+    return tuple(_key(parent) for parent in found.split(",") if parent)
+
+
+def _key(parent: str) -> ResourceKey:
+    """``HTTPRoute/web.default``, ``Gateway/web/http.default``; of policies ``Kind/default.web``."""
+    kind, _, rest = parent.partition("/")
+    if kind in ("BackendTLSPolicy", "XBackendTrafficPolicy"):
+        namespace, _, name = rest.partition(".")
+    else:
+        name, _, namespace = rest.rpartition(".")
+        name = name.partition("/")[0]
+    return ResourceKey(_EXPERIMENTAL if kind[0] == "X" else _GROUP, kind, namespace, name)

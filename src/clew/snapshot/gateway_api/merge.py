@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from clew.model.base import ObjectMeta
-from clew.model.route_semantics import GATEWAY, ROUTE_SEMANTICS
+from clew.model.route_semantics import GATEWAY, PARENTS, ROUTE_SEMANTICS
 from clew.model.virtual_service import (
     HTTPMatchRequest,
     HTTPRoute,
@@ -21,7 +21,7 @@ from clew.model.virtual_service import (
     VirtualServiceSpec,
 )
 from clew.snapshot.gateway_api.attachment import Attachment, Route, hostnames_of
-from clew.snapshot.gateway_api.gateways import GENERATED, ISTIO_API, PARENTS
+from clew.snapshot.gateway_api.gateways import GENERATED, ISTIO_API
 from clew.snapshot.gateway_api.http_matches import precedence
 
 

@@ -25,12 +25,13 @@ from clew.model.gateway_api.backend_tls_policy import (
 )
 from clew.model.gateway_api.backend_traffic_policy import XBackendTrafficPolicy
 from clew.model.gateway_api.references import LocalPolicyTargetReference
+from clew.model.route_semantics import PARENTS
 from clew.model.service import Service
 from clew.model.service_entry import ServiceEntry
 from clew.model.virtual_service import PortSelector
 from clew.snapshot.gateway_api.certificates import CONFIG_MAP_REFERENCE, roots_problem
 from clew.snapshot.gateway_api.conditions import Condition, Problem, accepted
-from clew.snapshot.gateway_api.gateways import GENERATED, ISTIO_API, PARENTS
+from clew.snapshot.gateway_api.gateways import GENERATED, ISTIO_API
 from clew.snapshot.gateway_api.sources import Sources
 from clew.snapshot.objects import objects_of
 from clew.snapshot.services import kubernetes_key
