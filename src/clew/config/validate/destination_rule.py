@@ -28,7 +28,7 @@ def validate_destination_rule(resource: DestinationRule) -> Iterator[Finding]:
         problem = "a rule with a workloadSelector is for its own namespace only"
         yield Finding(("spec", "exportTo"), problem, 'use "."')
     if spec.traffic_policy is not None:
-        yield from _check_policy(spec.traffic_policy, ("spec", "trafficPolicy"))
+        yield from _check_policy(spec.traffic_policy, ("spec", "trafficPolicy"), namespace)
     seen: set[str] = set()
     for index, subset in enumerate(spec.subsets):
         path: FieldPath = ("spec", "subsets", index)
@@ -39,13 +39,13 @@ def validate_destination_rule(resource: DestinationRule) -> Iterator[Finding]:
         seen.add(subset.name)
         yield from check_instance_labels(subset.labels, (*path, "labels"))
         if subset.traffic_policy is not None:
-            yield from _check_policy(subset.traffic_policy, (*path, "trafficPolicy"))
+            yield from _check_policy(subset.traffic_policy, (*path, "trafficPolicy"), namespace)
 
 
-def _check_policy(policy: TrafficPolicy, path: FieldPath) -> Iterator[Finding]:
+def _check_policy(policy: TrafficPolicy, path: FieldPath, namespace: str) -> Iterator[Finding]:
     if policy == TrafficPolicy():
         yield Finding(path, "a traffic policy must set something")
-    yield from _check_parts(policy, path)
+    yield from _check_parts(policy, path, namespace)
     if policy.tunnel is not None:
         yield from check_tunnel(policy.tunnel, (*path, "tunnel"))
         if policy.proxy_protocol is not None:
@@ -60,10 +60,12 @@ def _check_policy(policy: TrafficPolicy, path: FieldPath) -> Iterator[Finding]:
             yield from check_port(port.port.number, (*at, "port", "number"))
         if port == PortTrafficPolicy(port=port.port):
             yield Finding(at, "a traffic policy must set something")
-        yield from _check_parts(port, at)
+        yield from _check_parts(port, at, namespace)
 
 
-def _check_parts(policy: TrafficPolicy | PortTrafficPolicy, path: FieldPath) -> Iterator[Finding]:
+def _check_parts(
+    policy: TrafficPolicy | PortTrafficPolicy, path: FieldPath, namespace: str
+) -> Iterator[Finding]:
     if policy.load_balancer is not None:
         yield from check_load_balancer(policy.load_balancer, (*path, "loadBalancer"))
         if policy.outlier_detection is None and fails_over(policy.load_balancer):
@@ -73,4 +75,4 @@ def _check_parts(policy: TrafficPolicy | PortTrafficPolicy, path: FieldPath) -> 
     if policy.outlier_detection is not None:
         yield from check_outlier_detection(policy.outlier_detection, (*path, "outlierDetection"))
     if policy.tls is not None:
-        yield from check_client_tls(policy.tls, (*path, "tls"))
+        yield from check_client_tls(policy.tls, (*path, "tls"), namespace)

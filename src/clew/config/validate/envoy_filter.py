@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from clew.config.finding import FieldPath, Finding
+from clew.config.validate.envoy_message import check_message
 from clew.config.validate.scalars import check_regex
 from clew.config.validate.selectors import check_target, check_workload_selector
 from clew.model.envoy_filter import (
@@ -14,10 +15,33 @@ from clew.model.envoy_filter import (
     EnvoyConfigObjectPatch,
     EnvoyFilter,
     FilterMatch,
+    Patch,
     PatchContext,
     PatchOperation,
 )
+from clew.model.envoy_messages import PATCHED
+from clew.model.filter_names import OLD_NAMES
 
+_MERGES = frozenset({PatchOperation.MERGE, PatchOperation.MERGE_AND_REPLACE_LIST})
+_INSERTS = frozenset(
+    {PatchOperation.INSERT_BEFORE, PatchOperation.INSERT_AFTER, PatchOperation.INSERT_FIRST}
+)
+_ADD, _REMOVE = frozenset({PatchOperation.ADD}), frozenset({PatchOperation.REMOVE})
+_REPLACE = frozenset({PatchOperation.REPLACE})
+_FILTERS = frozenset({ApplyTo.NETWORK_FILTER, ApplyTo.HTTP_FILTER, ApplyTo.LISTENER_FILTER})
+# What can be done with what; anything else is ignored, as in Istio.
+_OPERATIONS: Mapping[ApplyTo, frozenset[PatchOperation]] = {
+    ApplyTo.LISTENER: _MERGES | _ADD | _REMOVE,
+    ApplyTo.FILTER_CHAIN: _MERGES | _ADD | _REMOVE,
+    **dict.fromkeys(_FILTERS, _MERGES | _ADD | _REMOVE | _INSERTS | _REPLACE),
+    ApplyTo.ROUTE_CONFIGURATION: _MERGES,
+    ApplyTo.VIRTUAL_HOST: _MERGES | _ADD | _REMOVE | _REPLACE,
+    ApplyTo.HTTP_ROUTE: _MERGES | _ADD | _REMOVE | _INSERTS,
+    ApplyTo.CLUSTER: _MERGES | _ADD | _REMOVE,
+    ApplyTo.EXTENSION_CONFIG: _ADD,
+    ApplyTo.BOOTSTRAP: _MERGES,
+}
+_NO_CONFIG = "the patch is left out, for Envoy would refuse everything around it"
 _HTTP_CONNECTION_MANAGERS = frozenset(
     {"envoy.filters.network.http_connection_manager", "envoy.http_connection_manager"}
 )
@@ -44,8 +68,35 @@ def _check_patch(patch: EnvoyConfigObjectPatch, path: FieldPath) -> Iterator[Fin
         yield Finding((*path, "patch", "operation"), "the operation is missing")
     elif patch.patch.operation is not PatchOperation.REMOVE and patch.patch.value is None:
         yield Finding((*path, "patch", "value"), "the value is missing")
+    elif patch.apply_to is not None:
+        yield from _check_value(patch.apply_to, patch.patch, (*path, "patch"))
     if patch.match is not None:
         yield from _check_match(patch.match, patch.apply_to, (*path, "match"))
+
+
+def _check_value(apply_to: ApplyTo, patch: Patch, path: FieldPath) -> Iterator[Finding]:
+    if patch.operation not in _OPERATIONS[apply_to]:
+        problem = f"{patch.operation} changes nothing of what applyTo: {apply_to} is about"
+        yield Finding((*path, "operation"), problem, f"one of {_listed(apply_to)}", True)
+    if patch.operation is PatchOperation.REMOVE or patch.value is None:
+        return
+    yield from check_message(PATCHED[apply_to], patch.value, (*path, "value"))
+    if apply_to in _FILTERS:
+        yield from _check_filter_value(patch, (*path, "value"))
+
+
+def _listed(apply_to: ApplyTo) -> str:
+    return ", ".join(sorted(_OPERATIONS[apply_to]))
+
+
+def _check_filter_value(patch: Patch, path: FieldPath) -> Iterator[Finding]:
+    value = patch.value or {}
+    name = str(value.get("name", ""))
+    if name in OLD_NAMES:
+        yield Finding((*path, "name"), f'"{name}" is an old name', OLD_NAMES[name], True)
+    configured = ("typed_config", "typedConfig", "config_discovery", "configDiscovery")
+    if patch.operation not in _MERGES and not any(key in value for key in configured):
+        yield Finding(path, "the typed_config of the filter is missing", _NO_CONFIG, True)
 
 
 def _check_match(

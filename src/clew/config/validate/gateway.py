@@ -113,11 +113,7 @@ def check_server_tls(tls: ServerTLSSettings, path: FieldPath) -> Iterator[Findin
         "serverCertificate": tls.server_certificate,
     }
     given = [name for name, value in sources.items() if value]
-    others = {
-        "privateKey": tls.private_key,
-        "caCertificates": tls.ca_certificates,
-        "caCrl": tls.ca_crl,
-    }
+    others = {"privateKey": tls.private_key, "caCertificates": tls.ca_certificates}
     yield from _check_parameters(tls, path)
     if tls.mode is ServerTLSMode.ISTIO_MUTUAL:
         for name in [*given, *(name for name, value in others.items() if value)]:
@@ -126,7 +122,7 @@ def check_server_tls(tls: ServerTLSSettings, path: FieldPath) -> Iterator[Findin
         if len(given) > 1:
             yield Finding(path, f"set only one of {', '.join(given)}")
         yield from _check_certificates(tls, given, path)
-    elif given or any(others.values()):
+    elif given or any(others.values()) or tls.ca_crl:
         yield Finding(path, f"mode {tls.mode or 'PASSTHROUGH'} uses no certificates", warning=True)
 
 
@@ -141,16 +137,23 @@ def _check_parameters(tls: ServerTLSSettings, path: FieldPath) -> Iterator[Findi
 def _check_certificates(
     tls: ServerTLSSettings, given: list[str], path: FieldPath
 ) -> Iterator[Finding]:
-    if not {"credentialName", "credentialNames", "tlsCertificates"}.isdisjoint(given):
+    if not {"credentialName", "credentialNames"}.isdisjoint(given):
         return
     hint = "or name a secret: credentialName"
-    if not tls.server_certificate:
-        yield Finding((*path, "serverCertificate"), "the server certificate is missing", hint)
-    if not tls.private_key:
-        yield Finding((*path, "privateKey"), "the private key is missing", hint)
-    mutual = tls.mode is not ServerTLSMode.SIMPLE
-    if tls.ca_crl and not mutual:
-        yield Finding((*path, "caCrl"), "mode SIMPLE verifies no certificate of a client")
-    if mutual and not (tls.ca_certificates or tls.ca_cert_credential_name):
+    pairs = [(path, tls.server_certificate, tls.private_key)]
+    if tls.tls_certificates:
+        pairs = [
+            ((*path, "tlsCertificates", index), each.server_certificate, each.private_key)
+            for index, each in enumerate(tls.tls_certificates)
+        ]
+    for at, certificate, key in pairs:
+        if not certificate:
+            yield Finding((*at, "serverCertificate"), "the server certificate is missing", hint)
+        if not key:
+            yield Finding((*at, "privateKey"), "the private key is missing", hint)
+    if tls.mode is ServerTLSMode.SIMPLE:
+        if tls.ca_crl:
+            yield Finding((*path, "caCrl"), "mode SIMPLE verifies no certificate of a client")
+    elif not (tls.ca_certificates or tls.ca_cert_credential_name):
         problem = f"mode {tls.mode} needs the CA of its clients"
         yield Finding((*path, "caCertificates"), problem)

@@ -56,8 +56,8 @@ def fails_over(lb: LoadBalancerSettings) -> bool:
 def _check_warmup(warmup: WarmupConfiguration, path: FieldPath) -> Iterator[Finding]:
     yield from check_duration(warmup.duration, (*path, "duration"))
     yield from check_range(warmup.minimum_percent, 0, 100, (*path, "minimumPercent"))
-    if warmup.aggression is not None and warmup.aggression < 0:
-        yield Finding((*path, "aggression"), "must be more than 0")
+    if warmup.aggression is not None and warmup.aggression < 1:
+        yield Finding((*path, "aggression"), "must be at least 1")
 
 
 def _check_consistent_hash(lb: ConsistentHashLB, path: FieldPath) -> Iterator[Finding]:

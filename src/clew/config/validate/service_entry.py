@@ -68,8 +68,8 @@ def _check_undecided(resource: ServiceEntry) -> Iterator[Finding]:
             if port.protocol in ("", "TCP"):
                 problem = "without addresses, TCP of this port is not told from any other's"
                 yield Finding(("spec", "ports", index), problem, warning=True)
-    if spec.workload_selector is not None and resolution is not Resolution.STATIC:
-        problem = f"with resolution {resolution} no workload is selected"
+    if spec.workload_selector is not None and resolution is Resolution.NONE:
+        problem = "with resolution NONE no workload is selected"
         yield Finding(("spec", "workloadSelector"), problem, "use STATIC", warning=True)
     yield from _check_several_hosts(spec, resolution)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from clew.config.finding import FieldPath, Finding
 from clew.config.validate.gateway import check_server_tls
 from clew.config.validate.hosts import check_port, host_problem, is_dns_label, is_ip
-from clew.config.validate.protocols import check_protocol, is_http
+from clew.config.validate.protocols import check_protocol, is_http, is_tls
 from clew.config.validate.selectors import check_workload_selector
 from clew.config.validate.sockets import UNIX, check_socket
 from clew.config.validate.traffic_policy import check_connection_pool
@@ -68,6 +68,8 @@ def _check_ingress(listener: IstioIngressListener, path: FieldPath) -> Iterator[
         problem = f"the protocol {listener.port.protocol} is not HTTP: only tcp has an effect"
         yield Finding((*path, "connectionPool", "http"), problem, warning=True)
     if listener.tls is not None:
+        if not is_tls(listener.port.protocol):
+            yield Finding((*path, "tls"), "only ports of protocol HTTPS or TLS terminate TLS")
         yield from _check_tls(listener.tls, (*path, "tls"))
 
 

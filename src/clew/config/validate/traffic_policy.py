@@ -19,6 +19,8 @@ from clew.model.destination_rule import (
     TunnelSettings,
 )
 
+_CONFIG_MAP = "configmap://"
+
 
 def check_connection_pool(
     pool: ConnectionPoolSettings | None, path: FieldPath
@@ -59,6 +61,8 @@ def _check_tcp(tcp: TCPSettings, path: FieldPath) -> Iterator[Finding]:
     yield from check_not_negative(tcp.max_connections, (*path, "maxConnections"))
     yield from check_duration(tcp.connect_timeout, (*path, "connectTimeout"))
     yield from check_duration(tcp.max_connection_duration, (*path, "maxConnectionDuration"))
+    if tcp.idle_timeout is not None and tcp.idle_timeout.nanoseconds >= 1_000_000:
+        yield from check_duration(tcp.idle_timeout, (*path, "idleTimeout"))
     if (keepalive := tcp.tcp_keepalive) is not None:
         yield from check_duration(keepalive.time, (*path, "tcpKeepalive", "time"))
         yield from check_duration(keepalive.interval, (*path, "tcpKeepalive", "interval"))
@@ -81,11 +85,18 @@ def check_outlier_detection(outlier: OutlierDetection, path: FieldPath) -> Itera
         yield from check_range(code, 100, 599, at)
 
 
-def check_client_tls(tls: ClientTLSSettings, path: FieldPath) -> Iterator[Finding]:
+def check_client_tls(
+    tls: ClientTLSSettings, path: FieldPath, namespace: str = ""
+) -> Iterator[Finding]:
     """Certificates come from files or from a credential, never from both.
 
-    Source: istio ``validateTLS``.
+    Source: istio ``ValidateTLS``.
     """
+    if tls.credential_name.startswith(_CONFIG_MAP):
+        where, _, name = tls.credential_name.removeprefix(_CONFIG_MAP).partition("/")
+        if not namespace or where != namespace or not name or "/" in name:
+            problem = "a ConfigMap is named by its namespace, which is this object's, and its name"
+            yield Finding((*path, "credentialName"), problem, "configmap://<namespace>/<name>")
     files = {
         "clientCertificate": tls.client_certificate,
         "privateKey": tls.private_key,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from clew.config.finding import FieldPath, Finding
@@ -11,6 +12,8 @@ from clew.config.validate.selectors import check_instance_labels
 from clew.config.validate.workload_entry import check_workload
 from clew.model.pod import Probe
 from clew.model.workload_group import WorkloadGroup
+
+_HEADER = re.compile(r"[-_A-Za-z0-9]+")
 
 
 def validate_workload_group(resource: WorkloadGroup) -> Iterator[Finding]:
@@ -40,6 +43,10 @@ def _check_probe(probe: Probe, path: FieldPath) -> Iterator[Finding]:
     if probe.http_get is not None and probe.http_get.scheme not in ("", "HTTP", "HTTPS"):
         problem = f'"{probe.http_get.scheme}" is neither HTTP nor HTTPS'
         yield Finding((*path, "httpGet", "scheme"), problem)
+    for index, header in enumerate(probe.http_get.http_headers if probe.http_get else ()):
+        if not _HEADER.fullmatch(header.name):
+            at = (*path, "httpGet", "httpHeaders", index, "name")
+            yield Finding(at, f'"{header.name}" is not a header name')
     named = (("httpGet", probe.http_get), ("tcpSocket", probe.tcp_socket), ("grpc", probe.grpc))
     for name, action in named:
         if action is not None:
