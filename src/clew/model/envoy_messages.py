@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from google.protobuf import descriptor_pool, empty_pb2, message_factory, struct_pb2, wrappers_pb2
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import Message
 
@@ -63,12 +64,17 @@ _CONTRIB = ".v3alpha."
 
 def find_message(full_name: str) -> type[Message] | None:
     """The class of the message with this full name, or None."""
+    found = describe_message(full_name)
+    return None if found is None else message_factory.GetMessageClass(found)
+
+
+def describe_message(full_name: str) -> Descriptor | None:
+    """The fields of the message with this full name, or None if there is none."""
     _load(full_name.rpartition(".")[0])
     try:
-        found = descriptor_pool.Default().FindMessageTypeByName(full_name)
+        return descriptor_pool.Default().FindMessageTypeByName(full_name)
     except KeyError:
         return None
-    return message_factory.GetMessageClass(found)
 
 
 @cache

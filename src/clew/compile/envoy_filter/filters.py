@@ -9,10 +9,11 @@ from clew._pb.envoy.config.listener.v3.listener_components_pb2 import Filter, Li
 from clew._pb.envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as hcm_pb2,
 )
-from clew.compile.envoy_filter.matches import canonical, same_filter
+from clew.compile.envoy_filter.matches import same_filter
 from clew.compile.envoy_filter.merge import merge_any
 from clew.compile.envoy_filter.patches import Applied, Patch
 from clew.model.envoy_filter import PatchOperation
+from clew.model.filter_names import canonical
 
 F = TypeVar("F", Filter, ListenerFilter, hcm_pb2.HttpFilter)
 

@@ -11,35 +11,10 @@ from clew._pb.envoy.config.route.v3.route_components_pb2 import Route, VirtualHo
 from clew.compile.envoy_filter.patches import Patch
 from clew.model import names
 from clew.model.envoy_filter import ClusterMatch, PatchContext, RouteAction
+from clew.model.filter_names import canonical
 
 # Their ports are those of traffic capture; the ports of services are in their filter chains.
 _VIRTUAL = frozenset({names.VIRTUAL_INBOUND, names.VIRTUAL_OUTBOUND})
-# Names by which Envoy's filters went before, which old patches still match.
-_OLD_NAMES = {
-    "envoy.buffer": "envoy.filters.http.buffer",
-    "envoy.cors": "envoy.filters.http.cors",
-    "envoy.csrf": "envoy.filters.http.csrf",
-    "envoy.fault": "envoy.filters.http.fault",
-    "envoy.grpc_http1_bridge": "envoy.filters.http.grpc_http1_bridge",
-    "envoy.grpc_json_transcoder": "envoy.filters.http.grpc_json_transcoder",
-    "envoy.grpc_web": "envoy.filters.http.grpc_web",
-    "envoy.health_check": "envoy.filters.http.health_check",
-    "envoy.ip_tagging": "envoy.filters.http.ip_tagging",
-    "envoy.lua": "envoy.filters.http.lua",
-    "envoy.rate_limit": "envoy.filters.http.ratelimit",
-    "envoy.router": "envoy.filters.http.router",
-    "envoy.echo": "envoy.filters.network.echo",
-    "envoy.http_connection_manager": "envoy.filters.network.http_connection_manager",
-    "envoy.mongo_proxy": "envoy.filters.network.mongo_proxy",
-    "envoy.ratelimit": "envoy.filters.network.ratelimit",
-    "envoy.redis_proxy": "envoy.filters.network.redis_proxy",
-    "envoy.tcp_proxy": "envoy.filters.network.tcp_proxy",
-    "envoy.listener.http_inspector": "envoy.filters.listener.http_inspector",
-    "envoy.listener.original_dst": "envoy.filters.listener.original_dst",
-    "envoy.listener.original_src": "envoy.filters.listener.original_src",
-    "envoy.listener.proxy_protocol": "envoy.filters.listener.proxy_protocol",
-    "envoy.listener.tls_inspector": "envoy.filters.listener.tls_inspector",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +31,6 @@ class Surroundings:
 
     def is_port(self, wanted: int | None, actual: int) -> bool:
         return not wanted or wanted == actual or actual in self.listen_ports.get(wanted, ())
-
-
-def canonical(filter_name: str) -> str:
-    return _OLD_NAMES.get(filter_name, filter_name)
 
 
 def same_filter(wanted: str, name: str) -> bool:

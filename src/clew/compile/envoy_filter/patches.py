@@ -25,6 +25,7 @@ from clew.snapshot.envoy_filters import PatchKey, SelectedPatch
 # In how many places each patch made a difference.
 Applied = Counter[PatchKey]
 MERGES = frozenset({PatchOperation.MERGE, PatchOperation.MERGE_AND_REPLACE_LIST})
+FILTERS = frozenset({ApplyTo.NETWORK_FILTER, ApplyTo.HTTP_FILTER, ApplyTo.LISTENER_FILTER})
 
 _LISTENER, _ROUTES = ListenerMatch(), RouteConfigurationMatch()
 _OPERATION = PatchOperation.INVALID
@@ -83,15 +84,19 @@ def problem_of(patch: EnvoyConfigObjectPatch) -> str:
     if patch.apply_to is None or patch.apply_to not in PATCHED:
         return "it does not say what to patch"
     value = patch.patch.value
+    if patch.patch.operation is PatchOperation.REMOVE:
+        return ""
     if value is None:
-        removes = patch.patch.operation is PatchOperation.REMOVE
-        return "" if removes else "it has no value"
+        return "it has no value"
     if missing := missing_extension(value):
         return f"this Envoy does not have {missing}"
     try:
-        read_message(value, PATCHED[patch.apply_to])
+        message = read_message(value, PATCHED[patch.apply_to])
     except ParseError as error:
         return str(error)
+    places_filter = patch.apply_to in FILTERS and patch.patch.operation not in MERGES
+    if places_filter and message.WhichOneof("config_type") is None:
+        return "a filter needs a typed_config"
     return ""
 
 
@@ -99,12 +104,12 @@ def _read(selected: SelectedPatch) -> Patch:
     config = selected.patch
     assert config.apply_to is not None
     assert config.patch is not None
-    value = config.patch.value
+    value, removes = config.patch.value, config.patch.operation is PatchOperation.REMOVE
     return Patch(
         key=selected.key,
         operation=config.patch.operation or _OPERATION,
         match=config.match or EnvoyConfigObjectMatch(),
-        value=None if value is None else read_message(value, PATCHED[config.apply_to]),
+        value=None if value is None or removes else read_message(value, PATCHED[config.apply_to]),
         filter_class=config.patch.filter_class or FilterClass.UNSPECIFIED,
     )
 
