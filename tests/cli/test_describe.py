@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from tests.cli.mesh import HALF, REVIEWS, Shell, shell
-from tests.cli.test_status import REJECTING, WELL
+from tests.cli.test_wait import GATEWAY, REFUSED, ROUTES, ingress_gateway
 from tests.server.api_server import server_thread
 
 
@@ -15,19 +15,26 @@ def test_an_object_is_described_with_its_last_changes(mesh: Shell) -> None:
     assert "Name:         reviews\nNamespace:    default\n" in output
     assert "Kind:         VirtualService (networking.istio.io/v1)" in output
     assert "Spec:\n  hosts:\n  - reviews\n" in output
-    assert "Proxies:\n  none is connected\nProblems:\n  none\nChanges:\n  REVISION" in output
+    nobody = "In force:\n  no proxy: it concerns none of the proxies that are connected\n"
+    assert nobody in output
+    assert "Problems:\n  Warning [IST0101] VirtualService default/reviews" in output
+    assert "Changes:\n  REVISION" in output
     assert "weight: 90 → 50" in output
 
 
-def test_what_proxies_say_is_part_of_the_description(home: Path) -> None:
-    with server_thread(home, proxies=(WELL, REJECTING)):
+def test_what_the_objects_own_proxies_say_is_part_of_the_description(home: Path) -> None:
+    with server_thread(home, on_directory=ingress_gateway):
         terminal = shell(home)
-        terminal.good("apply", "-f", "-", input=REVIEWS)
-        output = terminal.good("describe", "vs/reviews")
-        assert "0 of 2 have confirmed the newest configuration of the mesh" in output
-        assert "  reviews-v1-0.default rejected CDS: no such filter" in output
-        described = json.loads(terminal.good("describe", "vs/reviews", "-o", "json"))
-        assert list(described) == ["object", "problems", "rejections", "history"]
+        terminal.good("apply", "-f", "-", "--wait", input=f"{GATEWAY}---\n{ROUTES}")
+        output = terminal.good("describe", "vs/web")
+        assert "In force:\n  in force 1/1: 1 of 1 proxies acknowledged generation 1\n" in output
+        described = json.loads(terminal.good("describe", "vs/web", "-o", "json"))
+        assert list(described) == ["object", "inForce", "problems", "history"]
+        terminal.clew("apply", "-f", "-", "--wait", input=REFUSED)
+        assert "  held at generation 1: refused http.80: no" in terminal.good(
+            "describe", "vs", "web"
+        )
+        assert "held" not in terminal.good("describe", "gw", "web")
 
 
 def test_warnings_are_problems_of_the_description(mesh: Shell) -> None:

@@ -38,7 +38,8 @@ def lines(output: str) -> list[list[str]]:
 
 def test_istios_columns_are_shown(shop: Shell) -> None:
     header, *rows = lines(shop.good("get", "vs"))
-    assert header == ["NAME", "GATEWAYS", "HOSTS", "AGE"]
+    assert header == ["NAME", "GATEWAYS", "HOSTS", "STATUS", "AGE"]
+    assert [row[-3:-1] for row in rows] == [["no", "proxy"]] * 2
     assert [row[:2] for row in rows] == [["ratings", '["reviews"]'], ["reviews", '["reviews"]']]
 
 

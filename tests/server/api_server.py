@@ -15,6 +15,8 @@ from clew.api.client import AsyncClient
 from clew.api.messages import ProxyStatus
 from clew.model.diagnostic import Diagnostic
 from clew.server.api import build_app, serve_api
+from clew.server.directory import Directory
+from clew.server.publisher import Publisher
 from clew.stores.memory import MemoryStore
 from clew.stores.store import Store
 from tests.stores.objects import noon
@@ -32,13 +34,8 @@ async def with_server(
     """Run the scenario against a server in a directory with a short path."""
     with tempfile.TemporaryDirectory(prefix="clew") as directory:
         socket = Path(directory) / "api.sock"
-        app = build_app(
-            store or MemoryStore(now=noon),
-            mesh_status=lambda: proxies,
-            now=noon,
-            problems=lambda: problems,
-        )
-        serving = asyncio.ensure_future(serve_api(app, socket))
+        store = store or MemoryStore(now=noon)
+        serving = asyncio.ensure_future(_serve(store, socket, proxies, problems))
         try:
             await _exists(socket, serving)
             async with AsyncClient(socket) as client:
@@ -57,18 +54,17 @@ def server_thread(
     mesh: str = "default",
     proxies: Sequence[ProxyStatus] = (),
     problems: Sequence[Diagnostic] = (),
+    on_directory: Callable[[Directory], object] = lambda directory: None,
 ) -> Iterator[Path]:
-    """Serve the mesh below ``home`` from another thread, for commands that block."""
-    (home / mesh).mkdir(parents=True)
+    """Serve the mesh below ``home`` from another thread, for commands that block.
+
+    ``on_directory``: what to do with the directory of proxies, in that thread.
+    """
+    (home / mesh).mkdir(parents=True, exist_ok=True)
     socket = home / mesh / "api.sock"
     loop = asyncio.new_event_loop()
-    app = build_app(
-        store or MemoryStore(now=noon),
-        mesh_status=lambda: proxies,
-        now=noon,
-        problems=lambda: problems,
-    )
-    serving = loop.create_task(serve_api(app, socket))
+    store = store or MemoryStore(now=noon)
+    serving = loop.create_task(_serve(store, socket, proxies, problems, on_directory))
     exists = loop.create_task(_exists(socket, serving))
     started = threading.Event()
     exists.add_done_callback(lambda _: started.set())
@@ -80,6 +76,36 @@ def server_thread(
     finally:
         loop.call_soon_threadsafe(serving.cancel)
         thread.join()
+
+
+async def _serve(
+    store: Store,
+    socket: Path,
+    proxies: Sequence[ProxyStatus],
+    problems: Sequence[Diagnostic],
+    on_directory: Callable[[Directory], object] = lambda directory: None,
+) -> None:
+    revision, objects = await store.list()
+    directory = Directory(Publisher((each.resource for each in objects), revision), revision)
+    on_directory(directory)
+    app = build_app(
+        store,
+        mesh_status=lambda: proxies,
+        now=noon,
+        problems=lambda: problems,
+        standings=directory,
+    )
+    following = asyncio.ensure_future(_follow(store, directory, revision))
+    try:
+        await serve_api(app, socket)
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+async def _follow(store: Store, directory: Directory, revision: int) -> None:
+    async for changes in store.watch(revision):
+        directory.take(changes)
 
 
 def _run(loop: asyncio.AbstractEventLoop, serving: asyncio.Task[None]) -> None:

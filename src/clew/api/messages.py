@@ -181,11 +181,32 @@ class ProxyStatus(Message, frozen=True, kw_only=True):
     types: dict[str, TypeStatus] = {}
 
 
+class Refusal(Message, frozen=True, kw_only=True):
+    """A generation of an object that a proxy refused, and why.
+
+    ``held_at`` was in force instead, 0: nothing of the object. ``held``: it still is so.
+    ``object`` is "" where no single object explains what ``resource`` is refused for.
+    """
+
+    at: str
+    proxy: str
+    resource: str
+    reason: str
+    object: str = ""
+    generation: int = 0
+    held_at: int = 0
+    held: bool = False
+
+
 class ProxyList(Message, frozen=True, kw_only=True):
-    """``revision``: changes up to this one have been published to the proxies."""
+    """``revision``: changes up to this one have been published to the proxies.
+
+    ``refusals``: the latest, newest first.
+    """
 
     proxies: tuple[ProxyStatus, ...] = ()
     revision: int = 0
+    refusals: tuple[Refusal, ...] = ()
 
 
 ObjectState = Literal["in force", "pending", "rejected", "held", "no proxy", "not supported"]
@@ -197,7 +218,7 @@ class ObjectStatus(Message, frozen=True, kw_only=True):
     ``generation`` is the newest, ``observed_generation`` the newest that was published.
     ``acknowledged`` of ``concerned`` proxies have it, ``waiting`` names the others. ``reason`` is
     Envoy's when it refused; ``held_at`` is the generation that is in force instead, 0: none is.
-    ``findings`` are what else there is to say of it.
+    ``message`` says all that in a sentence, ``findings`` are what else there is to say of it.
     """
 
     key: Key
@@ -209,6 +230,7 @@ class ObjectStatus(Message, frozen=True, kw_only=True):
     waiting: tuple[str, ...] = ()
     reason: str = ""
     held_at: int | None = None
+    message: str = ""
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -232,6 +254,12 @@ class ObjectStatus(Message, frozen=True, kw_only=True):
                 return "held back"
             case state:
                 return state
+
+    @property
+    def summary(self) -> str:
+        """All of it in one line."""
+        same = self.message.startswith(self.text)
+        return self.message if same else f"{self.text}: {self.message}"
 
 
 class ProblemList(Message, frozen=True, kw_only=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import click
 import msgspec
 
@@ -16,6 +18,8 @@ from clew.cli.connection import (
 from clew.cli.files import read_files
 from clew.cli.output import echo_value, output_option
 from clew.cli.references import display_name
+from clew.cli.wait import echo_standings, timeout_option, wait_for
+from clew.model.base import ResourceKey
 
 
 @click.command("apply")
@@ -23,6 +27,8 @@ from clew.cli.references import display_name
 @click.option("-R", "--recursive", is_flag=True, help="Look below directories, too.")
 @namespace_option
 @dry_run_option
+@click.option("--wait", is_flag=True, help="Until proxies have acknowledged what was applied.")
+@timeout_option
 @output_option("json", "yaml")
 @mesh_option
 def command(
@@ -30,13 +36,15 @@ def command(
     recursive: bool,
     namespace: str,
     dry_run: str,
+    wait: bool,
+    timeout: int,
     output: str | None,
     mesh: str,
 ) -> None:
     """Create or change the objects of FILES in a running mesh.
 
     Every document stands on its own: an invalid one is refused with all its problems, and the
-    others are applied. Exits with 1 when one was refused.
+    others are applied. Exits with 1 when one was refused, or with --wait is not in force.
 
     \b
     Example:
@@ -52,11 +60,22 @@ def command(
             if output is None:
                 _echo(report)
             items.extend(report.items)
+        waited = wait_for(client, _acknowledged(items), timeout) if wait and not dry else []
     if output is not None:
         echo_value(ApplyReport(items=tuple(items), dry_run=dry), output)
     elif not items:
         raise click.UsageError("the files hold no objects")
-    raise SystemExit(any(item.result == "refused" for item in items))
+    echo_standings(waited if output is None else ())
+    refused = any(item.result == "refused" for item in items)
+    raise SystemExit(refused or not all(each.in_force for each in waited))
+
+
+def _acknowledged(items: Iterable[Applied]) -> list[ResourceKey]:
+    """The objects of which proxies are told, each once."""
+    from clew.server.standing import is_acknowledged
+
+    keys = [item.key.resource_key() for item in items if item.result != "refused"]
+    return [key for key in dict.fromkeys(keys) if is_acknowledged(key)]
 
 
 def _echo(report: ApplyReport) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,30 @@ def field(manifest: Manifest, *path: str) -> Any:
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None
     return value
+
+
+def in_force(manifest: Manifest) -> str:
+    """``in force 4/4``, ``held at generation 3``: what the status says of being in force."""
+    conditions = field(manifest, "status", "conditions") or ()
+    reason = next((c.get("reason") for c in conditions if c.get("type") == "Reconciled"), "")
+    has, of = (
+        field(manifest, "status", "proxies", name) or 0 for name in ("acknowledged", "concerned")
+    )
+    held = field(manifest, "status", "heldAtGeneration")
+    return {
+        "InForce": f"in force {has}/{of}",
+        "Pending": f"pending {has}/{of}",
+        "Held": f"held at generation {held}" if held else "held back",
+        "Rejected": "rejected",
+        "NoProxy": "no proxy",
+        "NotSupported": "not supported",
+    }.get(str(reason), "")
+
+
+def columns_of(kind: tuple[str, str], manifests: Sequence[Manifest]) -> tuple[Column, ...]:
+    """The columns of a kind; one more where objects say whether they are in force."""
+    tells = any(field(manifest, "status", "proxies") for manifest in manifests)
+    return (*COLUMNS.get(kind, ()), *((IN_FORCE,) if tells else ()))
 
 
 def _or_none(cell: Callable[[Manifest], str]) -> Callable[[Manifest], str]:
@@ -124,6 +148,7 @@ def _ingress_hosts(manifest: Manifest) -> str:
     return ",".join(r.get("host", "*") for r in field(manifest, "spec", "rules") or []) or "*"
 
 
+IN_FORCE = Column("STATUS", in_force)
 _ISTIO = "networking.istio.io"
 _HOSTS = Column("HOSTS", at("spec", "hosts"))
 _SELECTOR = Column("SELECTOR", lambda m: _pairs(field(m, "spec", "selector", "matchLabels")), True)

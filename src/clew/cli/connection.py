@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,6 +21,10 @@ from clew.api.location import (
     no_mesh,
     socket_path,
 )
+from clew.local.state import is_locked
+
+# How long a control plane takes at most to come back, or to come up.
+_RESTART_SECONDS = 15.0
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -40,8 +46,9 @@ dry_run_option: Decorator = click.option(
 def connected(mesh: str) -> Iterator[Client]:
     """A client of the mesh. What goes wrong with it ends the command with a message."""
     try:
-        socket = socket_path(mesh_directory(mesh, os.environ), API_SOCKET)
-        if not is_served(socket):
+        directory = mesh_directory(mesh, os.environ)
+        socket = socket_path(directory, API_SOCKET)
+        if not _comes_up(socket, directory):
             raise no_mesh(mesh, os.environ)
         with Client(socket) as client:
             yield client
@@ -53,6 +60,16 @@ def connected(mesh: str) -> Iterator[Client]:
         raise click.ClickException(str(no_mesh(mesh, os.environ))) from None
     except ApiError as error:
         raise click.ClickException(_refusal(error)) from None
+
+
+def _comes_up(socket: Path, directory: Path) -> bool:
+    """Whether the control plane answers: at once, or soon, as a mesh that runs restarts it."""
+    until = time.monotonic() + _RESTART_SECONDS
+    while not is_served(socket):
+        if not is_locked(directory) or time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def author() -> str:

@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from clew.api.client import manifest_key
-from clew.api.messages import History, ProxyStatus
+from clew.api.client import Client, manifest_key
+from clew.api.messages import History, ObjectStatus
 from clew.cli.connection import connected, mesh_option, namespace_option
 from clew.cli.get import existing
 from clew.cli.history import render as render_history
 from clew.cli.output import age, as_yaml, echo_value, output_option
 from clew.cli.references import key_in, one_reference
-from clew.cli.status import rejections
+from clew.model.base import ResourceKey
 
 _LAST_CHANGES = 5
 
@@ -36,32 +36,35 @@ def command(arguments: tuple[str, ...], namespace: str, output: str | None, mesh
     key = key_in(kind, namespace, name)
     with connected(mesh) as client:
         manifest = existing(client, key, kind)
-        history, proxies = client.history(key), client.proxies().proxies
+        history = client.history(key)
         reported = [f.text for f in client.problems().problems if f.object == str(key)]
-    problems = [*_problems_of(manifest), *reported]
+        standing = _standing(client, key)
+    found = [f.text for f in standing.findings] if standing is not None else []
+    problems = [*_problems_of(manifest), *reported, *found]
     if output is not None:
         described = {
             "object": manifest,
+            "inForce": standing,
             "problems": problems,
-            "rejections": rejections(proxies),
             "history": history.items,
         }
         echo_value(described, output)
     else:
-        click.echo(render(manifest, problems, proxies, history, datetime.now(UTC)))
+        click.echo(render(manifest, problems, standing, history, datetime.now(UTC)))
 
 
 def render(
     manifest: Mapping[str, Any],
     problems: Sequence[str],
-    proxies: Sequence[ProxyStatus],
+    standing: ObjectStatus | None,
     history: History,
     now: datetime,
 ) -> str:
     """Sections in the order in which people ask: what is it, does it work, who changed it."""
     content = {k: v for k, v in manifest.items() if k not in ("apiVersion", "kind", "metadata")}
     lines = [*_metadata(manifest, now), as_yaml(_titled(content)).rstrip()]
-    lines += ["Proxies:", *_indented([_sync(proxies), *rejections(proxies)])]
+    if standing is not None:
+        lines += ["In force:", *_indented(_in_force(standing))]
     lines += ["Problems:", *_indented(problems or ["none"])]
     if history.items:
         # One more than is shown, so that the oldest has something to be compared with.
@@ -94,15 +97,18 @@ def _titled(content: Mapping[str, Any]) -> dict[str, Any]:
     return {name[:1].upper() + name[1:]: value for name, value in content.items()}
 
 
-def _sync(proxies: Sequence[ProxyStatus]) -> str:
-    """How many have the newest configuration of the mesh, of which this object is a part."""
-    if not proxies:
-        return "none is connected"
-    synced = sum(
-        proxy.connected and all(status.state == "acked" for status in proxy.types.values())
-        for proxy in proxies
-    )
-    return f"{synced} of {len(proxies)} have confirmed the newest configuration of the mesh"
+def _standing(client: Client, key: ResourceKey) -> ObjectStatus | None:
+    """What is known of the object; None for what proxies are not told of."""
+    from clew.server.standing import is_acknowledged
+
+    return client.object_status(key) if is_acknowledged(key) else None
+
+
+def _in_force(standing: ObjectStatus) -> list[str]:
+    lines = [standing.summary]
+    if standing.waiting and standing.state != "held":
+        lines.append(f"without it: {', '.join(standing.waiting)}")
+    return lines
 
 
 def _problems_of(manifest: Mapping[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from clew.api.client import Client, manifest_key
-from clew.cli.columns import COLUMNS, Column
+from clew.cli.columns import Column, columns_of
 from clew.cli.connection import connected, mesh_option, namespace_option
 from clew.cli.output import age, echo_value, output_option, table
 from clew.cli.references import (
@@ -79,7 +79,7 @@ def render(objects: Sequence[Manifest], now: datetime, *, wide: bool, all_: bool
         by_kind.setdefault((key.group, key.kind), []).append(manifest)
     tables = []
     for kind, manifests in by_kind.items():
-        columns = [c for c in COLUMNS.get(kind, ()) if wide or not c.wide]
+        columns = [c for c in columns_of(kind, manifests) if wide or not c.wide]
         rows = [_header(columns, all_)]
         rows += [_row(m, columns, now, all_, prefix=len(by_kind) > 1) for m in manifests]
         tables.append(table(rows))

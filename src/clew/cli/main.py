@@ -19,6 +19,7 @@ COMMANDS = {
     "apply": ("apply", "Create or change configuration."),
     "get": ("get", "List objects."),
     "describe": ("describe", "Show one object, its effect and its problems."),
+    "wait": ("wait", "Wait until proxies have acknowledged objects."),
     "delete": ("delete", "Delete objects."),
     "history": ("history", "Who changed an object, when, and what."),
     "rollback": ("rollback", "Bring an earlier revision of an object back."),

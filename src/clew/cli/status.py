@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from clew.api.messages import Finding, ProxyStatus
+from clew.api.messages import Finding, ProxyStatus, Refusal
 from clew.cli.connection import connected, mesh_option
 from clew.cli.output import echo_value, output_option, table
 
@@ -23,16 +23,21 @@ def command(output: str | None, mesh: str) -> None:
     SYNCED: the proxy confirmed the newest configuration. PENDING: it was sent and is not
     confirmed yet. REJECTED: the proxy refused it and goes on with what it had.
 
-    Exits with 1 when a proxy rejected configuration or lost its connection, or configuration
-    has errors.
+    An object that a proxy refuses is held: the last generation that was good stays in force
+    until the object is changed. Such refusals are listed, also those that are over.
+
+    Exits with 1 when a proxy rejected configuration or lost its connection, an object is held, or
+    configuration has errors.
     """
     with connected(mesh) as client:
-        proxies, problems = client.proxies().proxies, client.problems().problems
+        listed, problems = client.proxies(), client.problems().problems
+    proxies, refusals = listed.proxies, listed.refusals
     if output is not None:
-        echo_value({"proxies": proxies, "problems": problems}, output)
+        echo_value({"proxies": proxies, "refusals": refusals, "problems": problems}, output)
     else:
-        _echo(proxies, problems)
-    raise SystemExit(not all(map(is_well, proxies)) or any(found.is_error for found in problems))
+        _echo(proxies, refusals, problems)
+    bad = any(found.is_error for found in problems) or any(each.held for each in refusals)
+    raise SystemExit(bad or not all(map(is_well, proxies)))
 
 
 def is_well(proxy: ProxyStatus) -> bool:
@@ -50,12 +55,28 @@ def rejections(proxies: Sequence[ProxyStatus]) -> list[str]:
     ]
 
 
-def _echo(proxies: Sequence[ProxyStatus], problems: Sequence[Finding]) -> None:
+def refusal_text(refusal: Refusal) -> str:
+    """What was refused, what is in force instead, and why."""
+    where = f"{refusal.at}: {refusal.proxy} refused {refusal.resource}"
+    if not refusal.object:
+        return f"{where}, for no single object's sake: {refusal.reason}"
+    instead = f"generation {refusal.held_at}" if refusal.held_at else "nothing of it"
+    now = f"in force is {instead}" if refusal.held else "over: the object was changed since"
+    return (
+        f"{where} because of {refusal.object}, generation {refusal.generation}: "
+        f"{refusal.reason}\n  {now}"
+    )
+
+
+def _echo(
+    proxies: Sequence[ProxyStatus], refusals: Sequence[Refusal], problems: Sequence[Finding]
+) -> None:
     if proxies:
         click.echo(table([_header(proxies), *(_row(proxy, proxies) for proxy in proxies)]))
     else:
         click.echo("No proxy is connected.", err=True)
-    for text in [*rejections(proxies), *(found.text for found in problems)]:
+    texts = [refusal_text(refusal) for refusal in refusals]
+    for text in [*rejections(proxies), *texts, *(found.text for found in problems)]:
         click.echo(f"\n{text}")
 
 

@@ -60,7 +60,9 @@ def build_app(
     """
 
     async def proxies(_request: Request) -> Response:
-        return reply(ProxyList(proxies=tuple(mesh_status()), revision=published()))
+        refusals = standings.refusals() if standings is not None else ()
+        found = ProxyList(proxies=tuple(mesh_status()), revision=published(), refusals=refusals)
+        return reply(found)
 
     async def list_problems(_request: Request) -> Response:
         found: tuple[Finding, ...] = tuple(finding(problem) for problem in problems())

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from clew.api.messages import ObjectStatus, ProxyStatus
+import msgspec
+
+from clew.api.messages import ObjectStatus, ProxyStatus, Refusal
 from clew.model.base import Resource, ResourceKey
 from clew.model.proxy import Proxy
 from clew.model.xds import CLUSTER, LISTENER, TypeUrl
@@ -26,6 +29,9 @@ from clew.stores.store import Change, Stored
 from clew.xds.answers import Acked, Conversation, Nacked, named_as_guilty
 
 log = logging.getLogger("clew.directory")
+
+# How many refusals are remembered.
+_REMEMBERED = 100
 
 
 class Directory:
@@ -44,6 +50,7 @@ class Directory:
         self._refusals: list[tuple[ConnectedProxy, TypeUrl, str]] = []
         self._trial: tuple[ConnectedProxy, Trial, Iterator[Suspects]] | None = None
         self._unexplained: set[str] = set()
+        self._refused: deque[Refusal] = deque(maxlen=_REMEMBERED)
 
     def connect(
         self, proxy: Proxy, on_publish: OnPublish, conversation: Conversation
@@ -56,11 +63,18 @@ class Directory:
 
     def report(self, connection: ConnectedProxy, verdict: Acked | Nacked) -> None:
         connection.report(verdict)
+        if connection.synced != connection.subscriber.since:
+            self._note_if_synced(connection)
         if isinstance(verdict, Nacked) and _is_certain(verdict):
             self._refusals += [(connection, verdict.type_url, name) for name in verdict.versions]
         if self._refusals or self._trial is not None:
             self._search()
         self._pulse()
+
+    def _note_if_synced(self, connection: ConnectedProxy) -> None:
+        published = self.publisher.published_to(connection.subscriber)
+        if answer(connection, None, published) is Answer.ACKNOWLEDGED:
+            connection.synced = connection.subscriber.since
 
     def disconnect(self, connection: ConnectedProxy) -> None:
         self._connected.discard(connection)
@@ -88,6 +102,33 @@ class Directory:
         envoys = [c for c in self._connected if CLUSTER in c.acked]
         found = [c.status(self.publisher.published_to(c.subscriber)) for c in envoys]
         return sorted(found, key=lambda s: (s.namespace, s.name))
+
+    def refusals(self) -> tuple[Refusal, ...]:
+        """The latest refusals, newest first, and whether they still matter."""
+        held = {str(key): hold.refused.metadata.generation for key, hold in self.holds.all()}
+        return tuple(
+            msgspec.structs.replace(each, held=held.get(each.object) == each.generation)
+            for each in reversed(self._refused)
+        )
+
+    def _remember(
+        self,
+        connection: ConnectedProxy,
+        resource: str,
+        reason: str,
+        key: ResourceKey | None = None,
+        hold: Hold | None = None,
+    ) -> None:
+        refusal = Refusal(
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            proxy=connection.proxy.node_id,
+            resource=resource,
+            reason=reason,
+            object=str(key) if key is not None else "",
+            generation=hold.refused.metadata.generation if hold is not None else 0,
+            held_at=hold.good_generation if hold is not None else 0,
+        )
+        self._refused.append(refusal)
 
     def standing(self, stored: Stored) -> ObjectStatus:
         """Whether an object is in force now."""
@@ -171,6 +212,7 @@ class Directory:
         group = next(groups, None)
         if group is None:
             self._unexplained.add(version)
+            self._remember(connection, name, reason)
             log.warning("refused, and no object explains it type=%s name=%s", type_url, name)
             return False
         newest = {key: self.publisher.in_force(key) for key in group}
@@ -188,6 +230,7 @@ class Directory:
             if refused is not None:
                 hold = Hold(refused=refused, good=trial.good[key], reason=trial.reason)
                 self.holds.put(key, hold)
+                self._remember(connection, trial.name, trial.reason, key, hold)
                 log.warning("held object=%s generation=%d", key, hold.good_generation)
         if not trial.explained and connection in self._connected:
             self._try(connection, trial.type_url, trial.name, groups)

@@ -37,6 +37,9 @@ class Holds:
         hold = self._held.get(newest.key)
         return hold if hold is not None and same_content(newest, hold.refused) else None
 
+    def all(self) -> tuple[tuple[ResourceKey, Hold], ...]:
+        return tuple(self._held.items())
+
     def put(self, key: ResourceKey, hold: Hold) -> None:
         self._held[key] = hold
         self._on_change(self._held)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from clew.api.messages import ObjectStatus
+from clew.api.messages import ObjectStatus, Refusal
 from clew.model.base import ResourceKey
 from clew.server.standing import as_status, has_standing, with_status
 from clew.stores.store import NotFound, Store, Stored
@@ -20,6 +20,8 @@ class Standings(Protocol):
     def standing(self, stored: Stored) -> ObjectStatus: ...
 
     def own_status(self, key: ResourceKey) -> Mapping[str, Any]: ...
+
+    def refusals(self) -> tuple[Refusal, ...]: ...
 
     async def changed(self) -> None:
         """Wait until an answer may be another one."""

@@ -28,6 +28,7 @@ from clew.model.base import ResourceKey
 from clew.server.label_selector import selector
 from clew.server.object_standings import LONGEST_WAIT, Standings, manifest_of, settled
 from clew.server.replies import BadRequest, body_of, flag, key_of, number, reply, text_of
+from clew.server.standing import is_acknowledged
 from clew.server.streams import until
 from clew.server.write import Writer
 from clew.stores.revise import written
@@ -82,8 +83,8 @@ class Objects:
         key = key_of(request)
         seconds = min(number(request, "wait") or 0, LONGEST_WAIT)
         await self._existing(key)
-        if self.standings is None:
-            raise NotFound(f"nothing is known of who has {key}")
+        if self.standings is None or not is_acknowledged(key):
+            raise BadRequest(f"proxies do not acknowledge a {key.kind}")
         found = await settled(key, self.store, self.standings, seconds, self.closing)
         return reply(found)
 

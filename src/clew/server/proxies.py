@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from clew.api.messages import ProxyStatus, TypeState, TypeStatus
+from clew.api.messages import ProxyStatus, TypeStatus
 from clew.model.proxy import Proxy
 from clew.model.xds import CLUSTER, ENDPOINTS, LISTENER, ROUTE, Published, TypeUrl
 from clew.server.publisher import Subscriber
@@ -16,11 +15,16 @@ SHORT_NAMES = {CLUSTER: "CDS", ENDPOINTS: "EDS", LISTENER: "LDS", ROUTE: "RDS"}
 
 @dataclass(slots=True, eq=False)
 class ConnectedProxy:
-    """One stream of a proxy. ``acked`` and ``refused`` hold versions by type and name."""
+    """One stream of a proxy. ``acked`` and ``refused`` hold versions by type and name.
+
+    ``acked`` may hold names that the proxy no longer asks for.
+    """
 
     subscriber: Subscriber
     conversation: Conversation
     since: str
+    # The revision since which it is told what it is, once it has had all of that.
+    synced: int | None = None
     acked: dict[TypeUrl, dict[str, str]] = field(default_factory=dict)
     refused: dict[TypeUrl, dict[str, tuple[str, str]]] = field(default_factory=dict)
 
@@ -57,15 +61,11 @@ class ConnectedProxy:
 
     def _type_status(self, type_url: TypeUrl, published: Published) -> TypeStatus:
         wanted = {name: r.version for name, r in published.get(type_url, {}).items()}
-        acked, refused = self.acked[type_url], self.refused.get(type_url, {})
+        refused = self.refused.get(type_url, {})
         guilty = {n: detail for n, (version, detail) in refused.items() if wanted.get(n) == version}
         if guilty:
             error = "; ".join(dict.fromkeys(guilty.values()))
             return TypeStatus(state="nacked", error=error, resources=tuple(sorted(guilty)))
-        return TypeStatus(state=_state(wanted, acked))
-
-
-def _state(wanted: Mapping[str, str], acked: Mapping[str, str]) -> TypeState:
-    """A proxy need not subscribe to everything; what it holds must be the newest."""
-    held = {name: wanted.get(name) for name in acked}
-    return "acked" if held == acked else "pending"
+        # A proxy need not subscribe to everything, nor say that it forgets what it drops.
+        lagging = self.conversation.lagging().get(type_url)
+        return TypeStatus(state="pending" if lagging else "acked")

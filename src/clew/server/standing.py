@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from clew.api.messages import ObjectState, ObjectStatus, finding, key_message
 from clew.model.base import ResourceKey
 from clew.model.diagnostic import Diagnostic, Severity
@@ -17,6 +19,11 @@ from clew.stores.store import Stored
 
 # What of the rest is configuration too, and says in its status whether it is in force.
 _OTHERS = frozenset({"Ingress"})
+
+
+def is_acknowledged(key: ResourceKey) -> bool:
+    """Whether proxies are told of objects of this kind, so that one can wait for them."""
+    return has_standing(key) or key.kind in ("Service", "Secret")
 
 
 def has_standing(key: ResourceKey) -> bool:
@@ -52,7 +59,7 @@ def standing(
     state = _state(said.values(), published) if effective else "not supported"
     if suspected or (state == "rejected" and searching):
         state = "pending"
-    return ObjectStatus(
+    found_out = ObjectStatus(
         key=key_message(key),
         state="held" if hold is not None else state,
         generation=generation,
@@ -64,10 +71,13 @@ def standing(
         held_at=hold.good_generation if hold is not None else None,
         findings=tuple(finding(each) for each in findings),
     )
+    return msgspec.structs.replace(found_out, message=_explanation(found_out))
 
 
 def _answer(stored: Stored, publisher: Publisher, connection: ConnectedProxy) -> Answer:
     subscriber = connection.subscriber
+    if stored.revision <= subscriber.since and connection.synced == subscriber.since:
+        return Answer.ACKNOWLEDGED
     effect = publisher.effect(subscriber, stored.revision)
     return answer(connection, effect, publisher.published_to(subscriber))
 
@@ -114,7 +124,7 @@ def as_status(standing: ObjectStatus) -> dict[str, Any]:
         "type": "Reconciled",
         "status": "True" if in_force else "Unknown" if not standing.settled else "False",
         "reason": _REASONS[standing.state],
-        "message": explanation(standing),
+        "message": standing.message,
         "observedGeneration": observed,
     }
     status: dict[str, Any] = {
@@ -138,7 +148,7 @@ def as_status(standing: ObjectStatus) -> dict[str, Any]:
 _LEVELS = {Severity.ERROR.value: "ERROR", Severity.WARNING.value: "WARNING"}
 
 
-def explanation(standing: ObjectStatus) -> str:
+def _explanation(standing: ObjectStatus) -> str:
     """Return one sentence for people."""
     generation = standing.generation
     counted = f"{standing.acknowledged} of {standing.concerned} proxies"

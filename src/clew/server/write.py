@@ -13,6 +13,7 @@ from clew.model.base import Resource, ResourceKey
 from clew.model.core_service import CoreService
 from clew.model.kinds import kind_for
 from clew.server.replies import BadRequest
+from clew.server.standing import has_standing
 from clew.stores.namespaces import in_namespace
 from clew.stores.revise import Stamp, check_revision, existing, revised, timestamp
 from clew.stores.store import Conflict, Store, Stored
@@ -86,7 +87,8 @@ class Writer:
         """Write the document with what it cannot know; return the object before and after.
 
         Status belongs to the control plane. Only an object that has none takes it from the
-        document, which is how a Pod from a file gets its address. A Service keeps its address.
+        document, which is how a Pod from a file gets its address; configuration never does. A
+        Service keeps its address.
         """
         assert document.resource is not None
         key = document.resource.key
@@ -119,10 +121,12 @@ class Writer:
 
 
 def _with_status_of(document: Document, current: Stored | None) -> Document:
-    if current is None or current.manifest.get("status") is None:
-        return document
-    status = current.manifest["status"]
-    return parse_manifest({**document.manifest, "status": status})
+    status = current.manifest.get("status") if current is not None else None
+    if status is not None:
+        return parse_manifest({**document.manifest, "status": status})
+    if "status" in document.manifest and document.resource and has_standing(document.resource.key):
+        return parse_manifest({k: v for k, v in document.manifest.items() if k != "status"})
+    return document
 
 
 def _with_address_of(document: Document, current: Stored | None) -> Document:
