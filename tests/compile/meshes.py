@@ -16,6 +16,7 @@ from clew.compile.connection_pool import HTTP_OPTIONS
 from clew.compile.memo import Memo
 from clew.compile.proxy import compile_proxy
 from clew.config.parse import parse_documents
+from clew.model.diagnostic import Severity
 from clew.model.proxy import Proxy, ProxyType
 from clew.model.service import Locality
 from clew.model.xds import CLUSTER, ENDPOINTS, LISTENER, Published
@@ -50,8 +51,8 @@ def published(*texts: str, **about: Any) -> Published:
     ``about``: fields of ``Proxy``; its labels as a mapping, its locality as text.
     """
     text = "\n---\n".join(texts)
-    problems = [str(d) for each in parse_documents(text) for d in each.diagnostics]
-    assert [p for p in problems if "error" in p.lower()] == []
+    problems = [d for each in parse_documents(text) for d in each.diagnostics]
+    assert [str(d) for d in problems if d.severity is Severity.ERROR] == []
     labels = tuple(sorted(about.pop("labels", {}).items()))
     locality = Locality.parse(about.pop("locality", ""))
     proxy = Proxy(

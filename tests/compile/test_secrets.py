@@ -83,7 +83,7 @@ stringData: {tls.crt: chain, tls.key: key, ca.crt: roots, ca.crl: revoked}
 ROOTS = """
 apiVersion: v1
 kind: ConfigMap
-metadata: {name: roots, namespace: shop}
+metadata: {name: roots, namespace: default}
 data: {ca.crt: roots}
 """
 WITH_SECRET = "trafficPolicy: {tls: {mode: MUTUAL, credentialName: client}}"
@@ -121,9 +121,9 @@ def test_a_sidecar_gets_it_only_if_the_rule_selects_it() -> None:
 
 @pytest.mark.proves("ClientTLSSettings.credentialName")
 def test_roots_in_a_config_map_are_given_to_everybody() -> None:
-    tls = "tls: {mode: SIMPLE, credentialName: 'configmap://shop/roots'}"
+    tls = "tls: {mode: SIMPLE, credentialName: 'configmap://default/roots'}"
     found = given(rule(f"trafficPolicy: {{{tls}}}"), ROOTS)
-    validation = found["configmap://shop/roots-cacert"].validation_context
+    validation = found["configmap://default/roots-cacert"].validation_context
     assert validation.trusted_ca.inline_bytes == b"roots"
 
 

@@ -178,6 +178,17 @@ def _manifests() -> Iterator[dict[str, Any]]:
     for each, name, namespace, age in product([*declared, *_places()], NAMES, NAMESPACES, AGES):
         own = {"name": name, "namespace": namespace, "creationTimestamp": age}
         yield {**each, "metadata": {**each["metadata"], **own}}
+    for network in ("", "far"):
+        labels = {"topology.istio.io/network": network} if network else {}
+        space = {"name": "istio-system", "labels": labels}
+        yield {"apiVersion": "v1", "kind": "Namespace", "metadata": space}
+        gate = {"name": "gate", "namespace": "istio-system", "labels": labels}
+        yield {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": gate,
+            "spec": {"externalIPs": ["192.0.2.1"], "ports": [{"name": "tls", "port": 15443}]},
+        }
     for zone in NAMES:
         labels = {"topology.kubernetes.io/zone": zone}
         yield {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a", "labels": labels}}

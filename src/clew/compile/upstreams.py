@@ -26,12 +26,14 @@ from clew.compile.endpoints import built_in_assignment, compile_assignment
 from clew.compile.locality import Client
 from clew.compile.memo import Memo
 from clew.compile.sni_clusters import sni_clusters, sni_name
+from clew.compile.split_horizon import seen_from
 from clew.model.destination_rule import DestinationRule, LoadBalancerSettings
 from clew.model.gateway import ServerTLSMode
 from clew.model.mesh_config import MeshConfig
 from clew.model.proxy import Interception
 from clew.model.service import Endpoint, Locality, Protocol, Resolution, Service, ServicePort
 from clew.model.xds import EnvoyResource
+from clew.snapshot.networks import Networks
 from clew.snapshot.scope import MutualTls, OutboundScope, ProxyScope
 
 _BY_DNS = (Resolution.DNS, Resolution.DNS_ROUND_ROBIN)
@@ -83,6 +85,8 @@ def compile_upstreams(
             frozenset(outbound.labels) if compares else frozenset(),
             outbound.node if service.by_node else "",
             outbound.network,
+            frozenset(outbound.network_view),
+            outbound.networks,
             region,
             zone,
             subzone,
@@ -120,6 +124,8 @@ def _compiled(  # noqa: PLR0913  (the arguments are the key in the memo)
     labels: frozenset[tuple[str, str]],
     node: str,
     network: str,
+    view: frozenset[str],
+    networks: Networks,
     region: str,
     zone: str,
     subzone: str,
@@ -138,6 +144,8 @@ def _compiled(  # noqa: PLR0913  (the arguments are the key in the memo)
         upstream = memo.call(
             _upstream, service, port, mode_by_port[port.number], facts.coverage, facts.identities
         )
+        if networks.gateways or view:
+            own = memo.call(seen_from, network, view, own, networks)
         if how is Resolution.EDS:
             endpoints += (
                 compile_assignment(memo, service, port, rule, subset, own, client, mesh)

@@ -77,6 +77,7 @@ class Proxy:
     service_account: str = "default"
     locality: Locality = NOWHERE
     network: str = ""
+    network_view: tuple[str, ...] = ()  # the networks that it asks to see; none: all
     cluster_id: str = ""
     node_name: str = ""
     interception: Interception = Interception.REDIRECT
@@ -141,6 +142,11 @@ class Proxy:
             service_account=str(metadata.get("SERVICE_ACCOUNT", "")) or "default",
             locality=locality,
             network=str(metadata.get("NETWORK", "")),
+            network_view=tuple(
+                each.strip()
+                for each in str(metadata.get("REQUESTED_NETWORK_VIEW", "")).split(",")
+                if each.strip()
+            ),
             cluster_id=str(metadata.get("CLUSTER_ID", "")),
             node_name=str(metadata.get("NODE_NAME", "")),
             interception=Interception(metadata.get("INTERCEPTION_MODE") or "REDIRECT"),

@@ -28,6 +28,7 @@ from clew.snapshot.labels import (
     node_locality,
     sorted_labels,
 )
+from clew.snapshot.networks import Networks
 from clew.snapshot.peer_authentication import Authentication, Modes
 from clew.snapshot.places import Places, entry_labels
 from clew.snapshot.scope import MutualTls
@@ -68,6 +69,18 @@ def entry_endpoints(
         endpoint
         for spec in declared
         for endpoint in _of_entry(spec, spec.labels, service, entry.metadata.name, Health.HEALTHY)
+    )
+
+
+def in_networks(endpoints: tuple[Endpoint, ...], networks: Networks) -> tuple[Endpoint, ...]:
+    """Return the endpoints, those of which the network is not known by the mesh's word for it."""
+    if not networks.places:
+        return endpoints
+    return tuple(
+        e
+        if e.workload.network
+        else replace(e, workload=replace(e.workload, network=networks.of(e.address, {})))
+        for e in endpoints
     )
 
 
@@ -243,7 +256,7 @@ def _of_entry(
         labels=sorted_labels(labels),
         service_account=spec.service_account,
         locality=Locality.parse(spec.locality) if spec.locality else Locality(),
-        network=spec.network,
+        network=spec.network or labels.get(NETWORK, ""),
         has_proxy=_takes_mtls(spec, labels) and not service.mesh_external,
     )
     for port in service.ports:

@@ -10,14 +10,21 @@ from clew.model.core_service import CoreService
 from clew.model.endpoint_slice import EndpointSlice
 from clew.model.endpoints import Endpoints
 from clew.model.mesh_config import MeshConfig
+from clew.model.namespace import Namespace
 from clew.model.node import Node
 from clew.model.peer_authentication import PeerAuthentication
 from clew.model.pod import Pod
 from clew.model.service import Endpoint, Locality, Service, ServiceKey
 from clew.model.service_entry import ServiceEntry
 from clew.model.workload_entry import WorkloadEntry
-from clew.snapshot.endpoints import entry_endpoints, kubernetes_endpoints, without_refused_mtls
+from clew.snapshot.endpoints import (
+    entry_endpoints,
+    in_networks,
+    kubernetes_endpoints,
+    without_refused_mtls,
+)
 from clew.snapshot.labels import node_locality
+from clew.snapshot.networks import ONE_NETWORK, Networks, index_networks, shapes_networks
 from clew.snapshot.objects import Change, Objects, Spread, all_replaced, objects_of
 from clew.snapshot.peer_authentication import Authentication, index_authentication
 from clew.snapshot.places import (
@@ -39,7 +46,7 @@ from clew.snapshot.services import (
 )
 
 DECLARING = (CoreService, ServiceEntry)
-REGISTERED = (*PLACES, *DECLARING, Node, PeerAuthentication)
+REGISTERED = (*PLACES, *DECLARING, Node, Namespace, PeerAuthentication)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,6 +58,7 @@ class Registry:
     places: Mapping[str, Places] = field(default_factory=dict)
     nodes: Mapping[str, Node] = field(default_factory=dict)
     authentication: Authentication = field(default_factory=Authentication)
+    networks: Networks = ONE_NETWORK
     endpoints: Mapping[ServiceKey, tuple[Endpoint, ...]] = field(default_factory=dict)
     addresses: Spread[frozenset[ServiceKey]] = field(default_factory=Spread)
 
@@ -84,6 +92,7 @@ def build_registry(objects: Objects, mesh: MeshConfig) -> Registry:
         places=index_places(r for kind in PLACES for r in objects_of(kind, objects)),
         nodes={node.metadata.name: node for node in objects_of(Node, objects)},
         authentication=_authentication(objects, mesh),
+        networks=index_networks(objects, mesh),
     )
     endpoints = {s.key: _endpoints_of(s, registry) for s in registry.services.ordered}
     addresses: dict[str, set[ServiceKey]] = {}
@@ -135,9 +144,13 @@ def _sources(
     authentication = before.authentication
     if any(change.kind is PeerAuthentication for change in changes):
         authentication = _authentication(objects, mesh)
+    networks = before.networks
+    if any(shapes_networks(change.sides, mesh, networks) for change in changes):
+        networks = index_networks(objects, mesh)
     return Registry(
         services=services,
         entries=entries,
+        networks=before.networks if networks == before.networks else networks,
         places=change_places(before.places, [c for c in changes if c.kind in PLACES]),
         nodes=nodes,
         authentication=authentication,
@@ -193,7 +206,7 @@ def _endpoints_of(service: Service, sources: Registry) -> tuple[Endpoint, ...]:
         found = kubernetes_endpoints(service, places, nodes)
     else:
         found = entry_endpoints(sources.entries[service.source], service, places, nodes)
-    return without_refused_mtls(found, sources.authentication)
+    return without_refused_mtls(in_networks(found, sources.networks), sources.authentication)
 
 
 def _declared_services(
@@ -256,6 +269,8 @@ def _concerned(change: Change, before: Registry, after: Registry) -> Iterator[Se
             case PeerAuthentication() if namespace != before.authentication.root_namespace:
                 yield from (s.key for s in services.by_namespace.get(namespace, ()))
             case PeerAuthentication():
+                yield from services.by_key
+            case Namespace() if before.networks is not after.networks:
                 yield from services.by_key
             case Node() if _locality(change.old) != _locality(change.new):
                 yield from services.by_key

@@ -15,6 +15,7 @@ from clew.model.service import NOWHERE, Endpoint, Locality, Service, ServiceKey,
 from clew.model.sidecar import IstioEgressListener, IstioIngressListener
 from clew.model.virtual_service import Destination, VirtualService
 from clew.snapshot.credentials import Credentials
+from clew.snapshot.networks import ONE_NETWORK, Networks
 from clew.snapshot.envoy_filters import SelectedPatch
 
 
@@ -102,6 +103,8 @@ class OutboundScope:
     labels: tuple[tuple[str, str], ...] = ()
     locality: Locality = NOWHERE
     network: str = ""
+    network_view: tuple[str, ...] = ()
+    networks: Networks = ONE_NETWORK
     node: str = ""
     own_ips: tuple[str, ...] = ()
     families: IpFamilies = IpFamilies.IPV4

@@ -54,7 +54,8 @@ def scope_key(snapshot: MeshSnapshot, proxy: Proxy) -> Hashable:
         proxy.labels,
         proxy.service_account,
         proxy.locality,
-        proxy.network,
+        _network(snapshot, proxy),
+        proxy.network_view,
         proxy.node_name if snapshot.services.by_node else "",
         proxy.dns_domain,
         proxy.interception,
@@ -165,7 +166,9 @@ def _build_outbound(snapshot: MeshSnapshot, proxy: Proxy) -> OutboundScope:
         dns_domain=proxy.dns_domain or f"{namespace}.svc.{DOMAIN}",
         labels=proxy.labels,
         locality=proxy.locality,
-        network=proxy.network,
+        network=_network(snapshot, proxy),
+        network_view=proxy.network_view,
+        networks=snapshot.registry.networks,
         node=proxy.node_name if snapshot.services.by_node else "",
         own_ips=_headless_addresses(snapshot, proxy),
         families=proxy.families,
@@ -196,6 +199,10 @@ def _build_outbound(snapshot: MeshSnapshot, proxy: Proxy) -> OutboundScope:
 
 
 NO_RULES = VirtualServices()
+
+
+def _network(snapshot: MeshSnapshot, proxy: Proxy) -> str:
+    return proxy.network or snapshot.registry.networks.of(proxy.ip, dict(proxy.labels))
 
 
 def _selected(namespace: str, rules: Mapping[str, HostRules]) -> frozenset[str]:

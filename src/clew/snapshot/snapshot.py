@@ -192,8 +192,9 @@ def _with_registry(after: MeshSnapshot, changes: Sequence[Change]) -> tuple[Mesh
         return after, NOTHING
     registry, found = change_registry(after.registry, after.objects, changes, after.mesh)
     dirty = Dirty(
-        # Whether a proxy's node matters is part of all scopes' keys.
-        everything=registry.services.by_node != after.registry.services.by_node,
+        # Whether a proxy's node matters is part of all scopes' keys, and so is its network.
+        everything=registry.services.by_node != after.registry.services.by_node
+        or registry.networks is not after.registry.networks,
         services=found.services,
         endpoints=found.endpoints,
         addresses=found.addresses,
