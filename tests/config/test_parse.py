@@ -111,3 +111,33 @@ def test_mesh_config_is_held_to_istios_rules() -> None:
         ("connectTimeout", 1),
         ("trustDomain", 2),
     ]
+
+
+def test_an_address_that_ends_with_colons_needs_no_quotes() -> None:
+    text = """\
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: a}
+spec:
+  hosts: [a.b]
+  addresses: [1.2.3.4, 2001:db8::, fe80::]
+  ports: [{number: 80, name: http, protocol: QUICK}]
+"""
+    (document,) = parse_documents(text)
+    assert document.manifest["spec"]["addresses"] == ["1.2.3.4", "2001:db8::", "fe80::"]
+    assert [(d.place.field, d.place.line) for d in document.diagnostics] == [
+        ("spec.ports[0].protocol", 7)
+    ]
+
+
+def test_null_is_as_good_as_nothing_in_an_object_that_is_decoded_already() -> None:
+    service = manifest("VirtualService", {"hosts": ["a"], "gateways": None, "http": None})
+    assert [d.place.field for d in parse_manifest(service).diagnostics] == ["spec"]
+
+
+def test_an_object_that_is_too_deep_is_refused() -> None:
+    deep: Any = "a"
+    for _ in range(70):
+        deep = {"a": deep}
+    (problem,) = parse_manifest(manifest("VirtualService", deep)).diagnostics
+    assert "64 levels" in problem.problem

@@ -101,11 +101,15 @@ def test_what_cannot_be_told_apart_or_has_no_effect_is_warned_of() -> None:
     assert entry_warnings(ports=[TCP], resolution="STATIC") == []
     refused = {"networking.istio.io/enable-autoallocate-ip": "false"}
     assert entry_warnings(refused, ports=[TCP], resolution="STATIC") == ["ports[0]"]
-    selector = {"workloadSelector": {"labels": {"a": "b"}}}
+    selector: dict[str, Any] = {"workloadSelector": {"labels": {"a": "b"}}}
     assert entry_warnings(**selector) == ["workloadSelector"]
     assert entry_warnings(**selector, resolution="STATIC") == []
     assert entry_warnings(workloadSelector={}, resolution="STATIC") == ["workloadSelector"]
-    several = {"hosts": ["a.b", "c.d"], "addresses": ["1.2.3.4"], "resolution": "DNS"}
+    several: dict[str, Any] = {
+        "hosts": ["a.b", "c.d"],
+        "addresses": ["1.2.3.4"],
+        "resolution": "DNS",
+    }
     tls = {"number": 443, "name": "tls", "protocol": "TLS"}
     assert entry_warnings(**several, ports=[tls]) == ["hosts"]
     assert entry_warnings(**several) == []

@@ -107,12 +107,12 @@ def test_claims_are_matched_at_gateways_only(name: str) -> None:
     ],
 )
 def test_a_destination_is_a_host_that_can_be(destination: dict[str, Any], wrong: list[str]) -> None:
-    for field in ("route[0].destination", "mirror", "mirrors[0].destination"):
-        given = {
-            "route[0].destination": {"route": [{"destination": destination}]},
-            "mirror": {"mirror": destination},
-            "mirrors[0].destination": {"mirrors": [{"destination": destination}]},
-        }[field]
+    places: dict[str, dict[str, Any]] = {
+        "route[0].destination": {"route": [{"destination": destination}]},
+        "mirror": {"mirror": destination},
+        "mirrors[0].destination": {"mirrors": [{"destination": destination}]},
+    }
+    for field, given in places.items():
         assert route(**given) == [f"{field}.{each}" for each in wrong]
 
 
