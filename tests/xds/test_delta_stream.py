@@ -383,3 +383,13 @@ def test_endpoints_on_their_way_are_sent_again_after_their_cluster_too() -> None
     assert c.heard() == [(ENDPOINTS, {"old": "2"})]
     c.publish({CLUSTER: resources(old="2"), ENDPOINTS: resources(old="2"), ROUTE: routes})
     assert c.heard() == [(CLUSTER, {"old": "2"}), (ENDPOINTS, {"old": "2"})]
+
+
+def test_endpoints_are_sent_again_to_a_proxy_that_reconnects_if_their_cluster_was() -> None:
+    """It says which endpoints it has before it knows that the cluster has changed."""
+    c = DeltaConversation()
+    c.publish({CLUSTER: resources(a="2", b="1"), ENDPOINTS: resources(a="1", b="1")})
+    c.reconnects(CLUSTER, holding={"a": "1", "b": "1"})
+    assert c.heard() == [(CLUSTER, {"a": "2"})]
+    c.reconnects(ENDPOINTS, "a", "b", holding={"a": "1", "b": "1"})
+    assert c.heard_and_acked() == [(ENDPOINTS, {"a": "1"})]

@@ -43,12 +43,14 @@ class DeltaStream:
     "Eventual consistency considerations".
     """
 
-    __slots__ = ("_nonces", "_published", "_subscriptions")
+    __slots__ = ("_early_clusters", "_nonces", "_published", "_subscriptions")
 
     def __init__(self) -> None:
         self._subscriptions: dict[TypeUrl, Subscription] = {}
         self._published: Published = {}
         self._nonces = 0
+        # Sent before the proxy has said which endpoints it has.
+        self._early_clusters: set[str] = set()
 
     def publish(
         self, published: Published, changed: Mapping[TypeUrl, AbstractSet[str]] | None = None
@@ -78,6 +80,8 @@ class DeltaStream:
         subscription.unsubscribe(request.resource_names_unsubscribe)
         if first:
             subscription.resume(request.initial_resource_versions)
+            if type_url == ENDPOINTS:
+                self._repeat_endpoints(self._early_clusters)
         return _verdict(type_url, subscription, request)
 
     def poll(self) -> Response | None:
@@ -166,15 +170,26 @@ class DeltaStream:
         ]
         return not any(s.awaits(cluster) for s in pending for cluster in resource.uses)
 
+    def _repeat_endpoints(self, clusters: AbstractSet[str]) -> None:
+        """Envoy warms an updated cluster anew and waits for endpoints, but never asks for them,
+        as it is subscribed; and what it says that it has it may have said before the update.
+
+        Source: envoyproxy/envoy#46383.
+        """
+        endpoints = self._subscriptions.get(ENDPOINTS)
+        if endpoints is None:
+            self._early_clusters |= clusters
+        else:
+            endpoints.repeat(clusters)
+            self._early_clusters = set()
+
     def _respond(self, type_url: TypeUrl, subscription: Subscription, changes: Changes) -> Response:
         self._nonces += 1
         nonce = f"{self._nonces:x}"
         subscription.sent(nonce, changes)
         resources = [resource for resource in changes.values() if resource is not None]
-        if type_url == CLUSTER and (endpoints := self._subscriptions.get(ENDPOINTS)) is not None:
-            # Envoy warms an updated cluster anew and waits for endpoints, but never asks for
-            # them: it is subscribed. Source: envoyproxy/envoy#46383.
-            endpoints.repeat(resource.name for resource in resources)
+        if type_url == CLUSTER:
+            self._repeat_endpoints({resource.name for resource in resources})
         removed = [name for name, resource in changes.items() if resource is None]
         body = delta_response(type_url, nonce, resources, removed)
         versions = {name: None if r is None else r.version for name, r in changes.items()}
