@@ -142,19 +142,33 @@ def without_nulls(value: Any) -> Any:
 
     Raises: BadYaml when the value is too deep or, because of aliases, too large.
     """
-    budget = [MAX_NODES]
-    return _without_nulls(value, MAX_DEPTH, budget)
+    return _without_nulls(value) if _has_nulls(value) else value
 
 
-def _without_nulls(value: Any, depth: int, budget: list[int]) -> Any:
-    budget[0] -= 1
-    if depth == 0 or budget[0] < 0:
-        limit = f"{MAX_DEPTH} levels deep" if depth == 0 else f"of {MAX_NODES} values"
-        raise BadYaml(f"the document is more than {limit}", 1, 1)
+def _has_nulls(value: Any) -> bool:
+    """Tell whether a field is null. Looks at all of the value, to find out how large it is."""
+    found, size, depth, level = False, 0, 0, [value]
+    while level:
+        depth += 1
+        containers = [each for each in level if isinstance(each, (dict, list))]
+        if depth > MAX_DEPTH and containers:
+            raise BadYaml(f"the document is more than {MAX_DEPTH} levels deep", 1, 1)
+        level = []
+        for each in containers:
+            size += len(each)
+            if size > MAX_NODES:
+                raise BadYaml(f"the document has more than {MAX_NODES} values", 1, 1)
+            values = each.values() if isinstance(each, dict) else each
+            found = found or (isinstance(each, dict) and None in each.values())
+            level += values
+    return found
+
+
+def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: _without_nulls(v, depth - 1, budget) for k, v in value.items() if v is not None}
+        return {key: _without_nulls(each) for key, each in value.items() if each is not None}
     if isinstance(value, list):
-        return [_without_nulls(v, depth - 1, budget) for v in value]
+        return [_without_nulls(each) for each in value]
     return value
 
 

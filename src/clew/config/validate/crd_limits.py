@@ -8,7 +8,7 @@ Source: istio ``customresourcedefinitions``, and istiod's admission for the empt
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -230,28 +230,49 @@ _KINDS: Mapping[str, Limits] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """A field that has a limit, or something in it that has."""
+
+    limit: Limit | None
+    inside: Mapping[str, _Node]
+
+
 def check_limits(kind: str, spec: Any, at: FieldPath = ("spec",)) -> Iterator[Finding]:
     """Yield which fields of an object of Istio's API are too long, too large or empty."""
-    for steps, limit in _steps_of(kind):
-        for path, value in _values(spec, steps, at):
-            if problem := limit.problem(value):
-                yield Finding(path, problem)
+    if (root := _tree(kind)).inside:
+        yield from _check(spec, root, at)
 
 
 @cache
-def _steps_of(kind: str) -> tuple[tuple[tuple[str, ...], Limit], ...]:
-    return tuple((tuple(path.split(".")), limit) for path, limit in _KINDS.get(kind, {}).items())
+def _tree(kind: str) -> _Node:
+    limits = _KINDS.get(kind, {})
+    return _node([(tuple(path.split(".")), limit) for path, limit in limits.items()])
 
 
-def _values(value: Any, steps: tuple[str, ...], path: FieldPath) -> Iterator[tuple[FieldPath, Any]]:
-    """Yield every value at ``steps``: names, ``[]`` for each of a list, ``{}`` of a map."""
-    if not steps:
-        yield path, value
-    elif isinstance(value, list):
-        for index, item in enumerate(value if steps[0] == "[]" else ()):
-            yield from _values(item, steps[1:], (*path, index))
-    elif isinstance(value, dict) and steps[0] == "{}":
-        for key, item in value.items():
-            yield from _values(item, steps[1:], (*path, key))
-    elif isinstance(value, dict) and steps[0] in value:
-        yield from _values(value[steps[0]], steps[1:], (*path, steps[0]))
+def _node(limits: Sequence[tuple[tuple[str, ...], Limit]]) -> _Node:
+    """Put limits with the same first step together, and so on."""
+    steps = dict.fromkeys(path[0] for path, _ in limits if path)
+    return _Node(
+        next((limit for path, limit in limits if not path), None),
+        {
+            step: _node([(path[1:], limit) for path, limit in limits if path[:1] == (step,)])
+            for step in steps
+        },
+    )
+
+
+def _check(value: Any, node: _Node, path: FieldPath) -> Iterator[Finding]:
+    """``[]`` stands for each of a list, ``{}`` for each of a map."""
+    if node.limit is not None and (problem := node.limit.problem(value)):
+        yield Finding(path, problem)
+    if isinstance(value, list) and (item := node.inside.get("[]")) is not None:
+        for index, each in enumerate(value):
+            yield from _check(each, item, (*path, index))
+    elif isinstance(value, dict):
+        for name, inside in node.inside.items():
+            if name == "{}":
+                for key, each in value.items():
+                    yield from _check(each, inside, (*path, key))
+            elif name in value:
+                yield from _check(value[name], inside, (*path, name))

@@ -5,7 +5,6 @@ Source: istio ``analyzeUnreachableHTTPRules``, whose idea of *covered* this foll
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -86,13 +85,17 @@ def _check_covered(routes: Sequence[HTTPRoute]) -> Iterator[Finding]:
         for number, match in enumerate(route.match)
         if match.uri is not None and match.uri.prefix
     ]
-    for first, later in itertools.combinations(prefixes, 2):
-        if first.prefix != later.prefix and _covers(first, later):
-            problem = (
-                f'the prefix "{first.prefix}" of rule {first.name} takes all of '
-                f'"{later.prefix}", so this match is never reached'
-            )
-            yield Finding(later.path, problem, warning=True)
+    before: dict[str, list[_Prefix]] = {}
+    for later in prefixes:
+        for length in range(1, len(later.prefix)):
+            for first in before.get(later.prefix[:length], ()):
+                if _covers(first, later):
+                    problem = (
+                        f'the prefix "{first.prefix}" of rule {first.name} takes all of '
+                        f'"{later.prefix}", so this match is never reached'
+                    )
+                    yield Finding(later.path, problem, warning=True)
+        before.setdefault(later.prefix, []).append(later)
 
 
 def _prefix(match: HTTPMatchRequest, name: str, path: FieldPath) -> _Prefix:
@@ -117,9 +120,9 @@ def _text(value: StringMatch | None) -> str:
 
 
 def _covers(first: _Prefix, later: _Prefix) -> bool:
+    """Does ``first``, whose prefix begins that of ``later``, leave nothing for it?"""
     return (
-        later.prefix.startswith(first.prefix)
-        and first.port == later.port
+        first.port == later.port
         and first.texts.keys() == later.texts.keys()
         and all(text.startswith(later.texts[key]) for key, text in first.texts.items())
     )
