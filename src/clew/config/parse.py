@@ -12,7 +12,7 @@ import msgspec
 from clew.config import yaml
 from clew.config.finding import FieldPath, Finding
 from clew.config.structure import check_structure, decode_custom, did_you_mean, with_camel_names
-from clew.config.validate.crd_limits import check_limits
+from clew.config.validate.crd_limits import check_limits, check_nulls
 from clew.config.validate.hosts import is_dns_label, is_object_name
 from clew.config.validate.mesh_config import validate_mesh_config
 from clew.config.validate.mesh_networks import validate_mesh_networks
@@ -59,7 +59,7 @@ def parse_documents(text: str, file: str = "") -> tuple[Document, ...]:
 
 def parse_manifest(manifest: Mapping[str, Any], file: str = "") -> Document:
     """Read one manifest that is decoded already, as from JSON."""
-    return _parse(manifest, (), _nowhere, file)
+    return _parse(manifest, (), _nowhere, file, from_text=False)
 
 
 def parse_mesh_config(text: str, file: str = "") -> tuple[MeshConfig, tuple[Diagnostic, ...]]:
@@ -124,7 +124,9 @@ def _parse_text(part: str, before: int, file: str) -> Iterator[Document]:
         yield _parse(value, (), locate, file)
 
 
-def _parse(given: Any, at: FieldPath, locate: Locate, file: str) -> Document:
+def _parse(
+    given: Any, at: FieldPath, locate: Locate, file: str, *, from_text: bool = True
+) -> Document:
     def place(path: FieldPath) -> tuple[int, int]:
         return locate((*at, *path))
 
@@ -133,8 +135,12 @@ def _parse(given: Any, at: FieldPath, locate: Locate, file: str) -> Document:
     try:
         if not isinstance(given, dict):
             raise yaml.BadYaml("expected an object with apiVersion and kind", 1, 1)
-        manifest = yaml.without_nulls(given)
+        # Nulls are rare in what another program wrote, and most of them do no harm.
+        manifest = yaml.without_nulls(given) if from_text else given
         resource, findings = _read(manifest, given)
+        if resource is None and (plain := yaml.without_nulls(manifest)) is not manifest:
+            manifest = plain
+            resource, findings = _read(manifest, given)
     except yaml.BadYaml as error:
         findings = [Finding((), error.problem)]
     key = _key(manifest)
@@ -155,7 +161,9 @@ def _read(
     findings = [*_check_name(kind, resource), *validate_resource(resource)]
     findings += _check_mesh_config(resource)
     if kind.group.endswith(".istio.io"):
-        findings += check_limits(kind.kind, given.get("spec"))
+        findings += check_limits(kind.kind, manifest.get("spec"))
+        if manifest is not given:
+            findings += check_nulls(kind.kind, given.get("spec"))
     return resource, findings
 
 

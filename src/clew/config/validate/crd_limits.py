@@ -200,14 +200,6 @@ _KINDS: Mapping[str, Limits] = {
         "priority": _INT32,
         "match.[].ports.[].number": Range(1, 65535),
     },
-    "VirtualService": {
-        "http.[].route.[].weight": _INT32,
-        "tls.[].route.[].weight": _INT32,
-        "tcp.[].route.[].weight": _INT32,
-        "http.[].match.[].headers.{}": Given(),
-        "http.[].retries.attempts": _INT32,
-        "http.[].fault.delay.percent": _INT32,
-    },
     "WasmPlugin": {
         **_SELECTOR,
         **_TARGETS,
@@ -238,6 +230,15 @@ class _Node:
     inside: Mapping[str, _Node]
 
 
+_WITHOUT_NULLS: Mapping[str, Limits] = {"VirtualService": {"http.[].match.[].headers.{}": Given()}}
+
+
+def check_nulls(kind: str, spec: Any) -> Iterator[Finding]:
+    """Yield which fields of an object are null where that is not as good as nothing."""
+    if limits := _WITHOUT_NULLS.get(kind):
+        yield from _check(spec, _node_of(limits), ("spec",))
+
+
 def check_limits(kind: str, spec: Any, at: FieldPath = ("spec",)) -> Iterator[Finding]:
     """Yield which fields of an object of Istio's API are too long, too large or empty."""
     if (root := _tree(kind)).inside:
@@ -246,7 +247,10 @@ def check_limits(kind: str, spec: Any, at: FieldPath = ("spec",)) -> Iterator[Fi
 
 @cache
 def _tree(kind: str) -> _Node:
-    limits = _KINDS.get(kind, {})
+    return _node_of(_KINDS.get(kind, {}))
+
+
+def _node_of(limits: Limits) -> _Node:
     return _node([(tuple(path.split(".")), limit) for path, limit in limits.items()])
 
 

@@ -8,6 +8,8 @@ from clew.config.finding import FieldPath, Finding
 from clew.config.validate.hosts import check_port, host_problem, is_dns_label
 from clew.model.virtual_service import Destination, HTTPRouteDestination, RouteDestination
 
+_LARGEST_WEIGHT = 2**31 - 1
+
 
 def check_destination(destination: Destination | None, path: FieldPath) -> Iterator[Finding]:
     """Source: istio ``validateDestination``."""
@@ -28,8 +30,9 @@ def check_weights(
     routes: Sequence[HTTPRouteDestination | RouteDestination], path: FieldPath
 ) -> Iterator[Finding]:
     for index, to in enumerate(routes):
-        if (to.weight or 0) < 0:
-            yield Finding((*path, index, "weight"), "a weight cannot be negative")
+        if not 0 <= (to.weight or 0) <= _LARGEST_WEIGHT:
+            problem = f"{to.weight} is not between 0 and {_LARGEST_WEIGHT}"
+            yield Finding((*path, index, "weight"), problem)
     if len(routes) > 1 and sum(to.weight or 0 for to in routes) <= 0:
         yield Finding(path, "the weights add up to 0, so no request could go anywhere")
 

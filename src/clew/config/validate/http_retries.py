@@ -17,8 +17,8 @@ _RETRY_ON = frozenset(
 
 def check_retries(retries: HTTPRetry, path: FieldPath) -> Iterator[Finding]:
     attempts = retries.attempts or 0
-    if attempts < 0:
-        yield Finding((*path, "attempts"), "attempts cannot be negative")
+    if not 0 <= attempts < 2**31:
+        yield Finding((*path, "attempts"), f"{attempts} is not a number of attempts")
     others = (retries.per_try_timeout, retries.retry_on or None, retries.retry_remote_localities)
     if attempts == 0 and any(other is not None for other in others):
         yield Finding(path, "with attempts: 0 nothing is retried, so the rest has no effect")

@@ -39,8 +39,9 @@ class _Prefix:
 
 def check_reachable(spec: VirtualServiceSpec) -> Iterator[Finding]:
     """Yield a warning for each route and match that others before it leave nothing."""
-    yield from _check_duplicates(spec.http, ("spec", "http"))
-    yield from _check_covered(spec.http)
+    if len(spec.http) > 1 or any(len(route.match) > 1 for route in spec.http):
+        yield from _check_duplicates(spec.http, ("spec", "http"))
+        yield from _check_covered(spec.http)
     yield from _check_duplicates(spec.tcp, ("spec", "tcp"))
     yield from _check_duplicates(spec.tls, ("spec", "tls"))
 
@@ -48,12 +49,15 @@ def check_reachable(spec: VirtualServiceSpec) -> Iterator[Finding]:
 def _check_duplicates(routes: Sequence[_Route], path: FieldPath) -> Iterator[Finding]:
     seen: dict[bytes, str] = {}
     catch_all = False
+    several = sum(len(route.match) for route in routes) > 1
     for index, route in enumerate(routes):
         matches: Sequence[_Match] = route.match
         if not matches and catch_all:
             problem = "only the last rule can have no matches: this one is never reached"
             yield Finding((*path, index), problem, warning=True)
         catch_all = catch_all or not matches
+        if not several:
+            continue
         new = 0
         for number, match in enumerate(matches):
             key = _without_name(match)
