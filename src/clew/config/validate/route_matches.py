@@ -79,9 +79,12 @@ def check_connection_match(
 def _check_source(
     match: HTTPMatchRequest | TLSMatchAttributes | L4MatchAttributes, path: FieldPath
 ) -> Iterator[Finding]:
-    yield from check_port(match.port or None, (*path, "port"))
-    yield from check_instance_labels(match.source_labels, (*path, "sourceLabels"))
-    yield from check_gateway_names(match.gateways, (*path, "gateways"))
+    if match.port:
+        yield from check_port(match.port, (*path, "port"))
+    if match.source_labels:
+        yield from check_instance_labels(match.source_labels, (*path, "sourceLabels"))
+    if match.gateways:
+        yield from check_gateway_names(match.gateways, (*path, "gateways"))
 
 
 def check_sni_hosts(

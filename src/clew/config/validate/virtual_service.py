@@ -97,10 +97,13 @@ def _check_http_route(route: HTTPRoute, path: FieldPath, *, delegate: bool) -> I
         yield from check_http_match(match, (*path, "match", index))
     for index, to in enumerate(route.route):
         yield from check_destination(to.destination, (*path, "route", index, "destination"))
-        yield from check_headers(to.headers, (*path, "route", index, "headers"))
+        if to.headers is not None:
+            yield from check_headers(to.headers, (*path, "route", index, "headers"))
     yield from check_weights(route.route, (*path, "route"))
-    yield from check_duration(route.timeout, (*path, "timeout"))
-    yield from check_headers(route.headers, (*path, "headers"))
+    if route.timeout is not None:
+        yield from check_duration(route.timeout, (*path, "timeout"))
+    if route.headers is not None:
+        yield from check_headers(route.headers, (*path, "headers"))
     if sets_host(route.headers) + bool(route.rewrite and route.rewrite.authority) > 1:
         yield Finding((*path, "headers"), "the host is set in more than one place")
     if route.retries is not None:
@@ -109,7 +112,9 @@ def _check_http_route(route: HTTPRoute, path: FieldPath, *, delegate: bool) -> I
         yield from check_fault(route.fault, (*path, "fault"))
     if route.cors_policy is not None:
         yield from check_cors(route.cors_policy, (*path, "corsPolicy"))
-    yield from check_mirrors(route, path)
+    mirrored = (route.mirror, route.mirrors or None, route.mirror_percent, route.mirror_percentage)
+    if any(each is not None for each in mirrored):
+        yield from check_mirrors(route, path)
 
 
 def _check_action(route: HTTPRoute, path: FieldPath, *, delegate: bool) -> Iterator[Finding]:
