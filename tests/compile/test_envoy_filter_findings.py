@@ -62,7 +62,7 @@ def test_a_filter_that_envoy_does_not_have_is_left_out_and_reported() -> None:
     assert said(scope(wanted)) == [("spec.configPatches[0]", problem)]
 
 
-def test_a_patch_to_the_bootstrap_needs_a_restart() -> None:
+def test_a_patch_to_the_bootstrap_is_left_out_and_reported() -> None:
     wanted = "{applyTo: BOOTSTRAP, patch: {operation: MERGE, value: {header_prefix: x-our}}}"
-    problem = "it patches what proxies start with"
+    problem = "this patch is left out: what proxies start with cannot be patched in clew"
     assert said(scope(wanted)) == [("spec.configPatches[0]", problem)]
