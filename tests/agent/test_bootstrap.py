@@ -57,6 +57,7 @@ def test_the_control_plane_reads_back_who_the_proxy_is() -> None:
     assert proxy.network == "network1"
     assert proxy.interception is Interception.REDIRECT
     assert proxy.extra_ips == ()
+    assert proxy.version == "1.31.0"
 
 
 def test_without_capture_the_control_plane_learns_the_explicit_ports() -> None:

@@ -21,6 +21,9 @@ CONTROL_PLANE_NAMESPACE = "istio-system"
 CONTROL_PLANE_SERVICE_ACCOUNT = "istiod"
 CONTROL_PLANE_SERVER_NAME = "istiod.istio-system.svc"
 
+# Whose API clew has, for EnvoyFilters that are for some versions only.
+_ISTIO_VERSION = "1.31.0"
+
 # All below the directory that is private to the workload and Envoy's working directory.
 ADMIN_SOCKET = "admin.sock"
 CONTROL_PLANE_SOCKET = "xds.sock"
@@ -102,6 +105,7 @@ def node_metadata(spec: AgentSpec) -> dict[str, Any]:
         "LABELS": dict(spec.labels),
         "INSTANCE_IPS": spec.ip,
         "MESH_ID": spec.mesh,
+        "ISTIO_VERSION": _ISTIO_VERSION,
         "CLUSTER_ID": "Kubernetes",
         "INTERCEPTION_MODE": (Interception.REDIRECT if captured else Interception.NONE).value,
     }
