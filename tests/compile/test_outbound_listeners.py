@@ -15,7 +15,7 @@ from clew.model.mesh_config import (
 )
 from clew.model.proxy import Interception, LocalPort
 from clew.model.service import Protocol, Resolution
-from clew.model.sidecar import IstioEgressListener, SidecarPort
+from clew.model.sidecar import CaptureMode, IstioEgressListener, SidecarPort
 from clew.model.virtual_service import VirtualService
 from clew.model.xds import CLUSTER, LISTENER, ROUTE
 from clew.snapshot.rule_index import index_virtual_services
@@ -225,3 +225,24 @@ def test_a_changed_http_rule_changes_no_listener() -> None:
     before = compiled(outbound(to))[LISTENER]
     after = compiled(outbound(to, virtual_services=rules(spec)))[LISTENER]
     assert before == after
+
+
+def test_a_service_may_have_a_port_of_the_proxy_at_its_own_address_but_not_everywhere() -> None:
+    own = service("own", Protocol.TCP, number=15021)
+    shared = service("shared", Protocol.TCP, number=15090, addresses=())
+    found = compiled(outbound(own, shared))[LISTENER]
+    assert f"{own.addresses[0]}_15021" in found
+    assert "0.0.0.0_15090" not in found
+
+
+def test_a_proxy_without_privileges_binds_no_low_port() -> None:
+    declared = IstioEgressListener(
+        port=SidecarPort(number=80, protocol="HTTP", name="http"),
+        capture_mode=CaptureMode.NONE,
+        hosts=("*/*",),
+    )
+    web = service("web", Protocol.HTTP, number=80)
+    egress = (EgressListener(declared=declared, services=(web,)),)
+    assert "127.0.0.1_80" in compiled(outbound(web, egress=egress))[LISTENER]
+    scope = outbound(web, egress=egress, unprivileged=True)
+    assert "127.0.0.1_80" not in compiled(scope)[LISTENER]

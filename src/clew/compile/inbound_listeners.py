@@ -35,7 +35,7 @@ from clew.compile.inbound_chains import (
     needs_tls_inspector,
 )
 from clew.compile.inbound_routes import compile_inbound_route
-from clew.compile.tcp_proxy import compile_tcp_proxy
+from clew.compile.tcp_proxy import compile_tcp_proxy, connection_filters
 from clew.compile.typed_config import typed_config
 from clew.model import names
 from clew.model.mesh_config import MeshConfig
@@ -46,6 +46,7 @@ from clew.snapshot.scope import InboundPort, InboundScope, MutualTls
 
 # The mark of connections that the proxy makes with the client's address, for the TPROXY rules.
 _ORIGINAL_SOURCE_MARK = 1337
+_FIRST_UNPRIVILEGED_PORT = 1024
 
 
 def compile_inbound_listeners(scope: InboundScope) -> tuple[Listener, ...]:
@@ -54,13 +55,17 @@ def compile_inbound_listeners(scope: InboundScope) -> tuple[Listener, ...]:
     Source: istio ``buildInboundListeners``.
     """
     if scope.interception is Interception.NONE:
-        return tuple(_bound_listener(scope, port) for port in scope.ports)
+        return tuple(_bound_listener(scope, p) for p in scope.ports if _may_bind(p, scope))
     captured = tuple(port for port in scope.ports if not _binds_itself(port))
-    bound = tuple(port for port in scope.ports if _binds_itself(port))
+    bound = tuple(port for port in scope.ports if _binds_itself(port) and _may_bind(port, scope))
     return (
         _virtual_inbound(scope, captured),
         *(_bound_listener(scope, port) for port in bound),
     )
+
+
+def _may_bind(port: InboundPort, scope: InboundScope) -> bool:
+    return not scope.unprivileged or port.target_port >= _FIRST_UNPRIVILEGED_PORT
 
 
 def _binds_itself(port: InboundPort) -> bool:
@@ -243,7 +248,7 @@ def _port_chains(port: InboundPort, match: int | None, mesh: MeshConfig) -> Iter
             name=names.listener("0.0.0.0", port.target_port),
             match=intake.match(match),
             intake=intake,
-            filters=[_port_filter(port, intake, mesh)],
+            filters=_port_filters(port, intake, mesh),
             mesh=mesh,
         )
         _end_users_tls(chain, port, mesh)
@@ -289,10 +294,11 @@ def _chain(
     return chain
 
 
-def _port_filter(port: InboundPort, intake: Intake, mesh: MeshConfig) -> Filter:
+def _port_filters(port: InboundPort, intake: Intake, mesh: MeshConfig) -> list[Filter]:
     cluster = names.inbound_cluster(port.target_port)
     if intake.handling is Handling.TCP:
-        return compile_tcp_proxy(stat_prefix=cluster, clusters=[(cluster, 1)], mesh=mesh)
+        forwarding = compile_tcp_proxy(stat_prefix=cluster, clusters=[(cluster, 1)], mesh=mesh)
+        return connection_filters(port.port.protocol, forwarding, cluster)
     routes = compile_inbound_route(
         cluster=cluster,
         port=port.port.number,
@@ -300,10 +306,11 @@ def _port_filter(port: InboundPort, intake: Intake, mesh: MeshConfig) -> Filter:
         protocol=port.port.protocol,
         mesh=mesh,
     )
-    return compile_hcm(
+    manager = compile_hcm(
         stat_prefix=f"inbound_0.0.0.0_{port.target_port};.",
         route_config=routes,
         direction=Direction.INBOUND,
         mesh=mesh,
         extra_filters=(GRPC_WEB,) if port.port.protocol is Protocol.GRPC_WEB else (),
     )
+    return [manager]

@@ -29,6 +29,7 @@ from clew.snapshot.scope import EgressListener, OutboundScope
 
 _HTTP_PROXY_ROUTES = "http_proxy"
 # Ports of the proxy itself, which no listener may take from it.
+_FIRST_UNPRIVILEGED_PORT = 1024
 _RESERVED = frozenset({15000, 15001, 15006, 15020, 15021, 15090})
 
 
@@ -141,6 +142,8 @@ def _declared_port(
     protocol = Protocol.HTTP if proxied else parse_protocol(declared.port.protocol)
     # Nothing can be captured on its way to a Unix socket.
     captured = _is_captured(declared, scope) and not declared.bind.startswith("unix://")
+    if _taken(declared.bind, number, scope, captured=captured):
+        return
     if protocol.is_http:
         at = (declared.bind,) if declared.bind else _everywhere(scope, captured=captured)
         slot = _slot(slots, at[0], number, egress, captured=captured, more=at[1:])
@@ -170,7 +173,7 @@ def _all_ports(slots: _Slots, egress: EgressListener, scope: OutboundScope, memo
         if service.resolution is Resolution.ALIAS:
             continue
         for port in service.ports:
-            if port.protocol is not Protocol.UDP and port.number not in _RESERVED:
+            if port.protocol is not Protocol.UDP:
                 _add_port(slots, egress, service, port, scope, memo, bind=bind, captured=captured)
 
 
@@ -217,11 +220,15 @@ def _add_port(
     """Add one service port to the listeners that must serve it."""
     if port.protocol.is_http:
         at = (bind,) if bind else scope.families.wildcards
+        if _taken(at[0], port.number, scope, captured=captured):
+            return
         slot = _slot(slots, at[0], port.number, egress, captured=captured, more=at[1:])
         if not slot.locked:
             _serve_http(slot, str(port.number), port, service)
         return
     for address, more, ranges in _places(service, port, scope, bind):
+        if _taken(address, port.number, scope, captured=captured):
+            continue
         slot = _slot(slots, address, port.number, egress, captured=captured, more=more)
         if slot.locked:
             continue
@@ -232,6 +239,13 @@ def _add_port(
             if own and not slot.http:
                 slot.routed = service
             _serve_http(slot, own or str(port.number), port, service)
+
+
+def _taken(address: str, port: int, scope: OutboundScope, *, captured: bool) -> bool:
+    """Whether a listener would be in the proxy's own way, or is not for it to bind."""
+    if not captured and scope.unprivileged and 0 < port < _FIRST_UNPRIVILEGED_PORT:
+        return True
+    return port in _RESERVED and address in scope.families.wildcards
 
 
 def _serve_http(slot: _Slot, routes: str, port: ServicePort, service: Service) -> None:

@@ -5,12 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clew._pb.envoy.config.listener.v3.listener_components_pb2 import Filter
+from clew._pb.envoy.extensions.filters.network.mongo_proxy.v3.mongo_proxy_pb2 import MongoProxy
 from clew._pb.envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from clew.compile.access_log import compile_access_log
 from clew.compile.typed_config import typed_config
 from clew.model.destination_rule import TunnelSettings
 from clew.model.duration import Duration
 from clew.model.mesh_config import MeshConfig
+from clew.model.service import Protocol
+
+
+def connection_filters(protocol: Protocol, forwarding: Filter, stat_prefix: str) -> list[Filter]:
+    """``forwarding``, after what only watches connections of a known protocol.
+
+    Source: istio ``buildNetworkFiltersStack``.
+    """
+    if protocol is not Protocol.MONGO:
+        return [forwarding]
+    watching = typed_config(MongoProxy(stat_prefix=stat_prefix))
+    return [Filter(name="envoy.filters.network.mongo_proxy", typed_config=watching), forwarding]
 
 
 def compile_tcp_proxy(

@@ -17,7 +17,7 @@ from clew.compile.dynamic_forward_proxy import resolve_server_name
 from clew.compile.http_routes import provenance
 from clew.compile.memo import Memo
 from clew.compile.resources import encode, sources
-from clew.compile.tcp_proxy import compile_tcp_proxy
+from clew.compile.tcp_proxy import compile_tcp_proxy, connection_filters
 from clew.compile.traffic_policy import policy_for
 from clew.model import names
 from clew.model.destination_rule import DestinationRule
@@ -229,8 +229,12 @@ def _routed(
     )
     to = rules.services.get(destinations[0].destination.host)
     before = _resolving(to, target)
-    chain = FilterChain(filters=[*before, proxy], metadata=provenance(service))
     clusters = _shares(destinations, target.port, rules.services)
+    protocol, prefix = target.service_port.protocol, _stat_prefix(service, clusters)
+    chain = FilterChain(
+        filters=[*before, *connection_filters(protocol, proxy, prefix)],
+        metadata=provenance(service),
+    )
     return _chain(chain, server_names, ranges, clusters, sources(service, target.service))
 
 
@@ -245,10 +249,13 @@ def compile_forwarding(
     """The TCP proxy of a route of ``service`` on a listener's ``port``."""
     clusters = _shares(destinations, port, services)
     first = next((d for d in destinations if d.weight), destinations[0]).destination
-    meta = service.metadata
-    prefix = clusters[0][0] if len(clusters) == 1 else f"{meta.name}.{meta.namespace}"
     rule = destination_rules.get(first.host)
-    return _proxy(prefix, clusters, rule, first.subset, mesh)
+    return _proxy(_stat_prefix(service, clusters), clusters, rule, first.subset, mesh)
+
+
+def _stat_prefix(service: VirtualService, clusters: Sequence[tuple[str, int]]) -> str:
+    meta = service.metadata
+    return clusters[0][0] if len(clusters) == 1 else f"{meta.name}.{meta.namespace}"
 
 
 def _shares(
@@ -265,7 +272,8 @@ def _direct(target: Target, rules: Rules, server_names: Sequence[str]) -> Chain:
     cluster = names.outbound_cluster(port, service.external_name or service.hostname)
     rule = rules.destination_rules.get(service.hostname)
     proxy = _proxy(cluster, [(cluster, 1)], rule, "", rules.mesh)
-    chain = FilterChain(filters=[*_resolving(service, target), proxy])
+    filters = connection_filters(target.service_port.protocol, proxy, cluster)
+    chain = FilterChain(filters=[*_resolving(service, target), *filters])
     return _chain(chain, server_names, target.ranges, [(cluster, 1)], sources(service))
 
 

@@ -37,6 +37,7 @@ def build_inbound(snapshot: MeshSnapshot, proxy: Proxy) -> InboundScope:
         namespace=proxy.namespace,
         interception=proxy.interception,
         families=proxy.families,
+        unprivileged=proxy.unprivileged,
         ips=(proxy.ip, *proxy.extra_ips) if own_address else (),
         app_ports=proxy.app_ports if uncaptured else (),
         ports=tuple(ports[number] for number in sorted(ports)),

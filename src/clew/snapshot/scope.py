@@ -108,6 +108,7 @@ class OutboundScope:
     node: str = ""
     own_ips: tuple[str, ...] = ()
     families: IpFamilies = IpFamilies.IPV4
+    unprivileged: bool = False
     interception: Interception = Interception.REDIRECT
     http_proxy_port: int = 0
     local_ports: tuple[LocalPort, ...] = ()
@@ -134,6 +135,7 @@ class InboundScope:
     namespace: str
     interception: Interception = Interception.REDIRECT
     families: IpFamilies = IpFamilies.IPV4
+    unprivileged: bool = False
     ips: tuple[str, ...] = ()
     app_ports: tuple[tuple[int, int], ...] = ()
     ports: tuple[InboundPort, ...] = ()

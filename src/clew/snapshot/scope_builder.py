@@ -172,6 +172,7 @@ def _build_outbound(snapshot: MeshSnapshot, proxy: Proxy) -> OutboundScope:
         node=proxy.node_name if snapshot.services.by_node else "",
         own_ips=_headless_addresses(snapshot, proxy),
         families=proxy.families,
+        unprivileged=proxy.unprivileged,
         interception=proxy.interception,
         http_proxy_port=proxy.http_proxy_port or mesh.proxy_http_port,
         local_ports=proxy.local_ports,
