@@ -9,13 +9,14 @@ import pytest
 from clew._pb.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from clew._pb.envoy.config.listener.v3.listener_pb2 import Listener
 from clew._pb.envoy.config.route.v3.route_pb2 import RouteConfiguration
+from clew._pb.envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
 from clew._pb.envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as hcm_pb2,
 )
 from clew._pb.envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from clew._pb.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext
 from clew.model.xds import CLUSTER, LISTENER, ROUTE, Published
-from tests.compile.meshes import SERVICE, listener_in, mesh_config, published
+from tests.compile.meshes import SERVICE, listener_in, mesh_config, published, rule
 
 POD = {"labels": {"app": "reviews", "version": "v1"}, "ip": "10.0.0.1"}
 RULE = """
@@ -179,3 +180,44 @@ caCertificates: [{pem: x, trustDomains: [theirs.example]}]
         "spiffe://once.example/",
         "spiffe://theirs.example/",
     ]
+
+
+@pytest.mark.proves("MeshConfig.outboundClusterStatName", "MeshConfig.inboundClusterStatName")
+def test_statistics_call_clusters_what_the_mesh_likes() -> None:
+    text = """
+outboundClusterStatName: "%SERVICE%/%SERVICE_NAME%/%SERVICE_FQDN%/%SERVICE_PORT%/%SUBSET_NAME%"
+inboundClusterStatName: "%SERVICE%/%SERVICE_PORT_NAME%/%TARGET_PORT%"
+"""
+    subsets = rule("subsets: [{name: v1, labels: {version: v1}}]")
+    found = published(SERVICE, subsets, mesh_config(text), **POD)
+    host = "reviews.default.svc.cluster.local"
+    outbound = Cluster.FromString(found[CLUSTER][f"outbound|80|v1|{host}"].body)
+    assert outbound.alt_stat_name == f"reviews.default/reviews/{host}/80/v1;"
+    inbound = Cluster.FromString(found[CLUSTER]["inbound|80||"].body)
+    assert inbound.alt_stat_name == "reviews.default/http/80;"
+
+
+@pytest.mark.proves(
+    "MeshConfig.accessLogFile",
+    "MeshConfig.accessLogFormat",
+    "MeshConfig.accessLogEncoding=TEXT",
+    "MeshConfig.accessLogEncoding=JSON",
+    "MeshConfig.disableEnvoyListenerLog",
+)
+def test_the_mesh_says_where_and_how_requests_are_logged() -> None:
+    assert not manager_of(listener_in(mesh("accessLogFile: ''"), "0.0.0.0_80")).access_log
+    at_file = 'accessLogFile: /var/log/proxy\naccessLogFormat: \'{"m": "%REQ(:METHOD)%"}\'\n'
+    found = FileAccessLog()
+    for encoding in ("TEXT", "JSON"):
+        as_told = at_file + f"accessLogEncoding: {encoding}\ndisableEnvoyListenerLog: true"
+        listener = listener_in(mesh(as_told), "0.0.0.0_80")
+        assert not listener.access_log
+        [log] = manager_of(listener).access_log
+        assert log.typed_config.Unpack(found)
+        assert found.path == "/var/log/proxy"
+        line = found.log_format
+        if encoding == "JSON":
+            assert line.json_format["m"] == "%REQ(:METHOD)%"
+        else:
+            assert line.text_format_source.inline_string == '{"m": "%REQ(:METHOD)%"}\n'
+    assert listener_in(mesh(at_file), "0.0.0.0_80").access_log

@@ -21,6 +21,7 @@ from clew.compile.outlier_detection import apply_outlier_detection
 from clew.compile.preference import apply_locality
 from clew.compile.resources import resource, sources
 from clew.compile.secrets import OWN_TLS
+from clew.compile.stat_names import stat_name
 from clew.compile.traffic_policy import Policy, declared_policy, policy_for
 from clew.compile.unknown_traffic import RESOLVING_CLUSTER
 from clew.compile.upstream_tls import apply_upstream_tls, mesh_tls_of, tls_in_force
@@ -161,7 +162,11 @@ def _cluster(
     policy = replace(policy, tls=tls)
     name = names.outbound_cluster(port.number, service.hostname, subset)
     # The semicolon ends the name for the rule that takes metrics' tags out of it.
-    cluster = Cluster(name=name, alt_stat_name=f"{name};")
+    stat = name
+    if pattern := mesh.outbound_cluster_stat_name:
+        target = port.target_port if isinstance(port.target_port, int) else 0
+        stat = stat_name(pattern, service, port, target or port.number, subset)
+    cluster = Cluster(name=name, alt_stat_name=f"{stat};")
     _find_endpoints(cluster, discovery(service, rule, port.number, site, subset), mesh)
     apply_connection_pool(cluster, policy.connection_pool, policy.retry_budget, mesh)
     apply_outlier_detection(cluster, policy.outlier_detection)

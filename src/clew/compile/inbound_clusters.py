@@ -23,6 +23,7 @@ from clew._pb.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from clew._pb.envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import (
     HttpProtocolOptions,
 )
+from clew.compile.stat_names import stat_name
 from clew.compile.typed_config import typed_config
 from clew.model import names
 from clew.model.destination_rule import ConnectionPoolSettings, DestinationRule
@@ -67,6 +68,9 @@ def _port_cluster(scope: InboundScope, port: InboundPort) -> Cluster:
         _to_original_destination(cluster, scope.families)
         _to_declared_port(cluster, port)
     _speak(cluster, port.port.protocol, pool)
+    if pattern := scope.mesh.inbound_cluster_stat_name:
+        target = port.target_port
+        cluster.alt_stat_name = f"{stat_name(pattern, port.service, port.port, target, '')};"
     cluster.metadata.filter_metadata["istio"].update(_services(port))
     return cluster
 
