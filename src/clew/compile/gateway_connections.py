@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from clew._pb.envoy.config.listener.v3.listener_components_pb2 import (
@@ -19,8 +19,9 @@ from clew.compile.tcp_routes import compile_forwarding
 from clew.model.destination_rule import DestinationRule
 from clew.model.gateway import ServerTLSMode
 from clew.model.mesh_config import MeshConfig
+from clew.model.route_semantics import is_of_gateway_api
 from clew.model.service import Protocol, Resolution, Service
-from clew.model.virtual_service import L4MatchAttributes, TLSMatchAttributes
+from clew.model.virtual_service import L4MatchAttributes, TLSMatchAttributes, VirtualService
 from clew.snapshot.hosts import covers
 from clew.snapshot.scope import GatewayServer
 
@@ -40,6 +41,8 @@ def compile_connections(server: GatewayServer, known: Known) -> Iterator[Filter]
         if not routed_hosts(server, service):
             continue
         for route in service.spec.tcp:
+            if not route.route:
+                continue
             if not route.match or any(_applies(server, match) for match in route.match):
                 yield compile_forwarding(
                     service,
@@ -58,9 +61,24 @@ def compile_passthrough(server: GatewayServer, known: Known) -> Iterator[FilterC
     if tls is not None and tls.mode is ServerTLSMode.AUTO_PASSTHROUGH:
         yield from _mesh_chains(server, known)
         return
-    for service in server.virtual_services:
+    yield from _named_chains(server, server.virtual_services, known)
+
+
+def compile_terminated(server: GatewayServer, known: Known) -> Iterator[FilterChain]:
+    """The chains of a server that ends TLS, by the name that its clients ask for.
+
+    Only a TLSRoute of the Gateway API looks at names there.
+    """
+    routes = (service for service in server.virtual_services if is_of_gateway_api(service))
+    yield from _named_chains(server, routes, known)
+
+
+def _named_chains(
+    server: GatewayServer, services: Iterable[VirtualService], known: Known
+) -> Iterator[FilterChain]:
+    for service in services:
         for route in service.spec.tls if routed_hosts(server, service) else ():
-            for match in route.match:
+            for match in route.match if route.route else ():
                 if _applies(server, match):
                     forwarding = compile_forwarding(
                         service,

@@ -25,6 +25,7 @@ from clew.compile.gateway_connections import (
     Known,
     compile_connections,
     compile_passthrough,
+    compile_terminated,
     server_name_match,
 )
 from clew.compile.gateway_servers import (
@@ -147,6 +148,8 @@ def _server_chains(server: GatewayServer, known: Known) -> Iterator[FilterChain]
         case ServerKind.HTTPS:
             yield _terminated(server, _http(server, known.mesh), known.mesh)
         case ServerKind.TLS:
+            for chain in compile_terminated(server, known):
+                yield _with_tls(chain, server, known.mesh)
             for forwarding in compile_connections(server, known):
                 yield _terminated(server, forwarding, known.mesh)
         case ServerKind.PASSTHROUGH:
@@ -175,10 +178,21 @@ def _http(server: GatewayServer, mesh: MeshConfig, *, http3: bool = False) -> Fi
 
 
 def _terminated(server: GatewayServer, inside: Filter, mesh: MeshConfig) -> FilterChain:
+    return _ending_tls(server, inside, _socket(server, mesh))
+
+
+def _socket(server: GatewayServer, mesh: MeshConfig) -> TransportSocket | None:
     tls = server.server.tls
     http = server_kind(server) is ServerKind.HTTPS
-    socket = server_tls_socket(tls, mesh, http=http) if tls is not None else None
-    return _ending_tls(server, inside, socket)
+    return server_tls_socket(tls, mesh, http=http) if tls is not None else None
+
+
+def _with_tls(chain: FilterChain, server: GatewayServer, mesh: MeshConfig) -> FilterChain:
+    socket = _socket(server, mesh)
+    if socket is not None:
+        chain.transport_socket.CopyFrom(socket)
+        chain.transport_socket_connect_timeout.FromTimedelta(_HANDSHAKE_TIMEOUT)
+    return chain
 
 
 def _ending_tls(

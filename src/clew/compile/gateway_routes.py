@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from clew._pb.envoy.config.core.v3.base_pb2 import HeaderValueOption
-from clew._pb.envoy.config.route.v3.route_components_pb2 import VirtualHost
+from clew._pb.envoy.config.route.v3.route_components_pb2 import Route, RouteMatch, VirtualHost
 from clew._pb.envoy.config.route.v3.route_pb2 import RouteConfiguration
 from clew.compile import wire
 from clew.compile.gateway_servers import (
@@ -24,7 +24,9 @@ from clew.compile.memo import Memo
 from clew.compile.resources import encode, resource_of
 from clew.compile.rule_routes import Client, Routes, rule_routes
 from clew.model import names
+from clew.model.route_semantics import is_of_gateway_api
 from clew.model.xds import EnvoyResource
+from clew.snapshot.hosts import covers
 from clew.snapshot.scope import GatewayScope, GatewayServer
 
 _MAX_DIRECT_RESPONSE = 1024 * 1024
@@ -48,7 +50,7 @@ def compile_gateway_routes(
     Source: istio ``buildGatewayHTTPRouteConfig``.
     """
     return tuple(
-        _route_configuration(name, servers, client, memo)
+        _route_configuration(name, servers, _elsewhere(servers, port), client, memo)
         for port in merge_servers(scope.servers)
         for name, servers in _by_route_name(port).items()
     )
@@ -63,8 +65,26 @@ def _by_route_name(port: GatewayPort) -> dict[str, list[GatewayServer]]:
     return grouped
 
 
+def _elsewhere(servers: Sequence[GatewayServer], port: GatewayPort) -> frozenset[str]:
+    """Hosts that clients who reached these servers by TLS must ask for on another connection.
+
+    They are other servers' of the port. Source: Gateway API ``GatewaySpec.listeners``, RFC 9110.
+    """
+    first = servers[0]
+    if server_kind(first) is not ServerKind.HTTPS or not is_of_gateway_api(first.gateway):
+        return frozenset()
+    own = {host for server in servers for host in server_hosts(server)}
+    others = {host for server in port.servers for host in server_hosts(server)} - own
+    within = {host for host in others if any(covers(mine, host) for mine in own)}
+    return frozenset(within if "*" in own else within | {"*"})
+
+
 def _route_configuration(
-    name: str, servers: Sequence[GatewayServer], client: Client, memo: Memo
+    name: str,
+    servers: Sequence[GatewayServer],
+    elsewhere: frozenset[str],
+    client: Client,
+    memo: Memo,
 ) -> EnvoyResource:
     hosts = _hosts(servers, client, memo)
     head = RouteConfiguration(name=name, ignore_port_in_host_matching=True)
@@ -72,8 +92,15 @@ def _route_configuration(
     head.max_direct_response_body_size_bytes.value = _MAX_DIRECT_RESPONSE
     if any(speaks_http3(server) for server in servers):
         head.response_headers_to_add.append(_offer_http3(servers[0].server.port.number))
-    if not hosts:
-        head.virtual_hosts.append(_nothing(servers[0].server.port.number))
+    port = servers[0].server.port.number
+    if elsewhere:
+        own = {host for server in servers for host in server_hosts(server)}
+        head.virtual_hosts.extend(
+            _misdirected(host, port) for host in sorted(elsewhere - hosts.keys())
+        )
+        head.virtual_hosts.extend(_nothing(port, host) for host in sorted(own - hosts.keys()))
+    elif not hosts:
+        head.virtual_hosts.append(_nothing(port))
     routes = {id(each): each for host in hosts.values() for each in host.routes}.values()
     return resource_of(
         name,
@@ -132,6 +159,14 @@ def _redirects_to_https(server: GatewayServer) -> bool:
     )
 
 
-def _nothing(port: int) -> VirtualHost:
+def _misdirected(host: str, port: int) -> VirtualHost:
+    answer = Route(name="misdirected", match=RouteMatch(prefix="/"))
+    answer.direct_response.status = 421
+    name = f"misdirected:{names.virtual_host(host, port)}"
+    return VirtualHost(name=name, domains=[host], routes=[answer])
+
+
+def _nothing(port: int, host: str = "*") -> VirtualHost:
     """What a port answers while no VirtualService is bound to it: 404."""
-    return VirtualHost(name=f"blackhole:{port}", domains=["*"])
+    name = f"blackhole:{port}" if host == "*" else f"blackhole:{names.virtual_host(host, port)}"
+    return VirtualHost(name=name, domains=[host])

@@ -292,7 +292,8 @@ def _proxy(
     subset: str,
     mesh: MeshConfig,
 ) -> Filter:
-    port = int(clusters[0][0].split("|")[1])
+    first = clusters[0][0]
+    port = 0 if first == names.UNKNOWN_SERVICE else int(first.split("|")[1])
     policy = policy_for(rule, port, subset, mesh)
     tcp = policy.connection_pool.tcp if policy.connection_pool else None
     balancer = policy.load_balancer

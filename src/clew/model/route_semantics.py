@@ -7,6 +7,7 @@ from clew.model.virtual_service import VirtualService
 
 # Istio's own annotations of the objects that it makes.
 PARENTS = "internal.istio.io/parents"
+GATEWAY_SEMANTICS = "internal.istio.io/gateway-semantics"
 ROUTE_SEMANTICS = "internal.istio.io/route-semantics"
 _GROUP = "gateway.networking.k8s.io"
 _EXPERIMENTAL = "gateway.networking.x-k8s.io"
@@ -14,8 +15,10 @@ GATEWAY = "gateway"
 INGRESS = "ingress"
 
 
-def is_of_gateway_api(service: VirtualService) -> bool:
-    return service.metadata.annotations.get(ROUTE_SEMANTICS) == GATEWAY
+def is_of_gateway_api(resource: Resource) -> bool:
+    """Tell whether a VirtualService or a Gateway stands for objects of the Gateway API."""
+    annotations = resource.metadata.annotations
+    return GATEWAY in (annotations.get(ROUTE_SEMANTICS), annotations.get(GATEWAY_SEMANTICS))
 
 
 def has_segment_prefixes(service: VirtualService) -> bool:

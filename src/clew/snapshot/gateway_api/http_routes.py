@@ -9,7 +9,7 @@ import msgspec
 
 from clew.model.duration import Duration
 from clew.model.gateway_api.grpc_route import GRPCBackendRef, GRPCRoute, GRPCRouteRule
-from clew.model.gateway_api.http_filters import HTTPRouteFilterType
+from clew.model.gateway_api.http_filters import HTTPRouteFilter
 from clew.model.gateway_api.http_route import (
     HTTPBackendRef,
     HTTPRouteRetry,
@@ -49,6 +49,8 @@ _SUPPORTED = (
     "CORS",
 )
 _OF_BACKENDS = ("RequestHeaderModifier", "ResponseHeaderModifier")
+# What happens to all requests of the rule, if all go to one backend.
+_OF_THE_ONLY_BACKEND = (*_OF_BACKENDS, "URLRewrite", "RequestMirror", "CORS")
 # What Istio retries on whenever a route asks for retries, besides the codes that it names.
 _RETRY_ON = ("connect-failure", "refused-stream", "unavailable", "cancelled")
 
@@ -101,9 +103,10 @@ def _unsupported(rule: HTTPRouteRule | GRPCRouteRule) -> Problem | None:
     for each in rule.filters:
         if each.type.value not in _SUPPORTED:
             return Problem("InvalidFilter", f'unsupported filter type "{each.type.value}"')
+    alone = len(rule.backend_refs) == 1
     for backend in rule.backend_refs:
         for each in backend.filters:
-            if each.type.value not in _OF_BACKENDS:
+            if each.type.value not in (_OF_THE_ONLY_BACKEND if alone else _OF_BACKENDS):
                 return Problem("InvalidFilter", f'unsupported filter type "{each.type.value}"')
     return None
 
@@ -117,13 +120,14 @@ def _matches(rule: HTTPRouteRule | GRPCRouteRule) -> list[tuple[HTTPMatchRequest
 
 def _rule(rule: HTTPRouteRule | GRPCRouteRule, position: int, context: _Context) -> HTTPRoute:
     meta = context.route.metadata
+    filters: tuple[AnyFilter, ...] = (*rule.filters, *_shared_filters(rule))
     route = HTTPRoute(
         name=f"{meta.namespace}.{meta.name}.{position}",
         headers=header_operations(rule.filters),
-        mirrors=tuple(_mirrors(rule.filters, context)),
+        mirrors=tuple(_mirrors(filters, context)),
     )
     if isinstance(rule, HTTPRouteRule):
-        route = _with_http(route, rule)
+        route = _with_http(route, rule, filters)
     if route.redirect is not None:
         return route
     wanted = [backend for backend in rule.backend_refs if backend.weight]
@@ -133,16 +137,24 @@ def _rule(rule: HTTPRouteRule | GRPCRouteRule, position: int, context: _Context)
     return msgspec.structs.replace(route, route=tuple(_destinations(wanted, context)))
 
 
-def _with_http(route: HTTPRoute, rule: HTTPRouteRule) -> HTTPRoute:
+def _shared_filters(rule: HTTPRouteRule | GRPCRouteRule) -> tuple[AnyFilter, ...]:
+    """Filters of a backend that all requests go to, but for headers, which Envoy has there."""
+    backends = rule.backend_refs
+    own = backends[0].filters if len(backends) == 1 else ()
+    return tuple(each for each in own if each.type.value not in _OF_BACKENDS)
+
+
+def _with_http(route: HTTPRoute, rule: HTTPRouteRule, filters: Iterable[AnyFilter]) -> HTTPRoute:
     changes: dict[str, object] = {}
-    for each in rule.filters:
-        match each.type:
-            case HTTPRouteFilterType.REQUEST_REDIRECT if each.request_redirect:
-                changes["redirect"] = redirect(each.request_redirect)
-            case HTTPRouteFilterType.URL_REWRITE if each.url_rewrite:
-                changes["rewrite"] = rewrite(each.url_rewrite)
-            case HTTPRouteFilterType.CORS if each.cors:
-                changes["cors_policy"] = cors(each.cors)
+    for each in filters:
+        if not isinstance(each, HTTPRouteFilter):
+            continue
+        if each.request_redirect is not None:
+            changes["redirect"] = redirect(each.request_redirect)
+        if each.url_rewrite is not None:
+            changes["rewrite"] = rewrite(each.url_rewrite)
+        if each.cors is not None:
+            changes["cors_policy"] = cors(each.cors)
     changes |= _times(rule.timeouts, rule.retry)
     return msgspec.structs.replace(route, **changes)
 

@@ -9,7 +9,7 @@ from clew.model.gateway_api.references import BackendRef
 from clew.model.gateway_api.tcp_route import KubernetesTCPRoute, TCPRouteRule
 from clew.model.gateway_api.tls_route import KubernetesTLSRoute, TLSRouteRule
 from clew.model.virtual_service import RouteDestination
-from clew.snapshot.gateway_api.backends import resolve_backend
+from clew.snapshot.gateway_api.backends import NOWHERE, resolve_backend
 from clew.snapshot.gateway_api.conditions import Problem
 from clew.snapshot.gateway_api.sources import Sources
 
@@ -48,4 +48,6 @@ def _destinations(
         )
         for reference, backend in zip(wanted, backends, strict=True)
     )
-    return destinations, problems[-1] if problems else None
+    # Without any weight there is nowhere to go, and connections end at once.
+    told = problems[-1] if problems else None
+    return destinations or (RouteDestination(destination=NOWHERE),), told

@@ -23,6 +23,7 @@ from clew.model.virtual_service import (
 from clew.snapshot.gateway_api.attachment import Attachment, Route, hostnames_of
 from clew.snapshot.gateway_api.gateways import GENERATED, ISTIO_API
 from clew.snapshot.gateway_api.http_matches import precedence
+from clew.snapshot.hosts import covers, overlap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +135,7 @@ def l4_virtual_service(
     tls: tuple[TLSRoute, ...] = ()
     tcp: tuple[TCPRoute, ...] = ()
     if short == "tls":
-        names = hostnames_of(route) or hosts
+        names = _server_names(route, attachment) or hosts
         match = TLSMatchAttributes(sni_hosts=names, port=port)
         tls = tuple(TLSRoute(match=(match,), route=to) for to in destinations.values())
     else:
@@ -152,6 +153,16 @@ def l4_virtual_service(
             export_to=export_of(route, attachment),
         ),
     )
+
+
+def _server_names(route: Route, attachment: Attachment) -> tuple[str, ...]:
+    """Return the names that both the route and its listener are for."""
+    wanted, listening = hostnames_of(route), attachment.listening
+    host = listening.listener.hostname if listening is not None else None
+    if not host or not wanted:
+        return wanted or ((host,) if host else ())
+    both = (name if covers(host, name) else host for name in wanted if overlap(host, name))
+    return tuple(dict.fromkeys(both))
 
 
 def _virtual_service(
