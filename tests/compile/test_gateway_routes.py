@@ -105,7 +105,9 @@ def test_https_redirect_covers_hosts_that_nobody_routes() -> None:
 def test_plaintext_servers_of_one_port_share_a_listener_and_its_routes() -> None:
     other = HTTP.replace("*.example.com", "other.test")
     scope = scope_of(gateway("web", HTTP) + gateway("more", other) + route("cart", "web", "/"))
-    assert [listener.name for listener in compile_gateway_listeners(scope, NOTHING_KNOWN)] == ["0.0.0.0_80"]
+    assert [listener.name for listener in compile_gateway_listeners(scope, NOTHING_KNOWN)] == [
+        "0.0.0.0_80"
+    ]
     assert [routes.name for routes in compiled(scope)] == ["http.80"]
 
 

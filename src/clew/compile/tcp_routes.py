@@ -278,7 +278,7 @@ def _direct(target: Target, rules: Rules, server_names: Sequence[str]) -> Chain:
 
 
 def _resolving(service: Service | None, target: Target) -> list[Filter]:
-    """What goes before forwarding to a host that is known only by the name a TLS client asks for."""
+    """What goes before forwarding to a host that is known only by the name that TLS asks for."""
     asks = target.service_port.protocol.is_tls
     if service is None or service.resolution is not Resolution.DYNAMIC_DNS or not asks:
         return []

@@ -15,8 +15,8 @@ from clew.model.service import NOWHERE, Endpoint, Locality, Service, ServiceKey,
 from clew.model.sidecar import IstioEgressListener, IstioIngressListener
 from clew.model.virtual_service import Destination, VirtualService
 from clew.snapshot.credentials import Credentials
-from clew.snapshot.networks import ONE_NETWORK, Networks
 from clew.snapshot.envoy_filters import SelectedPatch
+from clew.snapshot.networks import ONE_NETWORK, Networks
 
 
 class MutualTls(StrEnum):
