@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from clew.model.mesh_config import IngressControllerMode, MeshConfig
+from clew.model.route_semantics import has_segment_prefixes
 from clew.model.virtual_service import PortSelector, VirtualService
 from clew.snapshot.ingress import Converted, convert_ingresses
 from clew.snapshot.objects import index_objects
@@ -60,10 +61,11 @@ def test_a_prefix_goes_by_path_segments_and_the_longest_path_comes_first() -> No
     ).rules
     assert routes(rule) == [
         (["=/shop"], "front"),
-        (["=/shop", "^/shop/"], "shop"),
+        (["^/shop"], "shop"),
         (["^/old"], "old"),
         ([], "all"),
     ]
+    assert has_segment_prefixes(rule)
 
 
 def test_ingresses_of_one_host_add_up() -> None:

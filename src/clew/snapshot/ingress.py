@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from clew.model.base import ObjectMeta, age_order
@@ -17,6 +17,7 @@ from clew.model.gateway import (
 )
 from clew.model.ingress import HTTPIngressPath, Ingress, IngressServiceBackend
 from clew.model.mesh_config import IngressControllerMode, MeshConfig
+from clew.model.route_semantics import INGRESS, ROUTE_SEMANTICS
 from clew.model.virtual_service import (
     Destination,
     HTTPMatchRequest,
@@ -129,7 +130,10 @@ def _rule(
         api_version=_API,
         kind="VirtualService",
         metadata=ObjectMeta(
-            name=name, namespace=meta.namespace, creation_timestamp=meta.creation_timestamp
+            name=name,
+            namespace=meta.namespace,
+            annotations={ROUTE_SEMANTICS: INGRESS},
+            creation_timestamp=meta.creation_timestamp,
         ),
         spec=VirtualServiceSpec(
             hosts=(host,), gateways=tuple(gateways), http=tuple(sorted(routes, key=_specificity))
@@ -144,7 +148,8 @@ def _route(path: HTTPIngressPath, namespace: str, objects: Objects) -> HTTPRoute
         return None
     host = kubernetes_key(backend.name, namespace).hostname
     destination = Destination(host=host, port=PortSelector(number=number))
-    matches = tuple(HTTPMatchRequest(uri=uri) for uri in _matches(path))
+    uri = _uri(path)
+    matches = (HTTPMatchRequest(uri=uri),) if uri is not None else ()
     return HTTPRoute(match=matches, route=(HTTPRouteDestination(destination=destination),))
 
 
@@ -156,28 +161,24 @@ def _port(backend: IngressServiceBackend, namespace: str, objects: Objects) -> i
     return next((p.port for p in ports if p.name == backend.port.name), None)
 
 
-def _matches(path: HTTPIngressPath) -> Iterator[StringMatch]:
-    """Yield one of the alternatives that a path stands for; none if it is every path.
+def _uri(path: HTTPIngressPath) -> StringMatch | None:
+    """Return what a path stands for; None if it is every path.
 
-    ``Prefix`` goes by whole path segments: ``/a`` is ``/a`` and ``/a/b``, but not ``/ab``.
+    Prefixes go by whole segments, as the annotation of the rule says: ``/a`` is ``/a`` and
+    ``/a/b``, but not ``/ab``.
     """
     text = path.path
     if path.path_type == "Prefix":
-        whole = text.rstrip("/")
-        if whole:
-            yield StringMatch(exact=whole)
-            yield StringMatch(prefix=f"{whole}/")
-    elif path.path_type == "Exact":
-        yield StringMatch(exact=text)
-    elif text.endswith((".*", "/*")):
-        if prefix := text[:-2]:
-            yield StringMatch(prefix=prefix)
-    elif text:
-        yield StringMatch(exact=text)
+        return StringMatch(prefix=text) if text.rstrip("/") else None
+    if path.path_type == "Exact":
+        return StringMatch(exact=text)
+    if text.endswith((".*", "/*")):
+        return StringMatch(prefix=text[:-2]) if text[:-2] else None
+    return StringMatch(exact=text) if text else None
 
 
 def _specificity(route: HTTPRoute) -> tuple[int, bool]:
     if not route.match or route.match[0].uri is None:
         return 0, True
     uri = route.match[0].uri
-    return -len(uri.exact or uri.prefix or ""), len(route.match) > 1 or uri.exact is None
+    return -len(uri.exact or uri.prefix or ""), uri.exact is None
