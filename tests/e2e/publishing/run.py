@@ -106,8 +106,9 @@ class Driver:
         elif chance < 0.08 and self._plan.kills:
             await self._kill_server()
         else:
-            several = self._random.choice((1, 1, 1, 2, 3))
-            await self._step([next(self._random.choice(scripts)) for _ in range(several)])
+            # Several changes of one host at once are published together, a whole canary perhaps.
+            script = self._random.choice(scripts)
+            await self._step([next(script) for _ in range(self._random.choice((1, 1, 2, 3, 5)))])
             await asyncio.sleep(self._random.choice(_PAUSES))
 
     async def _step(self, steps: list[Step]) -> None:
