@@ -126,7 +126,9 @@ def test_backends_without_weight_answer_500() -> None:
     assert route["direct_response"]["status"] == 500
 
 
-@pytest.mark.proves("HTTPBackendRef.namespace", "ReferenceGrant.spec")
+@pytest.mark.proves(
+    "HTTPBackendRef.namespace", "ReferenceGrantTo.kind", "ReferenceGrantFrom.namespace"
+)
 def test_another_namespace_is_reached_only_with_its_grant() -> None:
     rule = "backendRefs: [{name: shop, namespace: other, port: 80}]"
     refused, allowed = snapshot(rule), snapshot(rule, more=GRANT)
