@@ -5,6 +5,7 @@ from __future__ import annotations
 from clew._pb.istio.networking.nds.v1.nds_pb2 import NameTable
 from clew.compile.memo import Memo
 from clew.compile.resources import resource
+from clew.model.proxy import IpFamilies
 from clew.model.service import Endpoint, Health, Resolution, Service
 from clew.model.xds import EnvoyResource
 from clew.snapshot.scope import OutboundScope
@@ -18,10 +19,12 @@ def compile_name_table(scope: OutboundScope, memo: Memo) -> EnvoyResource:
     """
     # In the order of the services; other endpoints do not matter here.
     listed = (scope.endpoints.get(s.key, ()) for s in scope.services if _lists_endpoints(s))
-    return memo.call(_table, scope.services, *listed)
+    return memo.call(_table, scope.families, scope.services, *listed)
 
 
-def _table(services: tuple[Service, ...], *listed: tuple[Endpoint, ...]) -> EnvoyResource:
+def _table(
+    families: IpFamilies, services: tuple[Service, ...], *listed: tuple[Endpoint, ...]
+) -> EnvoyResource:
     table, endpoints = NameTable(), iter(listed)
     for service in services:
         by_endpoints = _lists_endpoints(service)
@@ -29,7 +32,8 @@ def _table(services: tuple[Service, ...], *listed: tuple[Endpoint, ...]) -> Envo
             # Clients other than ours leave out what is no address.
             addresses = [service.external_name] if service.external_name else []
         else:
-            addresses = _healthy(next(endpoints)) if by_endpoints else _virtual_ips(service)
+            own = _healthy(next(endpoints)) if by_endpoints else _virtual_ips(service)
+            addresses = list(families.among(tuple(own)))
         if addresses:
             table.table[service.hostname].CopyFrom(
                 NameTable.NameInfo(

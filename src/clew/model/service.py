@@ -95,6 +95,8 @@ class Service:
     traffic_distribution: str = ""
     publish_not_ready: bool = False
     source: ResourceKey
+    # Younger ServiceEntries of the namespace that add ports or endpoints to this one.
+    also: tuple[ResourceKey, ...] = ()
 
     @property
     def key(self) -> ServiceKey:

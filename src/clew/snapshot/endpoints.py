@@ -58,7 +58,14 @@ def kubernetes_endpoints(service: Service, places: Places, nodes: Nodes) -> tupl
 def entry_endpoints(
     entry: ServiceEntry, service: Service, places: Places, nodes: Nodes
 ) -> tuple[Endpoint, ...]:
-    """Return the endpoints of one host of a ServiceEntry; a DNS host without any is its own."""
+    """Return the endpoints of one host of a ServiceEntry; a DNS host without any is its own.
+
+    A service of several entries has from each only endpoints of the ports that this declares.
+    """
+    if service.also:
+        numbers = {port.number for port in entry.spec.ports}
+        ports = tuple(port for port in service.ports if port.number in numbers)
+        service = replace(service, ports=ports)
     if service.selector is not None:
         pods = _selected_pods(service, places, nodes) if service.selector else ()
         return (*pods, *_selected_entries(service, places))

@@ -28,6 +28,17 @@ def gateway_api_statuses(snapshot: MeshSnapshot) -> Statuses:
     return statuses_of(snapshot.gateway_api, snapshot.objects, snapshot.services, snapshot.mesh)
 
 
+def allocated_addresses(snapshot: MeshSnapshot) -> Statuses:
+    """Return the status of each ServiceEntry that was given addresses of its hosts."""
+    found: dict[ResourceKey, list[dict[str, str]]] = {}
+    for service in snapshot.services.ordered:
+        entry = snapshot.registry.entries.get(service.source)
+        if entry is not None and not entry.spec.addresses:
+            given = [{"value": each, "host": service.hostname} for each in service.addresses]
+            found.setdefault(service.source, []).extend(given)
+    return {key: {"addresses": addresses} for key, addresses in found.items() if addresses}
+
+
 # Each looks at the whole mesh; a diagnostic's ``place.resource`` is the object that it is about.
 FINDINGS: tuple[Callable[[MeshSnapshot], Iterable[Diagnostic]], ...] = (
     unknown_gateways,
@@ -38,7 +49,10 @@ FINDINGS: tuple[Callable[[MeshSnapshot], Iterable[Diagnostic]], ...] = (
 )
 
 # Kinds that define a status of their own. The conditions of being in force are added to it.
-STATUSES: tuple[Callable[[MeshSnapshot], Statuses], ...] = (gateway_api_statuses,)
+STATUSES: tuple[Callable[[MeshSnapshot], Statuses], ...] = (
+    gateway_api_statuses,
+    allocated_addresses,
+)
 
 
 def mesh_findings(snapshot: MeshSnapshot) -> dict[ResourceKey, tuple[Diagnostic, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from clew.model.selectors import LabelSelector, LabelSelectorRequirement
 from clew.model.service import Locality
 
 Labels = tuple[tuple[str, str], ...]
@@ -26,6 +27,27 @@ def sorted_labels(labels: Mapping[str, str]) -> Labels:
 def selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
     """Whether all labels of the selector are there. The empty selector selects everything."""
     return selector.items() <= labels.items()
+
+
+def fits(selector: LabelSelector, labels: Mapping[str, str]) -> bool:
+    """Whether labels have all that Kubernetes' selector asks for, which may be nothing."""
+    expressions = all(_holds(each, labels) for each in selector.match_expressions)
+    return selects(selector.match_labels, labels) and expressions
+
+
+def _holds(requirement: LabelSelectorRequirement, labels: Mapping[str, str]) -> bool:
+    value = labels.get(requirement.key)
+    match requirement.operator:
+        case "In":
+            return value in requirement.values
+        case "NotIn":
+            return value not in requirement.values
+        case "Exists":
+            return value is not None
+        case "DoesNotExist":
+            return value is None
+        case _:
+            return False
 
 
 def restricted(labels: Labels, keys: Iterable[str]) -> Labels:

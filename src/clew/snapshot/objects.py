@@ -28,6 +28,10 @@ class Change:
         return tuple(side for side in (self.old, self.new) if side is not None)
 
     @property
+    def namespace(self) -> str:
+        return self.sides[0].metadata.namespace
+
+    @property
     def kind(self) -> type[Resource]:
         return type(self.sides[0])
 

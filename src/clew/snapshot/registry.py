@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from clew.model.base import Resource, ResourceKey, age_order
 from clew.model.core_service import CoreService
@@ -17,6 +18,7 @@ from clew.model.pod import Pod
 from clew.model.service import Endpoint, Locality, Service, ServiceKey
 from clew.model.service_entry import ServiceEntry
 from clew.model.workload_entry import WorkloadEntry
+from clew.snapshot.discovery import limited, limits_of_entries
 from clew.snapshot.endpoints import (
     entry_endpoints,
     in_networks,
@@ -40,6 +42,7 @@ from clew.snapshot.service_index import Services, index_services
 from clew.snapshot.services import (
     allocate_addresses,
     entry_services,
+    joined,
     kubernetes_key,
     kubernetes_service,
     service_age,
@@ -135,7 +138,8 @@ def _sources(
 ) -> Registry:
     """Return what endpoints are found from, without those yet."""
     services, entries, nodes = before.services, before.entries, before.nodes
-    if any(change.kind in DECLARING for change in changes):
+    limiting = (Namespace,) if mesh.service_entry_visibility is not None else ()
+    if any(change.kind in (*DECLARING, *limiting) for change in changes):
         changed = frozenset(side.key for change in changes for side in change.sides)
         services = _declared_services(objects, mesh, before.services, changed)
         entries = {entry.key: entry for entry in objects_of(ServiceEntry, objects)}
@@ -205,7 +209,9 @@ def _endpoints_of(service: Service, sources: Registry) -> tuple[Endpoint, ...]:
     if service.kubernetes:
         found = kubernetes_endpoints(service, places, nodes)
     else:
-        found = entry_endpoints(sources.entries[service.source], service, places, nodes)
+        declared = (sources.entries[key] for key in (service.source, *service.also))
+        parts = (entry_endpoints(entry, service, places, nodes) for entry in declared)
+        found = tuple(dict.fromkeys(chain.from_iterable(parts)))
     return without_refused_mtls(in_networks(found, sources.networks), sources.authentication)
 
 
@@ -221,14 +227,13 @@ def _declared_services(
             known = kubernetes_service(declared, mesh)
         services[known.key] = known
     entries = sorted(objects_of(ServiceEntry, objects), key=age_order)
-    allocated = allocate_addresses(entries)
+    allocated, limits = allocate_addresses(entries), limits_of_entries(objects, mesh)
     for entry in entries:
         for service in entry_services(entry, mesh, allocated):
-            # A Kubernetes Service, or an older entry, may have this host already.
-            known = services.setdefault(service.key, service)
-            if known.kubernetes and service.subject_alt_names:
-                names = (*known.subject_alt_names, *service.subject_alt_names)
-                services[known.key] = replace(known, subject_alt_names=names)
+            export_to = limited(service.export_to, service.namespace, limits)
+            seen = replace(service, export_to=export_to)
+            older = services.get(service.key)
+            services[service.key] = seen if older is None else joined(older, seen)
     kept = {key: _kept(before, service) for key, service in services.items()}
     if kept == before.by_key:
         return before
@@ -265,7 +270,8 @@ def _concerned(change: Change, before: Registry, after: Registry) -> Iterator[Se
             case Endpoints():
                 yield kubernetes_key(name, namespace)
             case ServiceEntry():
-                yield from (s.key for s in services.ordered if s.source == side.key)
+                declared = services.ordered
+                yield from (s.key for s in declared if side.key in (s.source, *s.also))
             case PeerAuthentication() if namespace != before.authentication.root_namespace:
                 yield from (s.key for s in services.by_namespace.get(namespace, ()))
             case PeerAuthentication():

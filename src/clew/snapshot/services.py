@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from zlib import crc32
 
 from clew.model import service_entry as declared
@@ -16,6 +17,7 @@ from clew.snapshot.protocols import parse_protocol, select_protocol
 
 EXPORT_TO = "networking.istio.io/exportTo"
 DOMAIN = "cluster.local"
+ALLOCATE = "networking.istio.io/enable-autoallocate-ip"
 _NO_ADDRESS = ("", "None")
 # Host addresses of 240.240.0.0/16, without the first and last of each 256.
 _PLACES = 254 * 254
@@ -77,9 +79,9 @@ def _kubernetes_port(port: CoreServicePort) -> ServicePort:
 
 
 def entry_services(
-    resource: ServiceEntry, mesh: MeshConfig, allocated: Mapping[str, str]
+    resource: ServiceEntry, mesh: MeshConfig, allocated: Mapping[str, tuple[str, ...]]
 ) -> Iterator[Service]:
-    """Yield one service per host. ``allocated``: address by host, for hosts that declare none."""
+    """Yield one service per host. ``allocated``: addresses by host, for hosts that declare none."""
     spec, meta = resource.spec, resource.metadata
     ports = tuple(
         ServicePort(
@@ -91,7 +93,7 @@ def entry_services(
         for port in spec.ports
     )
     for host in spec.hosts:
-        own = (allocated[host],) if host in allocated else ()
+        own = allocated.get(host, ())
         yield Service(
             hostname=host,
             namespace=meta.namespace,
@@ -111,8 +113,28 @@ def entry_services(
         )
 
 
-def allocate_addresses(entries: Iterable[ServiceEntry]) -> dict[str, str]:
-    """Give an address of 240.240.0.0/16 to each host that has none but needs one for TCP.
+def joined(older: Service, younger: Service) -> Service:
+    """Return what two declarations of one host in one namespace are together: the older one.
+
+    Kubernetes' own service only learns names that its servers may have; an older entry that is
+    resolved in the same way gets the ports and endpoints of the younger.
+    """
+    if older.kubernetes:
+        names = dict.fromkeys((*older.subject_alt_names, *younger.subject_alt_names))
+        return replace(older, subject_alt_names=tuple(names))
+    same = older.resolution is younger.resolution and older.selector == younger.selector
+    if not same:
+        return older
+    taken = {key for port in older.ports for key in (port.name, port.number)}
+    added = (p for p in younger.ports if p.name not in taken and p.number not in taken)
+    ports = (*older.ports, *added)
+    return replace(older, ports=ports, also=(*older.also, younger.source))
+
+
+def allocate_addresses(entries: Iterable[ServiceEntry]) -> dict[str, tuple[str, str]]:
+    """Give an IPv4 and an IPv6 address to each host that has none but needs one for TCP.
+
+    They are of 240.240.0.0/16 and 2001:2::/48.
 
     The place follows from the host's name, so that every replica allocates alike and no host
     moves when another comes; of two that want one place, the older has it.
@@ -120,7 +142,9 @@ def allocate_addresses(entries: Iterable[ServiceEntry]) -> dict[str, str]:
     """
     taken: dict[int, str] = {}
     for entry in entries:
-        if entry.spec.addresses or entry.spec.resolution in (None, declared.Resolution.NONE):
+        refused = entry.metadata.labels.get(ALLOCATE, "").lower() == "false"
+        unresolved = entry.spec.resolution in (None, declared.Resolution.NONE)
+        if entry.spec.addresses or unresolved or refused:
             continue
         for host in entry.spec.hosts:
             place = crc32(host.encode()) % _PLACES
@@ -128,7 +152,10 @@ def allocate_addresses(entries: Iterable[ServiceEntry]) -> dict[str, str]:
                 place = (place + 1) % _PLACES
             if not host.startswith("*"):
                 taken[place] = host
-    return {host: f"240.240.{n // 254}.{n % 254 + 1}" for n, host in taken.items()}
+    return {
+        host: (f"240.240.{n // 254}.{n % 254 + 1}", f"2001:2::{n + 1:x}")
+        for n, host in taken.items()
+    }
 
 
 def service_age(service: Service) -> tuple[str, str, str, str]:

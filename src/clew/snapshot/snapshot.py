@@ -15,6 +15,7 @@ from clew.model.envoy_filter import EnvoyFilter
 from clew.model.gateway import Gateway
 from clew.model.ingress import Ingress
 from clew.model.mesh_config import MeshConfig
+from clew.model.namespace import Namespace
 from clew.model.peer_authentication import PeerAuthentication
 from clew.model.secret import Secret
 from clew.model.service import Endpoint, Service, ServiceKey
@@ -27,6 +28,7 @@ from clew.snapshot.destination_rules import (
     rule_host,
 )
 from clew.snapshot.gateway_api.conversion import GatewayApi, affected, convert_gateway_api
+from clew.snapshot.discovery import discovered, is_discovered
 from clew.snapshot.envoy_filters import EnvoyFilters, index_envoy_filters
 from clew.snapshot.hosts import covers
 from clew.snapshot.ingress import Converted, convert_ingresses
@@ -93,13 +95,15 @@ NOTHING = Dirty()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeshSnapshot:
     """An immutable view. ``gateways`` are oldest first; ``converted``: what Ingresses stand for,
-    ``gateway_api``: what the objects of the Gateway API do.
+    ``gateway_api``: what the objects of the Gateway API do. ``objects``: of ``every`` one those in
+    namespaces that the mesh looks at.
 
     ``given``: the MeshConfig that holds whatever the ConfigMap says.
     """
 
     mesh: MeshConfig
     given: MeshConfig | None = None
+    every: Objects = field(repr=False, default_factory=dict)
     objects: Objects = field(repr=False, default_factory=dict)
     registry: Registry = field(repr=False, default_factory=Registry)
     virtual_services: VirtualServices = field(repr=False, default_factory=VirtualServices)
@@ -129,10 +133,13 @@ def update_snapshot(
     before: MeshSnapshot, changes: Iterable[tuple[ResourceKey, Resource | None]]
 ) -> tuple[MeshSnapshot, Dirty]:
     """Return the snapshot after the changes, and what they touched; the rest is shared."""
-    objects, made = change_objects(before.objects, changes)
-    if before.given is None and any(map(_holds_mesh_config, made)):
-        return _built(objects, None), Dirty(everything=True)
-    after = replace(before, objects=objects)
+    every, made = change_objects(before.every, changes)
+    configured = before.given is None and any(map(_holds_mesh_config, made))
+    if configured or (before.mesh.discovery_selectors and _of_kinds(made, Namespace)):
+        return _built(every, before.given), Dirty(everything=True)
+    objects = discovered(every, before.mesh)
+    made = tuple(change for change in made if is_discovered(change.namespace, every, before.mesh))
+    after = replace(before, every=every, objects=objects)
     after, found = _with_registry(after, _of_kinds(made, *REGISTERED))
     after, converted = _with_ingresses(after, _of_kinds(made, Ingress, CoreService))
     after, generated = _with_gateway_api(after, made)
@@ -148,8 +155,9 @@ def update_snapshot(
     return after, replace(dirty, patched=patched)
 
 
-def _built(objects: Objects, given: MeshConfig | None) -> MeshSnapshot:
-    mesh = given or _mesh_config(objects)
+def _built(every: Objects, given: MeshConfig | None) -> MeshSnapshot:
+    mesh = given or _mesh_config(every)
+    objects = discovered(every, mesh)
     converted = convert_ingresses(objects, mesh)
     registry = build_registry(objects, mesh)
     api = convert_gateway_api(objects, registry.services, mesh)
@@ -158,6 +166,7 @@ def _built(objects: Objects, given: MeshConfig | None) -> MeshSnapshot:
     return MeshSnapshot(
         mesh=mesh,
         given=given,
+        every=every,
         objects=objects,
         registry=registry,
         virtual_services=index_virtual_services(rules, mesh),
