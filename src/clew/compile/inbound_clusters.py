@@ -64,6 +64,8 @@ def _port_cluster(scope: InboundScope, port: InboundPort) -> Cluster:
     address = _application(scope, port)
     if address is not None:
         _to_address(cluster, address)
+        if scope.ip and address.socket_address.address == scope.ip:
+            _from_proxy(cluster, scope.families)
     else:
         _to_original_destination(cluster, scope.families)
         _to_declared_port(cluster, port)
@@ -95,6 +97,11 @@ def _cluster(name: str, mesh: MeshConfig, pool: ConnectionPoolSettings | None) -
 def _to_original_destination(cluster: Cluster, families: IpFamilies) -> None:
     cluster.type = Cluster.ORIGINAL_DST
     cluster.lb_policy = Cluster.CLUSTER_PROVIDED
+    _from_proxy(cluster, families)
+
+
+def _from_proxy(cluster: Cluster, families: IpFamilies) -> None:
+    """Without it, capture would take a connection to the workload's own address for a new one."""
     main, *more = (
         SocketAddress(address=_SOURCES[each], port_value=0) for each in families.wildcards
     )
@@ -187,19 +194,25 @@ def _circuit_breakers(pool: ConnectionPoolSettings | None) -> CircuitBreakers:
 def _speak(cluster: Cluster, protocol: Protocol, pool: ConnectionPoolSettings | None) -> None:
     """What the application hears: HTTP/1.1 or HTTP/2 as declared, else what the client spoke.
 
-    Clients of a declared HTTP port arrive over the mesh's HTTP/2, which says nothing about them.
+    Clients of a declared HTTP port arrive over the mesh's HTTP/2, which says nothing about them,
+    unless a DestinationRule keeps them from it. HTTP/1.1 is Envoy's default: where nothing else is
+    to be said, nothing is, and an EnvoyFilter may still set ``http2_protocol_options``.
     """
     options = HttpProtocolOptions()
+    lifetime = _connection_lifetime(pool)
+    as_client = pool is not None and pool.http is not None and pool.http.use_client_protocol
     if protocol.is_http2 or protocol is Protocol.GRPC_WEB:
         options.explicit_http_config.http2_protocol_options.allow_connect = True
-    elif protocol.is_http:
+    elif protocol.is_http and not as_client:
+        if not lifetime.ListFields():
+            return
         options.explicit_http_config.http_protocol_options.SetInParent()
-    elif protocol is Protocol.AUTO:
+    elif protocol.is_http or protocol is Protocol.AUTO:
         options.use_downstream_protocol_config.http_protocol_options.SetInParent()
         options.use_downstream_protocol_config.http2_protocol_options.allow_connect = True
     else:
         return
-    options.common_http_protocol_options.CopyFrom(_connection_lifetime(pool))
+    options.common_http_protocol_options.CopyFrom(lifetime)
     cluster.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(typed_config(options))
 
 
