@@ -241,7 +241,7 @@ def _forbidden(value: bool, result: Result) -> str:
 
 def _mtls(value: bool, result: Result) -> str:
     echo = result.get("echo") or {}
-    if "headers" not in echo:  # only HTTP says whose certificate it was
+    if "headers" not in echo or echo["tls"]:  # only proxies that see HTTP say whose it was
         return ""
     seen = _echoed_header(result, "X-Forwarded-Client-Cert") is not None
     return "" if seen == value else f"expected mtls={value}"
