@@ -99,7 +99,16 @@ def test_https_redirect_covers_hosts_that_nobody_routes() -> None:
     [routes] = compiled(scope_of(gateway("web", server)))
     [host] = routes.virtual_hosts
     assert host.require_tls == VirtualHost.ALL
-    assert list(host.domains) == ["*.example.com"]
+
+
+def test_the_redirect_comes_before_the_routes_of_narrower_hosts() -> None:
+    server = HTTP.replace("hosts:", "tls: {httpsRedirect: true}, hosts:")
+    [routes] = compiled(scope_of(gateway("web", server) + route("api", "web", "/api")))
+    redirected = {tuple(host.domains): host.require_tls for host in routes.virtual_hosts}
+    assert redirected == {
+        ("shop.example.com",): VirtualHost.ALL,
+        ("*.example.com",): VirtualHost.ALL,
+    }
 
 
 def test_plaintext_servers_of_one_port_share_a_listener_and_its_routes() -> None:

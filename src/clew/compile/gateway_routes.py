@@ -118,7 +118,9 @@ def _hosts(servers: Iterable[GatewayServer], client: Client, memo: Memo) -> dict
         for rules in server.virtual_services:
             routes = rule_routes(rules, port, gateway, client, memo, tls=tls)
             for host in routed_hosts(server, rules) if routes else ():
-                hosts.setdefault(host, Host(port)).routes.append(routes)
+                found = hosts.setdefault(host, Host(port))
+                found.routes.append(routes)
+                found.requires_tls |= _redirects_to_https(server)
         if _redirects_to_https(server):
             for host in server_hosts(server):
                 hosts.setdefault(host, Host(port)).requires_tls = True
