@@ -32,15 +32,23 @@ def router(name: str = "ingress-0") -> Proxy:
 class TalkingProxy:
     """Asks as Envoy does. Refuses resources that have ``refuses`` in them, by name as Envoy.
 
-    It answers when it is told to; with ``eager``, as soon as the event loop lets it.
+    It answers when it is told to; with ``eager``, as soon as the event loop lets it. ``reason``
+    is what it says of a resource that it refuses.
     """
 
     __test__ = False
 
     def __init__(
-        self, directory: Directory, proxy: Proxy, *, refuses: bytes = b"", eager: bool = False
+        self,
+        directory: Directory,
+        proxy: Proxy,
+        *,
+        refuses: bytes = b"",
+        reason: str = "refused {}: no",
+        eager: bool = False,
     ) -> None:
         self.directory, self.refuses, self.eager = directory, refuses, eager
+        self.reason = reason
         self.stream = DeltaStream()
         self.held: dict[tuple[str, str], bytes] = {}
         self.pushes = 0
@@ -81,7 +89,7 @@ class TalkingProxy:
                 type_url=response.type_url, response_nonce=response.nonce
             )
             if bad:
-                request.error_detail.message = "; ".join(f"refused {r.name}: no" for r in bad)
+                request.error_detail.message = "; ".join(self.reason.format(r.name) for r in bad)
             self._say(request)
             if response.type_url == LISTENER:
                 self._ask_for_routes()

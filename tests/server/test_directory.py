@@ -241,6 +241,19 @@ def test_what_no_object_explains_ends_and_the_rest_is_delivered() -> None:
     assert any("81" in name for _, name in proxy.held)
 
 
+def test_a_port_that_another_program_has_is_no_objects_fault() -> None:
+    mesh = mesh_with(GATEWAY, rule("a"))
+    taken = (
+        "Error adding/updating listener(s) {0}: cannot bind '0.0.0.0:80': Address already in use"
+    )
+    proxy = TalkingProxy(mesh.directory, router(), refuses=b"0.0.0.0_80", reason=taken)
+    answering(proxy)
+    assert mesh.directory.holds.all() == ()
+    [refusal] = mesh.directory.refusals()
+    assert (refusal.object, refusal.resource) == ("", "0.0.0.0_80")
+    assert "Address already in use" in refusal.reason
+
+
 def test_a_search_ends_when_its_proxy_leaves() -> None:
     mesh = mesh_with(GATEWAY, rule("a"), rule("b"))
     proxy = TalkingProxy(mesh.directory, router(), refuses=b"BAD")

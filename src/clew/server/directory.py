@@ -193,7 +193,11 @@ class Directory:
             published = self.publisher.published_to(connection.subscriber)
             if not is_refused(connection, type_url, name, published):
                 continue
-            if published[type_url][name].version in self._unexplained:
+            version, reason = connection.refused[type_url][name]
+            if version in self._unexplained:
+                continue
+            if _is_of_the_host(name, reason):
+                self._leave(connection, type_url, name)
                 continue
             accepted = connection.acked.get(type_url, {}).get(name)
             groups = suspects(
@@ -208,18 +212,23 @@ class Directory:
         self, connection: ConnectedProxy, type_url: TypeUrl, name: str, groups: Iterator[Suspects]
     ) -> bool:
         """Begin with the next group of suspects; False if there is none left."""
-        version, reason = connection.refused[type_url][name]
         group = next(groups, None)
         if group is None:
-            self._unexplained.add(version)
-            self._remember(connection, name, reason)
-            log.warning("refused, and no object explains it type=%s name=%s", type_url, name)
+            self._leave(connection, type_url, name)
             return False
+        _, reason = connection.refused[type_url][name]
         newest = {key: self.publisher.in_force(key) for key in group}
         trial = Trial(type_url, name, reason, group, newest)
         self._trial = (connection, trial, groups)
         self._publish(trial.begin())
         return True
+
+    def _leave(self, connection: ConnectedProxy, type_url: TypeUrl, name: str) -> None:
+        """Remember a refusal that no object is to blame for."""
+        version, reason = connection.refused[type_url][name]
+        self._unexplained.add(version)
+        self._remember(connection, name, reason)
+        log.warning("refused, and no object explains it type=%s name=%s", type_url, name)
 
     def _finish(self, trial: Trial) -> None:
         assert self._trial is not None
@@ -261,6 +270,11 @@ def _is_envoy(connection: ConnectedProxy) -> bool:
     """Agents listen too, for names."""
     asked = connection.conversation.asked
     return asked(LISTENER) if connection.proxy.grpc else asked(CLUSTER)
+
+
+def _is_of_the_host(name: str, reason: str) -> bool:
+    """Whether a listener was refused for its host's sake: its port is another program's there."""
+    return f"{name}: cannot bind" in reason
 
 
 def _is_certain(verdict: Nacked) -> bool:
