@@ -38,6 +38,7 @@ from clew.compile.gateway_servers import (
     speaks_http3,
 )
 from clew.compile.http_connection_manager import Direction, compile_hcm
+from clew.compile.token_filter import compile_token_filter
 from clew.compile.typed_config import typed_config
 from clew.model.mesh_config import MeshConfig
 from clew.snapshot.scope import GatewayScope, GatewayServer
@@ -82,7 +83,7 @@ def _listener(port: GatewayPort, scope: GatewayScope, known: Known) -> Listener:
     topology = mesh.default_config.gateway_topology if mesh.default_config else None
     if topology and topology.proxy_protocol is not None:
         listener.listener_filters.append(_PROXY_PROTOCOL)
-    listener.filter_chains.extend(_distinct(_chains(port, known)))
+    listener.filter_chains.extend(_distinct(_chains(port, scope, known)))
     if any(chain.filter_chain_match.server_names for chain in listener.filter_chains):
         listener.listener_filters.append(_TLS_INSPECTOR)
     return listener
@@ -102,7 +103,7 @@ def _quic_listener(port: GatewayPort, scope: GatewayScope) -> Listener:
         address.socket_address.protocol = SocketAddress.UDP
     listener.udp_listener_config.quic_options.SetInParent()
     listener.udp_listener_config.downstream_socket_config.prefer_gro.value = True
-    listener.filter_chains.extend(_distinct(_quic_chains(port, scope.mesh)))
+    listener.filter_chains.extend(_distinct(_quic_chains(port, scope)))
     return listener
 
 
@@ -134,19 +135,21 @@ def _distinct(chains: Iterable[FilterChain]) -> Iterator[FilterChain]:
         yield chain
 
 
-def _chains(port: GatewayPort, known: Known) -> Iterator[FilterChain]:
+def _chains(port: GatewayPort, scope: GatewayScope, known: Known) -> Iterator[FilterChain]:
     if server_kind(port.servers[0]) is ServerKind.HTTP:
         # All plaintext HTTP servers of a listener share one chain and one set of routes.
-        yield FilterChain(filters=[_http(port.servers[0], known.mesh)])
+        yield FilterChain(filters=[_http(port.servers[0], scope)])
         return
     for server in port.servers:
-        yield from _server_chains(server, known)
+        yield from _server_chains(server, scope, known)
 
 
-def _server_chains(server: GatewayServer, known: Known) -> Iterator[FilterChain]:
+def _server_chains(
+    server: GatewayServer, scope: GatewayScope, known: Known
+) -> Iterator[FilterChain]:
     match server_kind(server):
         case ServerKind.HTTPS:
-            yield _terminated(server, _http(server, known.mesh), known.mesh)
+            yield _terminated(server, _http(server, scope), known.mesh)
         case ServerKind.TLS:
             for chain in compile_terminated(server, known):
                 yield _with_tls(chain, server, known.mesh)
@@ -159,20 +162,21 @@ def _server_chains(server: GatewayServer, known: Known) -> Iterator[FilterChain]
                 yield FilterChain(filters=[forwarding])
 
 
-def _quic_chains(port: GatewayPort, mesh: MeshConfig) -> Iterator[FilterChain]:
+def _quic_chains(port: GatewayPort, scope: GatewayScope) -> Iterator[FilterChain]:
     for server in port.servers:
         tls = server.server.tls
         if tls is not None and speaks_http3(server):
-            manager = _http(server, mesh, http3=True)
-            yield _ending_tls(server, manager, quic_socket(tls, mesh))
+            manager = _http(server, scope, http3=True)
+            yield _ending_tls(server, manager, quic_socket(tls, scope.mesh))
 
 
-def _http(server: GatewayServer, mesh: MeshConfig, *, http3: bool = False) -> Filter:
+def _http(server: GatewayServer, scope: GatewayScope, *, http3: bool = False) -> Filter:
     return compile_hcm(
         stat_prefix=server.server.name or f"outbound_0.0.0.0_{server.listen_port};.",
         rds_name=route_name(server),
         direction=Direction.GATEWAY,
-        mesh=mesh,
+        mesh=scope.mesh,
+        extra_filters=compile_token_filter(scope.token_rules, router=True),
         http3=http3,
     )
 

@@ -36,6 +36,7 @@ from clew.compile.inbound_chains import (
 )
 from clew.compile.inbound_routes import compile_inbound_route
 from clew.compile.tcp_proxy import compile_tcp_proxy, connection_filters
+from clew.compile.token_filter import compile_token_filter
 from clew.compile.typed_config import typed_config
 from clew.model import names
 from clew.model.mesh_config import MeshConfig
@@ -92,7 +93,7 @@ def _virtual_inbound(scope: InboundScope, ports: tuple[InboundPort, ...]) -> Lis
     listener.filter_chains.append(_blackhole(mesh))
     listener.filter_chains.extend(_passthrough_chains(scope))
     for port in ports:
-        listener.filter_chains.extend(_port_chains(port, port.target_port, mesh))
+        listener.filter_chains.extend(_port_chains(port, port.target_port, scope))
     return listener
 
 
@@ -105,7 +106,7 @@ def _bound_listener(scope: InboundScope, port: InboundPort) -> Listener:
         listener.listener_filters.append(_TLS_INSPECTOR)
     if port.port.protocol is Protocol.AUTO:
         listener.listener_filters.append(_HTTP_INSPECTOR)
-    listener.filter_chains.extend(_port_chains(port, None, scope.mesh))
+    listener.filter_chains.extend(_port_chains(port, None, scope))
     return listener
 
 
@@ -220,13 +221,13 @@ def _passthrough_chains(scope: InboundScope) -> Iterator[FilterChain]:
                 name="virtualInbound-catchall-http" if http else names.VIRTUAL_INBOUND,
                 match=intake.match(number),
                 intake=intake,
-                filters=[_passthrough_filter(intake, number or 0, scope.mesh)],
+                filters=[_passthrough_filter(intake, number or 0, scope)],
                 mesh=scope.mesh,
             )
 
 
-def _passthrough_filter(intake: Intake, number: int, mesh: MeshConfig) -> Filter:
-    cluster = names.INBOUND_PASSTHROUGH_CLUSTER
+def _passthrough_filter(intake: Intake, number: int, scope: InboundScope) -> Filter:
+    cluster, mesh = names.INBOUND_PASSTHROUGH_CLUSTER, scope.mesh
     if intake.handling is Handling.TCP:
         return compile_tcp_proxy(stat_prefix=cluster, clusters=[(cluster, 1)], mesh=mesh)
     routes = compile_inbound_route(
@@ -237,21 +238,27 @@ def _passthrough_filter(intake: Intake, number: int, mesh: MeshConfig) -> Filter
         mesh=mesh,
     )
     return compile_hcm(
-        stat_prefix=cluster, route_config=routes, direction=Direction.INBOUND, mesh=mesh
+        stat_prefix=cluster,
+        route_config=routes,
+        direction=Direction.INBOUND,
+        mesh=mesh,
+        extra_filters=compile_token_filter(scope.token_rules, router=False),
     )
 
 
-def _port_chains(port: InboundPort, match: int | None, mesh: MeshConfig) -> Iterator[FilterChain]:
+def _port_chains(
+    port: InboundPort, match: int | None, scope: InboundScope
+) -> Iterator[FilterChain]:
     """The chains of one port, matched by the port ``match`` unless it has its own listener."""
     for intake in _port_intakes(port):
         chain = _chain(
             name=names.listener("0.0.0.0", port.target_port),
             match=intake.match(match),
             intake=intake,
-            filters=_port_filters(port, intake, mesh),
-            mesh=mesh,
+            filters=_port_filters(port, intake, scope),
+            mesh=scope.mesh,
         )
-        _end_users_tls(chain, port, mesh)
+        _end_users_tls(chain, port, scope.mesh)
         yield chain
 
 
@@ -294,8 +301,8 @@ def _chain(
     return chain
 
 
-def _port_filters(port: InboundPort, intake: Intake, mesh: MeshConfig) -> list[Filter]:
-    cluster = names.inbound_cluster(port.target_port)
+def _port_filters(port: InboundPort, intake: Intake, scope: InboundScope) -> list[Filter]:
+    cluster, mesh = names.inbound_cluster(port.target_port), scope.mesh
     if intake.handling is Handling.TCP:
         forwarding = compile_tcp_proxy(stat_prefix=cluster, clusters=[(cluster, 1)], mesh=mesh)
         return connection_filters(port.port.protocol, forwarding, cluster)
@@ -306,11 +313,12 @@ def _port_filters(port: InboundPort, intake: Intake, mesh: MeshConfig) -> list[F
         protocol=port.port.protocol,
         mesh=mesh,
     )
+    translation = (GRPC_WEB,) if port.port.protocol is Protocol.GRPC_WEB else ()
     manager = compile_hcm(
         stat_prefix=f"inbound_0.0.0.0_{port.target_port};.",
         route_config=routes,
         direction=Direction.INBOUND,
         mesh=mesh,
-        extra_filters=(GRPC_WEB,) if port.port.protocol is Protocol.GRPC_WEB else (),
+        extra_filters=(*compile_token_filter(scope.token_rules, router=False), *translation),
     )
     return [manager]

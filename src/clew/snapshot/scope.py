@@ -10,6 +10,7 @@ from clew.model.destination_rule import ConnectionPoolSettings, DestinationRule
 from clew.model.gateway import Gateway, Server
 from clew.model.mesh_config import MeshConfig
 from clew.model.proxy import Interception, IpFamilies, LocalPort, Proxy
+from clew.model.request_authentication import JWTRule
 from clew.model.secret import Secret
 from clew.model.service import NOWHERE, Endpoint, Locality, Service, ServiceKey, ServicePort
 from clew.model.sidecar import IstioEgressListener, IstioIngressListener
@@ -142,6 +143,7 @@ class InboundScope:
     # PeerAuthentication's mode for ports that no service covers, and exceptions by port.
     passthrough_mutual_tls: MutualTls = MutualTls.PERMISSIVE
     passthrough_port_mutual_tls: tuple[tuple[int, MutualTls], ...] = ()
+    token_rules: tuple[JWTRule, ...] = ()
 
     @property
     def ip(self) -> str:
@@ -163,6 +165,7 @@ class GatewayScope:
     unprivileged: bool = False
     servers: tuple[GatewayServer, ...] = ()
     credentials: tuple[Secret, ...] = ()
+    token_rules: tuple[JWTRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

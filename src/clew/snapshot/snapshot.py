@@ -17,6 +17,7 @@ from clew.model.ingress import Ingress
 from clew.model.mesh_config import MeshConfig
 from clew.model.namespace import Namespace
 from clew.model.peer_authentication import PeerAuthentication
+from clew.model.request_authentication import RequestAuthentication
 from clew.model.secret import Secret
 from clew.model.service import Endpoint, Service, ServiceKey
 from clew.model.sidecar import Sidecar
@@ -27,9 +28,9 @@ from clew.snapshot.destination_rules import (
     index_destination_rules,
     rule_host,
 )
-from clew.snapshot.gateway_api.conversion import GatewayApi, affected, convert_gateway_api
 from clew.snapshot.discovery import discovered, is_discovered
 from clew.snapshot.envoy_filters import EnvoyFilters, index_envoy_filters
+from clew.snapshot.gateway_api.conversion import GatewayApi, affected, convert_gateway_api
 from clew.snapshot.hosts import covers
 from clew.snapshot.ingress import Converted, convert_ingresses
 from clew.snapshot.objects import (
@@ -149,7 +150,7 @@ def update_snapshot(
     after, gateways = _with_gateways(after, _of_kinds(made, Gateway, Secret, ConfigMap))
     after, everything = _with_sidecars(after, _of_kinds(made, Sidecar))
     after, patched = _with_envoy_filters(after, _of_kinds(made, EnvoyFilter))
-    everything = everything or any(change.kind is PeerAuthentication for change in made)
+    everything = everything or bool(_of_kinds(made, PeerAuthentication, RequestAuthentication))
     everything = everything or found.everything
     dirty = replace(found, rules=rules, ruled=ruled, gateways=gateways, everything=everything)
     return after, replace(dirty, patched=patched)
