@@ -1,0 +1,130 @@
+"""Traffic between captured programs, where only real proxies in real networks can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.corpora.echo.manifests import App
+from tests.corpora.echo.traffic import succeeded
+from tests.corpora.echo.world import Call, Result, World, running_world
+from tests.e2e.mesh import eventually, needs_root
+
+pytestmark = needs_root
+
+PORTS = (
+    {"name": "http", "service_port": 80, "workload_port": 18080},
+    {"name": "auto", "service_port": 81, "workload_port": 18081},
+    {"name": "tcp-server", "service_port": 91, "workload_port": 18091, "server_first": True},
+    {"name": "http-own", "service_port": 82, "workload_port": 18082, "bind": "pod ip only"},
+)
+APPS = (
+    App(name="client", namespace="shop"),
+    App(name="web", namespace="shop"),
+    App(name="db", namespace="shop", headless=True),
+    App(name="plain", namespace="shop", proxy=False),
+)
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with running_world(APPS, PORTS) as running:
+        yield running
+        assert running.refusals == []
+
+
+def call(world: World, address: str, port: int = 80, **more: object) -> Result:
+    request: Call = {"scheme": "http", "address": address, "port": port, **more}
+    return world.calls("client", [request])[0]
+
+
+def has_mtls(result: Result) -> bool:
+    names = [name for name, _ in result["echo"]["headers"]]
+    return "x-forwarded-client-cert" in names
+
+
+@pytest.mark.parametrize(("scheme", "port"), [("http", 80), ("http", 81), ("grpc", 81)])
+def test_requests_between_sidecars_have_mtls(world: World, scheme: str, port: int) -> None:
+    assert has_mtls(call(world, "web", port, scheme=scheme))
+
+
+@pytest.mark.parametrize("port", [18080, 18081])
+def test_requests_to_an_instance_of_a_headless_service_have_mtls(world: World, port: int) -> None:
+    assert has_mtls(call(world, "db", port))
+
+
+def test_a_workload_without_a_sidecar_is_called_in_plaintext(world: World) -> None:
+    result = call(world, "plain")
+    assert succeeded(result)
+    assert not has_mtls(result)
+
+
+def test_a_server_may_speak_first_and_connections_may_be_upgraded(world: World) -> None:
+    assert succeeded(call(world, "web", 91, scheme="tcp", server_first=True))
+    upgraded = call(world, "web", scheme="websocket")
+    assert upgraded["body"] == "over the upgraded connection\n"
+
+
+def test_a_service_of_type_external_name_leads_to_what_it_names(world: World) -> None:
+    text = """
+apiVersion: v1
+kind: Service
+metadata: {name: alias}
+spec:
+  type: ExternalName
+  externalName: web.shop.svc.cluster.local
+  ports: [{name: http, port: 80}]
+"""
+    with world.configured(text, "shop"):
+        # Names reach the workload's DNS server a little later than configuration its proxy.
+        eventually(lambda: "error" not in call(world, "alias"), what="the name of the alias")
+        assert call(world, "alias")["echo"]["hostname"].startswith("web-")
+
+
+def test_a_dns_server_on_the_loopback_is_the_programs_own(world: World) -> None:
+    question = "web.shop.svc.cluster.local?protocol=udp"
+    assert "addresses" in call(world, question, scheme="dns", timeout=2.0)
+    assert "error" in call(world, f"{question}&server=127.0.0.1", scheme="dns", timeout=0.5)
+
+
+def test_the_clients_protocol_reaches_the_application_where_a_rule_keeps_it(world: World) -> None:
+    assert call(world, "web", http2=True)["echo"]["protocol"] == "HTTP/1.1"
+    text = """
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: web}
+spec: {host: web, trafficPolicy: {connectionPool: {http: {useClientProtocol: true}}}}
+"""
+    with world.configured(text, "shop"):
+        assert call(world, "web", http2=True)["echo"]["protocol"] == "HTTP/2.0"
+        assert call(world, "web")["echo"]["protocol"] == "HTTP/1.1"
+
+
+def test_a_sidecar_hands_requests_over_at_the_workloads_own_address(world: World) -> None:
+    text = """
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: web}
+spec:
+  workloadSelector: {labels: {app: web}}
+  egress: [{hosts: ["./*"]}]
+  ingress: [{port: {number: 18082, protocol: HTTP, name: http}, defaultEndpoint: "0.0.0.0:18082"}]
+"""
+    with world.configured(text, "shop"):
+        assert succeeded(call(world, "web", 82))
+
+
+def test_a_token_that_no_rule_accepts_is_refused_and_none_is_let_through(world: World) -> None:
+    text = """
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  jwtRules: [{issuer: me@example.com, jwks: '{"keys": []}'}]
+"""
+    with world.configured(text, "shop"):
+        refused = call(world, "web", headers=[("Authorization", "Bearer a.b.c")])
+        assert refused["status"] == 401
+        assert succeeded(call(world, "web"))
