@@ -33,6 +33,20 @@ def test_a_headless_service_is_found_at_each_healthy_endpoint_once() -> None:
     assert names(scope)[STORE.hostname] == ["172.16.0.1", "172.16.0.3"]
 
 
+def test_a_pod_of_a_headless_service_is_found_by_its_own_name_while_it_is_healthy() -> None:
+    members = (
+        endpoint("172.16.0.1", hostname="store-0"),
+        endpoint("172.16.0.1", hostname="store-0", port_name="port-1"),
+        endpoint("172.16.0.2", hostname="store-1", health=Health.UNHEALTHY),
+        endpoint("172.16.0.3"),
+    )
+    table = names(with_endpoints(outbound(STORE), STORE, *members))
+    assert table == {
+        STORE.hostname: ["172.16.0.1", "172.16.0.3"],
+        f"store-0.{STORE.hostname}": ["172.16.0.1"],
+    }
+
+
 def test_the_table_is_compiled_again_only_for_endpoints_that_it_lists() -> None:
     memo, before = Memo(), outbound(REVIEWS, STORE)
     table = compile_name_table(before, memo)

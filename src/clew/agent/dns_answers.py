@@ -40,13 +40,8 @@ class Place:
         Source: a pod's search list: <namespace>.svc.<domain>, svc.<domain>, <domain>.
         """
         yield name
-        match name.count("."):
-            case 0:
-                yield f"{name}.{self.namespace}.svc.{self.domain}"
-            case 1:
-                yield f"{name}.svc.{self.domain}"
-            case 2 if name.endswith(".svc"):
-                yield f"{name}.{self.domain}"
+        for domain in (f"{self.namespace}.svc.{self.domain}", f"svc.{self.domain}", self.domain):
+            yield f"{name}.{domain}"
 
     def owns(self, name: str) -> bool:
         """Whether ``name`` can exist in the mesh only, so that no resolver outside is asked."""

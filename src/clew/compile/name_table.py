@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+
 from clew._pb.istio.networking.nds.v1.nds_pb2 import NameTable
 from clew.compile.memo import Memo
 from clew.compile.resources import resource
@@ -14,6 +16,7 @@ from clew.snapshot.scope import OutboundScope
 def compile_name_table(scope: OutboundScope, memo: Memo) -> EnvoyResource:
     """Return the table of a namespace: virtual IPs, and for headless services their endpoints.
 
+    Pods of a headless service are found by their own names too.
     One of type ExternalName has the name that it stands for.
     Source: istio ``BuildNameTable``.
     """
@@ -27,23 +30,40 @@ def _table(
 ) -> EnvoyResource:
     table, endpoints = NameTable(), iter(listed)
     for service in services:
-        by_endpoints = _lists_endpoints(service)
-        if service.resolution is Resolution.ALIAS:
+        members = next(endpoints) if _lists_endpoints(service) else ()
+        for hostname, addresses in _names(service, members):
             # Clients other than ours leave out what is no address.
-            addresses = [service.external_name] if service.external_name else []
-        else:
-            own = _healthy(next(endpoints)) if by_endpoints else _virtual_ips(service)
-            addresses = list(families.among(tuple(own)))
-        if addresses:
-            table.table[service.hostname].CopyFrom(
-                NameTable.NameInfo(
-                    ips=addresses,
-                    registry="Kubernetes" if service.kubernetes else "External",
-                    shortname=service.name if service.kubernetes else "",
-                    namespace=service.namespace if service.kubernetes else "",
-                )
-            )
+            aliased = service.resolution is Resolution.ALIAS
+            usable = addresses if aliased else families.among(tuple(addresses))
+            if usable:
+                table.table[hostname].CopyFrom(_entry(service, hostname, usable))
     return resource("names", table)
+
+
+def _names(service: Service, members: tuple[Endpoint, ...]) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield the names of a service with their addresses; pods of a headless one have their own."""
+    if service.resolution is Resolution.ALIAS:
+        yield service.hostname, [service.external_name] if service.external_name else []
+        return
+    if not _lists_endpoints(service):
+        yield service.hostname, _virtual_ips(service)
+        return
+    yield service.hostname, _healthy(members)
+    for hostname in dict.fromkeys(e.hostname for e in members if e.hostname):
+        yield (
+            f"{hostname}.{service.hostname}",
+            _healthy(tuple(e for e in members if e.hostname == hostname)),
+        )
+
+
+def _entry(service: Service, hostname: str, addresses: Iterable[str]) -> NameTable.NameInfo:
+    short = hostname.removesuffix(service.hostname) + service.name
+    return NameTable.NameInfo(
+        ips=addresses,
+        registry="Kubernetes" if service.kubernetes else "External",
+        shortname=short if service.kubernetes else "",
+        namespace=service.namespace if service.kubernetes else "",
+    )
 
 
 def _lists_endpoints(service: Service) -> bool:

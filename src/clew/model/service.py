@@ -156,4 +156,6 @@ class Endpoint:
     health: Health = Health.HEALTHY
     # It can be reached by mesh mTLS: it has a proxy, and no PeerAuthentication disables this port.
     mutual_tls: bool = False
+    # Its own name under a headless service: <hostname>.<service's hostname>.
+    hostname: str = ""
     workload: Workload = field(default_factory=Workload)

@@ -156,7 +156,7 @@ def _of_pod(pod: Pod, service: Service, nodes: Nodes) -> Iterator[Endpoint]:
         return
     ready = any(c.type == "Ready" and c.status == "True" for c in pod.status.conditions)
     health = Health.HEALTHY if ready or service.publish_not_ready else Health.UNHEALTHY
-    workload = pod_workload(pod, nodes)
+    workload, hostname = pod_workload(pod, nodes), _own_name(pod, service)
     for port in service.ports:
         if (number := _target(port, pod)) is not None:
             yield Endpoint(
@@ -165,8 +165,23 @@ def _of_pod(pod: Pod, service: Service, nodes: Nodes) -> Iterator[Endpoint]:
                 port_name=port.name,
                 health=health,
                 mutual_tls=workload.has_proxy,
+                hostname=hostname,
                 workload=workload,
             )
+
+
+def _own_name(pod: Pod, service: Service) -> str:
+    """Return what a pod is called under a headless service, "" if it has no such name.
+
+    Pods of StatefulSets need not say it: they are called by their own names.
+    Source: Kubernetes: a pod's hostname and subdomain.
+    """
+    if not service.headless:
+        return ""
+    of_set = any(o.controller and o.kind == "StatefulSet" for o in pod.metadata.owner_references)
+    hostname = pod.spec.hostname or (pod.metadata.name if of_set else "")
+    subdomain = pod.spec.subdomain or (service.name if of_set else "")
+    return hostname if subdomain == service.name else ""
 
 
 def _target(port: ServicePort, pod: Pod) -> int | None:
@@ -188,9 +203,11 @@ def _of_slice(
             pod = places.pod_at(address)
             zone = Locality("", item.zone)
             workload = pod_workload(pod, nodes) if pod else Workload(locality=zone)
+            hostname = item.hostname or (_own_name(pod, service) if pod else "")
             for port in slice_.ports:
                 if port.port is not None and port.name in names:
-                    yield _endpoint(address, port.port, port.name, health, workload)
+                    found = _endpoint(address, port.port, port.name, health, workload)
+                    yield replace(found, hostname=hostname)
 
 
 def _of_endpoints(
@@ -205,9 +222,11 @@ def _of_endpoints(
         ):
             pod = places.pod_at(address.ip)
             workload = pod_workload(pod, nodes) if pod else Workload()
+            hostname = address.hostname or (_own_name(pod, service) if pod else "")
             for port in subset.ports:
                 if port.name in names:
-                    yield _endpoint(address.ip, port.port, port.name, health, workload)
+                    found = _endpoint(address.ip, port.port, port.name, health, workload)
+                    yield replace(found, hostname=hostname)
 
 
 def _endpoint(
