@@ -22,6 +22,7 @@ import yaml
 
 from clew.model.kinds import KINDS, Kind
 from clew.model.mesh_config import MeshConfig
+from clew.model.mesh_networks import MeshNetworks
 
 PROJECT = Path(__file__).parents[1]
 NOTES = Path(__file__).parent / "compatibility.toml"
@@ -84,11 +85,12 @@ def enumeration(annotation: object) -> tuple[str, ...]:
     return next((v for each in get_args(annotation) if (v := enumeration(each))), ())
 
 
+ROOTS = (("MeshConfig", MeshConfig), ("MeshNetworks", MeshNetworks))
 IN_FORCE = tuple(kind for kind in KINDS if kind.effective)
 
 
 def fields(kinds: Iterable[Kind] = IN_FORCE) -> Iterator[Field]:
-    """Yield the fields of the given kinds and of MeshConfig, in the order of ``kinds.py``."""
+    """Yield the fields of the given kinds, in the order of ``kinds.py``, then of ``ROOTS``."""
     seen: set[type] = set()
     roots = [
         (kind.kind, field.type)
@@ -97,7 +99,7 @@ def fields(kinds: Iterable[Kind] = IN_FORCE) -> Iterator[Field]:
         for field in msgspec.structs.fields(kind.type)
         if field.name == "spec"
     ]
-    for name, root in [*roots, ("MeshConfig", MeshConfig)]:
+    for name, root in [*roots, *ROOTS]:
         for message in messages(root, seen):
             for field in msgspec.structs.fields(message):
                 yield Field(
@@ -133,7 +135,11 @@ def marks(module: ast.Module) -> Iterator[tuple[str, list[str]]]:
 
 
 def is_mark(call: ast.Call) -> bool:
-    return isinstance(call.func, ast.Attribute) and call.func.attr == "proves"
+    name = call.func
+    called = (
+        name.attr if isinstance(name, ast.Attribute) else isinstance(name, ast.Name) and name.id
+    )
+    return called == "proves"
 
 
 def texts(call: ast.Call) -> Iterator[str]:
