@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from clew.model.base import ResourceKey
 from clew.model.mesh_config import IngressControllerMode, MeshConfig
 from clew.model.route_semantics import has_segment_prefixes
 from clew.model.virtual_service import PortSelector, VirtualService
+from clew.snapshot.findings import own_statuses
 from clew.snapshot.ingress import Converted, convert_ingresses
 from clew.snapshot.objects import index_objects
+from clew.snapshot.snapshot import build_snapshot, update_snapshot
 from tests.manifests import resources_of
 from tests.snapshot.world import service
 
@@ -127,3 +130,76 @@ def test_an_ingress_is_ours_by_its_class() -> None:
     assert [taken(text, "STRICT") for text in (ours, bare, foreign)] == [True, False, False]
     assert [taken(text, "DEFAULT") for text in (ours, bare, foreign)] == [True, True, False]
     assert [taken(text, "OFF") for text in (ours, bare, foreign)] == [False, False, False]
+
+
+def ingress_class(name: str, controller: str, *, default: bool = False, age: int = 0) -> str:
+    mark = '{ingressclass.kubernetes.io/is-default-class: "true"}' if default else "{}"
+    return f"""
+apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata:
+  name: {name}
+  creationTimestamp: "2020-01-{age + 1:02}T00:00:00Z"
+  annotations: {mark}
+spec: {{controller: {controller}}}
+"""
+
+
+OURS, THEIRS = "istio.io/ingress-controller", "example.com/ingress"
+
+
+def test_the_controller_of_its_class_decides_whose_an_ingress_is() -> None:
+    edge = ingress("i", path("/", "Prefix")).replace("Name: istio", "Name: edge")
+    assert converted(edge) == Converted()
+    assert converted(edge, ingress_class("edge", OURS)) != Converted()
+    assert converted(edge, ingress_class("edge", THEIRS)) == Converted()
+    named = ingress("i", path("/", "Prefix"))
+    assert converted(named, ingress_class("istio", THEIRS)) == Converted()
+
+
+def test_an_ingress_without_a_class_has_the_youngest_default_class() -> None:
+    bare = ingress("i", path("/", "Prefix")).replace("  ingressClassName: istio\n", "")
+    default = MeshConfig(ingress_controller_mode=IngressControllerMode.DEFAULT)
+    ours, theirs = ingress_class("a", OURS, default=True), ingress_class("b", THEIRS, default=True)
+    assert converted(bare, ours) != Converted()
+    assert converted(bare, ingress_class("a", OURS)) == Converted()
+    assert converted(bare, theirs, mesh=default) == Converted()
+    younger = ingress_class("b", THEIRS, default=True, age=1)
+    assert converted(bare, ours, younger, mesh=default) == Converted()
+
+
+def test_an_annotation_names_the_class_before_everything_else() -> None:
+    text = ingress("i", path("/", "Prefix")).replace("Name: istio", "Name: edge")
+    annotated = text.replace(
+        "namespace: default", "namespace: default, annotations: {kubernetes.io/ingress.class: %s}"
+    )
+    edge = ingress_class("edge", OURS)
+    assert converted(annotated % "nginx", edge) == Converted()
+    assert converted(annotated % "istio", ingress_class("edge", THEIRS)) != Converted()
+
+
+def test_a_class_that_comes_later_puts_its_ingresses_in_force() -> None:
+    edge = ingress("i", path("/", "Prefix")).replace("Name: istio", "Name: edge")
+    before = build_snapshot(resources_of(edge))
+    [declared] = resources_of(ingress_class("edge", OURS))
+    after, _ = update_snapshot(before, [(declared.key, declared)])
+    assert (len(before.gateways), len(after.gateways)) == (0, 1)
+
+
+@pytest.mark.proves("MeshConfig.ingressService")
+def test_an_ingress_is_reached_where_the_mesh_says_its_service_is() -> None:
+    published = """
+apiVersion: v1
+kind: Service
+metadata: {name: edge, namespace: istio-system}
+spec: {type: LoadBalancer, externalIPs: [192.0.2.9], ports: [{port: 80}]}
+status: {loadBalancer: {ingress: [{ip: 192.0.2.1}, {hostname: edge.example.com}]}}
+"""
+    foreign = ingress("foreign", path("/", "Prefix")).replace("Name: istio", "Name: nginx")
+    text = "\n---\n".join([published, ingress("i", path("/", "Prefix")), foreign])
+    mesh = MeshConfig(ingress_service="edge")
+    key = ResourceKey("networking.k8s.io", "Ingress", "default", "i")
+    found = [{"ip": "192.0.2.1"}, {"ip": "192.0.2.9"}, {"hostname": "edge.example.com"}]
+    statuses = own_statuses(build_snapshot(resources_of(text), mesh=mesh))
+    assert statuses == {key: {"loadBalancer": {"ingress": found}}}
+    assert own_statuses(build_snapshot(resources_of(text))) == {}

@@ -148,6 +148,11 @@ def _ingress_hosts(manifest: Manifest) -> str:
     return ",".join(r.get("host", "*") for r in field(manifest, "spec", "rules") or []) or "*"
 
 
+def _ingress_addresses(manifest: Manifest) -> str:
+    published = field(manifest, "status", "loadBalancer", "ingress") or []
+    return ",".join(each.get("ip") or each.get("hostname") or "" for each in published)
+
+
 IN_FORCE = Column("STATUS", in_force)
 _ISTIO = "networking.istio.io"
 _HOSTS = Column("HOSTS", at("spec", "hosts"))
@@ -211,5 +216,7 @@ COLUMNS: Mapping[tuple[str, str], tuple[Column, ...]] = {
     ("networking.k8s.io", "Ingress"): (
         Column("CLASS", _or_none(at("spec", "ingressClassName"))),
         Column("HOSTS", _ingress_hosts),
+        Column("ADDRESS", _ingress_addresses),
     ),
+    ("networking.k8s.io", "IngressClass"): (Column("CONTROLLER", at("spec", "controller")),),
 }

@@ -1,4 +1,4 @@
-"""Ingress of Kubernetes: HTTP routes into the cluster."""
+"""Ingress of Kubernetes: HTTP routes into the cluster, and the classes that say whose they are."""
 
 from __future__ import annotations
 
@@ -48,3 +48,11 @@ class IngressSpec(OpenModel, frozen=True, kw_only=True):
 
 class Ingress(Resource, frozen=True, kw_only=True):
     spec: IngressSpec = IngressSpec()
+
+
+class IngressClassSpec(OpenModel, frozen=True, kw_only=True):
+    controller: str = ""
+
+
+class IngressClass(Resource, frozen=True, kw_only=True):
+    spec: IngressClassSpec = IngressClassSpec()

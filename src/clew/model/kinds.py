@@ -26,7 +26,7 @@ from clew.model.gateway_api.reference_grant import ReferenceGrant
 from clew.model.gateway_api.tcp_route import KubernetesTCPRoute
 from clew.model.gateway_api.tls_route import KubernetesTLSRoute
 from clew.model.gateway_api.udp_route import UDPRoute
-from clew.model.ingress import Ingress
+from clew.model.ingress import Ingress, IngressClass
 from clew.model.namespace import Namespace
 from clew.model.node import Node
 from clew.model.peer_authentication import PeerAuthentication
@@ -135,6 +135,7 @@ KINDS = (
     Kind("apps", "ReplicaSet", "replicasets", ReplicaSet, short_names=("rs",)),
     Kind("apps", "StatefulSet", "statefulsets", StatefulSet, short_names=("sts",)),
     Kind("networking.k8s.io", "Ingress", "ingresses", Ingress, short_names=("ing",)),
+    Kind("networking.k8s.io", "IngressClass", "ingressclasses", IngressClass, namespaced=False),
     Kind(EXTENSIONS, "WasmPlugin", "wasmplugins", WasmPlugin, ("v1alpha1",), effective=False),
     Kind(
         EXTENSIONS,

@@ -13,6 +13,7 @@ from clew.model.base import ResourceKey
 from clew.model.diagnostic import Diagnostic
 from clew.model.status import Statuses
 from clew.snapshot.gateway_api.statuses import statuses_of
+from clew.snapshot.ingress_classes import ingress_statuses
 from clew.snapshot.references import (
     hosts_outside_gateways,
     ports_without_proxy,
@@ -39,6 +40,11 @@ def allocated_addresses(snapshot: MeshSnapshot) -> Statuses:
     return {key: {"addresses": addresses} for key, addresses in found.items() if addresses}
 
 
+def published_ingresses(snapshot: MeshSnapshot) -> Statuses:
+    """Return the status of each Ingress that is in force: its address."""
+    return ingress_statuses(snapshot.objects, snapshot.mesh)
+
+
 # Each looks at the whole mesh; a diagnostic's ``place.resource`` is the object that it is about.
 FINDINGS: tuple[Callable[[MeshSnapshot], Iterable[Diagnostic]], ...] = (
     unknown_gateways,
@@ -52,6 +58,7 @@ FINDINGS: tuple[Callable[[MeshSnapshot], Iterable[Diagnostic]], ...] = (
 STATUSES: tuple[Callable[[MeshSnapshot], Statuses], ...] = (
     gateway_api_statuses,
     allocated_addresses,
+    published_ingresses,
 )
 
 

@@ -13,7 +13,7 @@ from clew.model.core_service import CoreService
 from clew.model.destination_rule import DestinationRule
 from clew.model.envoy_filter import EnvoyFilter
 from clew.model.gateway import Gateway
-from clew.model.ingress import Ingress
+from clew.model.ingress import Ingress, IngressClass
 from clew.model.mesh_config import MeshConfig
 from clew.model.namespace import Namespace
 from clew.model.peer_authentication import PeerAuthentication
@@ -142,7 +142,7 @@ def update_snapshot(
     made = tuple(change for change in made if is_discovered(change.namespace, every, before.mesh))
     after = replace(before, every=every, objects=objects)
     after, found = _with_registry(after, _of_kinds(made, *REGISTERED))
-    after, converted = _with_ingresses(after, _of_kinds(made, Ingress, CoreService))
+    after, converted = _with_ingresses(after, _of_kinds(made, Ingress, IngressClass, CoreService))
     after, generated = _with_gateway_api(after, made)
     made = (*made, *converted, *generated)
     after, rules = _with_rules(after, _of_kinds(made, VirtualService))
