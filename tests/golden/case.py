@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,4 +75,5 @@ def _proxy(**described: Any) -> Proxy:
     settings["locality"] = Locality.parse(settings.get("locality", ""))
     settings["interception"] = Interception(settings.get("interception", "REDIRECT"))
     settings["app_ports"] = tuple(sorted(settings.get("app_ports", {}).items()))
+    settings["config"] = json.dumps(settings["config"]) if "config" in settings else ""
     return Proxy(**settings)

@@ -19,6 +19,7 @@ from clew.compile.endpoint_facts import Coverage
 from clew.compile.load_balancing import apply_load_balancer
 from clew.compile.outlier_detection import apply_outlier_detection
 from clew.compile.preference import apply_locality
+from clew.compile.proxy_headers import keeps_case
 from clew.compile.resources import resource, sources
 from clew.compile.secrets import OWN_TLS
 from clew.compile.stat_names import stat_name
@@ -252,7 +253,8 @@ def _version(
     """What to speak: as the port declares, but HTTP/2 between sidecars.
 
     One mTLS connection then carries many requests, at half of HTTP/1.1's cost. The server's
-    sidecar speaks to the application what the port declares.
+    sidecar speaks to the application what the port declares. Only HTTP/1.1 has the case of
+    headers, for proxies that are to keep it.
     """
     http = policy.connection_pool.http if policy.connection_pool else None
     if http is not None and http.use_client_protocol:
@@ -265,7 +267,8 @@ def _version(
         if wanted is H2UpgradePolicy.DO_NOT_UPGRADE:
             return Version.HTTP1
         upgrade = mesh.h2_upgrade_policy is MeshH2UpgradePolicy.UPGRADE
-        return Version.HTTP2 if upgrade or coverage is Coverage.ALL else Version.HTTP1
+        between_sidecars = coverage is Coverage.ALL and not keeps_case(mesh)
+        return Version.HTTP2 if upgrade or between_sidecars else Version.HTTP1
     if protocol is Protocol.AUTO:
         return Version.HTTP1 if site.router else Version.AS_CLIENT
     return Version.TCP

@@ -30,6 +30,14 @@ from clew._pb.envoy.extensions.filters.network.http_connection_manager.v3 import
 )
 from clew._pb.envoy.extensions.request_id.uuid.v3.uuid_pb2 import UuidRequestIdConfig
 from clew.compile.access_log import compile_access_log
+from clew.compile.connection_settings import apply_connection_settings, connection_settings
+from clew.compile.proxy_headers import (
+    apply_headers,
+    forwarding,
+    hides_debug_headers,
+    proxy_headers,
+    set_certificate_details,
+)
 from clew.compile.typed_config import typed_config
 from clew.model.mesh_config import MeshConfig
 
@@ -65,7 +73,7 @@ def compile_hcm(
     """
     manager = HttpConnectionManager(
         stat_prefix=stat_prefix,
-        http_filters=[*extra_filters, *_FILTERS[direction]],
+        http_filters=[*extra_filters, *_FILTERS[direction], _router(mesh)],
         server_name="istio-envoy",
         proxy_100_continue=True,
         upgrade_configs=[HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
@@ -85,6 +93,8 @@ def compile_hcm(
         manager.codec_type = HttpConnectionManager.HTTP3
         manager.http3_protocol_options.SetInParent()
     _normalize_paths(manager, mesh)
+    apply_connection_settings(manager, connection_settings(mesh))
+    apply_headers(manager, proxy_headers(mesh))
     _identify_client(manager, direction, mesh)
     return Filter(
         name="envoy.filters.network.http_connection_manager", typed_config=typed_config(manager)
@@ -102,11 +112,18 @@ _CORS = _http_filter("envoy.filters.http.cors", Cors())
 # In front of ports that are declared grpc-web: it makes their requests plain gRPC.
 GRPC_WEB = _http_filter("envoy.filters.http.grpc_web", GrpcWeb())
 _ROUTER = _http_filter("envoy.filters.http.router", Router())
+_QUIET_ROUTER = _http_filter("envoy.filters.http.router", Router(suppress_envoy_headers=True))
 _FILTERS = {
-    Direction.OUTBOUND: (_FAULT, _CORS, _ROUTER),
-    Direction.GATEWAY: (_FAULT, _CORS, _ROUTER),
-    Direction.INBOUND: (_ROUTER,),
+    Direction.OUTBOUND: (_FAULT, _CORS),
+    Direction.GATEWAY: (_FAULT, _CORS),
+    Direction.INBOUND: (),
 }
+
+
+def _router(mesh: MeshConfig) -> HttpFilter:
+    return _QUIET_ROUTER if hides_debug_headers(proxy_headers(mesh)) else _ROUTER
+
+
 _REQUEST_ID = hcm_pb2.RequestIDExtension(
     typed_config=typed_config(
         UuidRequestIdConfig(use_request_id_for_trace_sampling={"value": True})
@@ -159,29 +176,24 @@ def _identify_client(
     manager: HttpConnectionManager, direction: Direction, mesh: MeshConfig
 ) -> None:
     """Whose word about the client's address and certificate counts."""
-    details = manager.set_current_client_cert_details
+    details, headers = manager.set_current_client_cert_details, proxy_headers(mesh)
     match direction:
         case Direction.OUTBOUND:
             manager.use_remote_address.value = False
         case Direction.INBOUND:
             manager.use_remote_address.value = False
-            manager.forward_client_cert_details = HttpConnectionManager.APPEND_FORWARD
+            manager.forward_client_cert_details = forwarding(
+                headers.forwarded_client_cert, HttpConnectionManager.APPEND_FORWARD
+            )
             details.subject.value = details.uri = details.dns = True
+            set_certificate_details(manager, headers)
         case Direction.GATEWAY:
             topology = mesh.default_config.gateway_topology if mesh.default_config else None
             manager.use_remote_address.value = True
-            manager.xff_num_trusted_hops = (topology.num_trusted_proxies or 0) if topology else 0
-            manager.forward_client_cert_details = _FORWARD.get(
-                (topology.forward_client_cert_details or "") if topology else "",
+            manager.xff_num_trusted_hops = topology.num_trusted_proxies if topology else 0
+            manager.forward_client_cert_details = forwarding(
+                topology.forward_client_cert_details if topology else None,
                 HttpConnectionManager.SANITIZE_SET,
             )
             details.subject.value = details.cert = details.uri = details.dns = True
-
-
-_FORWARD = {
-    "SANITIZE": HttpConnectionManager.SANITIZE,
-    "FORWARD_ONLY": HttpConnectionManager.FORWARD_ONLY,
-    "APPEND_FORWARD": HttpConnectionManager.APPEND_FORWARD,
-    "SANITIZE_SET": HttpConnectionManager.SANITIZE_SET,
-    "ALWAYS_FORWARD_ONLY": HttpConnectionManager.ALWAYS_FORWARD_ONLY,
-}
+            set_certificate_details(manager, headers)

@@ -7,9 +7,9 @@ from itertools import chain
 
 from clew.compile.check import listener_clusters
 from clew.compile.clusters import black_hole_cluster, passthrough_cluster, resolving_cluster
-from clew.compile.gateway_connections import Known
 from clew.compile.envoy_filter.apply import apply_envoy_filters
 from clew.compile.envoy_filter.patches import Applied
+from clew.compile.gateway_connections import Known
 from clew.compile.gateway_listeners import compile_gateway_listeners
 from clew.compile.gateway_routes import compile_gateway_routes
 from clew.compile.inbound_clusters import compile_inbound_clusters
@@ -17,6 +17,7 @@ from clew.compile.inbound_listeners import compile_inbound_listeners
 from clew.compile.memo import Memo
 from clew.compile.outbound_plan import compile_outbound
 from clew.compile.outbound_routes import services_by_hostname
+from clew.compile.proxy_settings import with_proxy_settings
 from clew.compile.resources import resource
 from clew.compile.rule_routes import Client
 from clew.compile.secrets import (
@@ -38,14 +39,18 @@ from clew.snapshot.scope import GatewayScope, InboundScope, ProxyScope
 
 def compile_proxy(scope: ProxyScope, memo: Memo) -> Published:
     """All resources of a proxy, by type. Equal scopes get equal bytes, whatever ``memo`` holds."""
-    return apply_envoy_filters(_compiled(scope, memo), scope, memo)[0]
+    return apply_envoy_filters(_configured(scope, memo), scope, memo)[0]
 
 
 def applied_patches(scope: ProxyScope, memo: Memo) -> Applied:
     """In how many places of a proxy's resources each patch of its EnvoyFilters applied."""
     if not scope.patches:
         return Applied()
-    return apply_envoy_filters(_compiled(scope, memo), scope, memo)[1]
+    return apply_envoy_filters(_configured(scope, memo), scope, memo)[1]
+
+
+def _configured(scope: ProxyScope, memo: Memo) -> Published:
+    return with_proxy_settings(_compiled(scope, memo), scope.outbound.mesh, memo)
 
 
 def _compiled(scope: ProxyScope, memo: Memo) -> Published:
@@ -135,9 +140,7 @@ def _gateway(
     rules: Mapping[str, DestinationRule],
 ) -> tuple[list[EnvoyResource], list[EnvoyResource]]:
     """Listeners and secrets."""
-    known = Known(
-        services=services_by_hostname(services), destination_rules=rules, mesh=scope.mesh
-    )
+    known = Known(services=services_by_hostname(services), destination_rules=rules, mesh=scope.mesh)
     listeners = [
         resource(listener.name, listener, uses=listener_clusters(listener))
         for listener in compile_gateway_listeners(scope, known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
@@ -97,6 +98,7 @@ class Proxy:
     auto_register_group: str = ""
     workload_entry: str = ""
     health_checked: bool = False  # the workload's health is reported
+    config: str = ""  # its own MeshProxyConfig, as JSON; "": the mesh's
 
     @property
     def families(self) -> IpFamilies:
@@ -168,7 +170,13 @@ class Proxy:
             auto_register_group=str(metadata.get("AUTO_REGISTER_GROUP", "")),
             workload_entry=str(metadata.get("WORKLOAD_ENTRY", "")),
             health_checked=bool(dict(metadata.get("PROXY_CONFIG") or {}).get("readinessProbe")),
+            config=_own_config(dict(metadata.get("PROXY_CONFIG") or {})),
         )
+
+
+def _own_config(said: Mapping[str, Any]) -> str:
+    settings = {key: value for key, value in said.items() if key != "readinessProbe"}
+    return json.dumps(settings, sort_keys=True) if settings else ""
 
 
 def _local_port(upstream: str, local: str) -> LocalPort:

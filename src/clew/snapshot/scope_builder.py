@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from clew.model.base import Resource
@@ -22,6 +23,7 @@ from clew.snapshot.gateways import build_gateway
 from clew.snapshot.inbound import build_inbound, served_ports, serves_at_own_address
 from clew.snapshot.labels import Labels, restricted
 from clew.snapshot.peer_authentication import Authentication
+from clew.snapshot.proxy_configs import proxy_mesh
 from clew.snapshot.rule_index import VirtualServices, export_of
 from clew.snapshot.scope import EgressListener, MutualTls, OutboundScope, ProxyScope
 from clew.snapshot.service_index import Services
@@ -69,6 +71,7 @@ def scope_key(snapshot: MeshSnapshot, proxy: Proxy) -> Hashable:
         proxy.app_ports,
         proxy.local_ports,
         proxy.grpc,
+        proxy.config,
         tuple((each.key, each.meant) for each in _patches(snapshot, proxy)),
     )
 
@@ -117,10 +120,11 @@ def build_scope(
     snapshot: MeshSnapshot, proxy: Proxy, previous: ProxyScope | None = None
 ) -> ProxyScope:
     """Return the complete input of the compiler; parts equal to ``previous`` are its own."""
-    outbound = _build_outbound(snapshot, proxy)
     router = proxy.type is ProxyType.ROUTER
-    inbound = None if router else build_inbound(snapshot, proxy)
-    gateway = build_gateway(snapshot, proxy) if router else None
+    mesh = _mesh(snapshot, proxy)
+    outbound = replace(_build_outbound(snapshot, proxy), mesh=mesh)
+    inbound = None if router else replace(build_inbound(snapshot, proxy), mesh=mesh)
+    gateway = replace(build_gateway(snapshot, proxy), mesh=mesh) if router else None
     patches = _patches(snapshot, proxy)
     if previous is not None:
         outbound = previous.outbound if previous.outbound == outbound else outbound
@@ -129,6 +133,14 @@ def build_scope(
         patches = previous.patches if previous.patches == patches else patches
     return ProxyScope(
         proxy=proxy, outbound=outbound, inbound=inbound, gateway=gateway, patches=patches
+    )
+
+
+def _mesh(snapshot: MeshSnapshot, proxy: Proxy) -> MeshConfig:
+    """Return the mesh's settings as the proxy has them; the same object for equal proxies."""
+    router, own = proxy.type is ProxyType.ROUTER, proxy.config
+    return snapshot.views.get(
+        ("mesh", router, own), partial(proxy_mesh, own=own, router=router), snapshot.mesh
     )
 
 
