@@ -44,9 +44,10 @@ class LiveMesh:
             assert placed.valid, placed.diagnostics
             await self.store.apply(placed.resource, placed.manifest, author="test")
 
-    async def status(self, kind: str, name: str, group: str = "") -> ObjectStatus:
+    async def status(self, kind: str, name: str) -> ObjectStatus:
         """The standing of an object, once it is settled."""
-        key = ResourceKey(group or "networking.istio.io", kind, "default", name)
+        group = "" if kind == "Secret" else "networking.istio.io"
+        key = ResourceKey(group, kind, "default", name)
         found = await settled(key, self.store, self.directory, 20, self.closing)
         assert found.settled, found
         return found

@@ -289,3 +289,30 @@ def test_what_is_held_stays_held_after_a_restart(tmp_path: Path) -> None:
     assert mesh.of("a").text == "held at generation 1"
     assert any(b"good" in body for body in again.held.values())
     assert mesh.directory.refusals() == ()
+
+
+SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {name: ingress}
+spec:
+  selector: {istio: ingressgateway}
+  ports: [{name: http, port: 80}, {name: other, port: 8080}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: ingress-0, labels: {istio: ingressgateway}}
+status: {podIP: 10.0.0.1, conditions: [{type: Ready, status: "True"}]}
+---
+"""
+
+
+def test_what_a_proxy_was_told_is_remembered_when_it_comes_to_serve_other_ports() -> None:
+    mesh = mesh_with(GATEWAY, rule("a"))
+    proxy = TalkingProxy(mesh.directory, router(), refuses=b"BAD")
+    answering(proxy)
+    mesh.apply(rule("a", "BAD") + rule("b", "newer"))
+    mesh.apply(SERVICE)
+    answering(proxy)
+    assert mesh.of("a").text == "held at generation 1"
+    assert mesh.of("b").text == "in force 1/1"

@@ -38,13 +38,27 @@ class Publication:
 
 
 class PublicationLog:
-    """The latest publications to one class of proxies, oldest first."""
+    """The latest publications to one class of proxies, oldest first.
+
+    ``added``: how many there have been in all.
+    """
 
     def __init__(self) -> None:
+        self.added = 0
         self._entries: deque[Publication] = deque()
         self._forgotten = 0
 
+    def continued(self, other: PublicationLog, after: int) -> PublicationLog:
+        """Return a log of these and of what came to ``other`` after its first so many."""
+        both = PublicationLog()
+        both._forgotten = self._forgotten
+        new = max(0, other.added - after)
+        for entry in (*self._entries, *(list(other._entries)[-new:] if new else ())):
+            both.add(entry)
+        return both
+
     def add(self, publication: Publication) -> None:
+        self.added += 1
         if len(self._entries) == _REMEMBERED:
             self._forgotten = self._entries.popleft().batch.revision
         self._entries.append(publication)

@@ -40,11 +40,17 @@ OnPublish = Callable[[Published, Changed | None], None]
 
 @dataclass(slots=True, eq=False)
 class Subscriber:
-    """One connected proxy."""
+    """One connected proxy.
+
+    ``since``: the revision at which it was told everything. ``past``: what it was told before it
+    came to its group, of whose log it has seen what came ``after`` so many entries.
+    """
 
     proxy: Proxy
     on_publish: OnPublish
-    since: int = 0  # the revision at which it was first told what its group is told
+    since: int = 0
+    past: PublicationLog | None = None
+    after: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -78,6 +84,7 @@ class Publisher:
         """Add a proxy and publish to it at once."""
         subscriber = Subscriber(proxy, on_publish)
         group = self._join(subscriber)
+        subscriber.since = self.revision
         on_publish(group.published, None)
         return subscriber
 
@@ -97,7 +104,11 @@ class Publisher:
         """
         if revision <= subscriber.since:
             return None
-        return self._groups[self._group_of[subscriber]].log.effect(revision)
+        return self._history(subscriber).effect(revision)
+
+    def _history(self, subscriber: Subscriber) -> PublicationLog:
+        log = self._groups[self._group_of[subscriber]].log
+        return log if subscriber.past is None else subscriber.past.continued(log, subscriber.after)
 
     def concerns(self, subscriber: Subscriber) -> frozenset[ResourceKey]:
         """The objects that have a say in what a proxy is told."""
@@ -110,9 +121,8 @@ class Publisher:
         self, subscriber: Subscriber, type_url: TypeUrl, name: str, version: str | None
     ) -> dict[ResourceKey, Resource | None]:
         """The objects that changed since a resource had this version, as they were then."""
-        group = self._groups[self._group_of[subscriber]]
         found: dict[ResourceKey, Resource | None] = {}
-        for batch in group.log.since_version(type_url, name, version):
+        for batch in self._history(subscriber).since_version(type_url, name, version):
             found |= batch.before
         return {key: old for key, old in found.items() if old is not self.in_force(key)}
 
@@ -191,7 +201,7 @@ class Publisher:
         if subscriber in self._group_of:
             self.disconnect(subscriber)
         group.subscribers.add(subscriber)
-        subscriber.since = self.revision
+        subscriber.after = group.log.added
         self._group_of[subscriber] = key
         return group
 
@@ -215,14 +225,17 @@ class Publisher:
             self._move(subscriber)
 
     def _move(self, subscriber: Subscriber) -> None:
-        before = self.published_to(subscriber)
+        before, history = self.published_to(subscriber), self._history(subscriber)
         try:
             group = self._join(subscriber)
         except Exception:
             self._groups[self._group_of[subscriber]].behind = True
             log.exception("not compiled, keeps what it has proxy=%s", subscriber.proxy.node_id)
             return
-        subscriber.on_publish(group.published, difference(before, group.published))
+        changed = difference(before, group.published)
+        subscriber.past = history.continued(PublicationLog(), 0)
+        subscriber.past.add(Publication(self._batch, _versions(changed, group.published)))
+        subscriber.on_publish(group.published, changed)
 
     def _recompile(self, group: _Group, dirty: Dirty) -> None:
         before = group.published
