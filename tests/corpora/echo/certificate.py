@@ -11,7 +11,7 @@ from cryptography.x509.oid import NameOID
 
 
 def self_signed(*names: str) -> bytes:
-    """Return a new key and its certificate, in one PEM text."""
+    """Return a new key and its certificate, in one PEM text. ``names``: of DNS, and URIs."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "echo")])
     now = datetime.now(UTC)
@@ -23,7 +23,7 @@ def self_signed(*names: str) -> bytes:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), False)
+        .add_extension(x509.SubjectAlternativeName([_general_name(n) for n in names]), False)
         .sign(key, hashes.SHA256())
     )
     private = key.private_bytes(
@@ -32,3 +32,7 @@ def self_signed(*names: str) -> bytes:
         serialization.NoEncryption(),
     )
     return private + certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    return x509.UniformResourceIdentifier(name) if "://" in name else x509.DNSName(name)

@@ -9,18 +9,26 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import os
 import ssl
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import h11
 
 from tests.corpora.echo import http2
+from tests.corpora.echo.asked import headers_asked, seconds_asked, status_asked
 from tests.corpora.echo.http2 import Headers, Message
 
 _METHODS = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"OPTIONS ", b"PATCH ", b"CONNECT ")
 BANNER = b"hello from the server\n"
+# Answers with the targets of the latest requests, for those that only a mirror sends here.
+TARGETS = "/.targets"
+_targets: deque[str] = deque(maxlen=1000)
+_server_names: WeakKeyDictionary[object, str] = WeakKeyDictionary()
 
 Facts = dict[str, Any]
 
@@ -63,7 +71,14 @@ def tls_context(certificate: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     context.set_alpn_protocols(["h2", "http/1.1", "http/1.0"])
+    context.sni_callback = _note_server_name
     return context
+
+
+def _note_server_name(
+    tls: ssl.SSLSocket | ssl.SSLObject, server_name: str | None, _: ssl.SSLContext
+) -> None:
+    _server_names[tls] = server_name or ""
 
 
 async def _serve(
@@ -87,12 +102,13 @@ def _connection_facts(port: EchoPort, place: Place, writer: asyncio.StreamWriter
     tls = writer.get_extra_info("ssl_object")
     return {
         "hostname": place.hostname,
+        "namespace": os.environ.get("NAMESPACE", ""),
         "ip": place.ip,
         "port": port.number,
         "client": writer.get_extra_info("peername")[0],
         "tls": tls is not None,
         "alpn": (tls.selected_alpn_protocol() or "") if tls else "",
-        "sni": "",
+        "sni": _server_names.get(tls, "") if tls else "",
         "proxyProtocol": "",
     }
 
@@ -145,7 +161,7 @@ async def _serve_http1(
         seen = facts | _request_facts(
             protocol, request.method.decode(), request.target.decode("latin-1"), headers, body
         )
-        status, answered, content = _response(seen)
+        status, answered, content = await _response(seen)
         response = h11.Response(status_code=status, headers=answered)
         for event in (response, h11.Data(data=content), h11.EndOfMessage()):
             writer.write(connection.send(event) or b"")
@@ -197,7 +213,7 @@ async def _answer_http2(facts: Facts, request: Message) -> Message:
     )
     if dict(headers).get("content-type", "").startswith("application/grpc"):
         return _grpc_response(seen)
-    status, answered, content = _response(seen)
+    status, answered, content = await _response(seen)
     return Message(headers=[(":status", str(status)), *answered], body=content)
 
 
@@ -212,10 +228,14 @@ def _request_facts(protocol: str, method: str, target: str, headers: Headers, bo
     }
 
 
-def _response(seen: Facts) -> tuple[int, Headers, bytes]:
-    content = json.dumps(seen).encode()
+async def _response(seen: Facts) -> tuple[int, Headers, bytes]:
+    target = seen["path"]
+    content = json.dumps(list(_targets) if target == TARGETS else seen).encode()
+    _targets.append(target)
+    await asyncio.sleep(seconds_asked(target))
     length = str(len(content))
-    return 200, [("content-type", "application/json"), ("content-length", length)], content
+    headers = [("content-type", "application/json"), ("content-length", length)]
+    return status_asked(target), headers + headers_asked(seen["headers"]), content
 
 
 def _grpc_response(seen: Facts) -> Message:

@@ -23,7 +23,7 @@ INGRESS = "ingress"
 _SHORT_SECONDS, _LONG_SECONDS = 0.5, 5.0
 # Names reach the workloads' DNS, and endpoints their proxies' workers, a little later than acks.
 _PATIENCE_SECONDS, _PAUSE_SECONDS = 2.0, 0.1
-_GRPC_CODES = {
+GRPC_CODES = {
     name: number
     for number, name in enumerate(
         "OK Canceled Unknown InvalidArgument DeadlineExceeded NotFound AlreadyExists "
@@ -98,13 +98,15 @@ def _make(
         mine = [n for n, (_, call) in enumerate(waiting) if call["from"] == origin]
         requests = [translate(world, ports, waiting[n][1]) for n in mine]
         flat = [request for several in requests for request in several]
-        results = iter(_from_here(flat) if origin == INGRESS else world.calls(origin, flat))
+        results = iter(calls_from_here(flat) if origin == INGRESS else world.calls(origin, flat))
         for n, several in zip(mine, requests, strict=True):
             found[n] = [next(results) for _ in several]
     return [found[n] for n in range(len(waiting))]
 
 
-def _from_here(calls: Iterable[Call]) -> list[Result]:
+def calls_from_here(calls: Iterable[Call]) -> list[Result]:
+    """Make these calls from this machine, all at once."""
+
     async def all_of_them() -> list[Result]:
         return list(await asyncio.gather(*map(make_call, calls)))
 
@@ -210,10 +212,10 @@ def succeeded(result: Result) -> bool:
 
 
 def _ok(value: bool, result: Result) -> str:
-    return "" if succeeded(result) == value else f"expected ok={value}: {_outcome(result)}"
+    return "" if succeeded(result) == value else f"expected ok={value}: {outcome(result)}"
 
 
-def _outcome(result: Result) -> str:
+def outcome(result: Result) -> str:
     if "error" in result:
         return str(result["error"])
     shown = {k: result[k] for k in ("status", "grpcStatus", "grpcMessage") if k in result}
@@ -223,11 +225,11 @@ def _outcome(result: Result) -> str:
 
 
 def _status(value: int, result: Result) -> str:
-    return "" if result.get("status") == value else f"expected {value}: {_outcome(result)}"
+    return "" if result.get("status") == value else f"expected {value}: {outcome(result)}"
 
 
 def _error(value: bool, result: Result) -> str:
-    return "" if ("error" in result) == value else f"expected error={value}: {_outcome(result)}"
+    return "" if ("error" in result) == value else f"expected error={value}: {outcome(result)}"
 
 
 def _error_or_status(value: int, result: Result) -> str:
@@ -236,7 +238,7 @@ def _error_or_status(value: int, result: Result) -> str:
 
 def _forbidden(value: bool, result: Result) -> str:
     refused = "error" in result or result.get("status") == 403 or result.get("grpcStatus") == 7
-    return "" if refused == value else f"expected forbidden={value}: {_outcome(result)}"
+    return "" if refused == value else f"expected forbidden={value}: {outcome(result)}"
 
 
 def _mtls(value: bool, result: Result) -> str:
@@ -280,9 +282,9 @@ def _response_header(value: Sequence[str], result: Result) -> str:
 
 
 def _grpc_status(value: str, result: Result) -> str:
-    if result.get("grpcStatus") == _GRPC_CODES[value]:
+    if result.get("grpcStatus") == GRPC_CODES[value]:
         return ""
-    return f"expected gRPC {value}: {_outcome(result)}"
+    return f"expected gRPC {value}: {outcome(result)}"
 
 
 def _body_contains(value: str, result: Result) -> str:

@@ -25,7 +25,8 @@ from tests.corpora.echo.certificate import self_signed
 from tests.corpora.echo.manifests import HEALTH_PORT, App, Port, world_manifests
 
 ROOT = Path(__file__).parents[3]
-_APP = "app.json"
+APP = "app.json"
+CERTIFICATE = "certificate.pem"
 _LOG = "up.log"
 _START_SECONDS = 120.0
 _PUBLISH_SECONDS = 20.0
@@ -134,15 +135,20 @@ def running_world(
     ports: Iterable[Port],
     *,
     manifests: Iterable[str] = (),
+    names: Iterable[str] = (),
 ) -> Iterator[World]:
     """Run a mesh of these apps, each with these ports, until all are ready; end it after that.
 
-    ``manifests``: texts of more objects that are there from the beginning.
+    ``manifests``: texts of more objects that are there from the beginning. ``names``: that the
+    certificate of the apps' TLS ports has, beside those of the apps.
     """
+    apps = tuple(apps)
     home = Path(mkdtemp(prefix="echo-"))  # the paths of sockets must be short
     try:
         with ExitStack() as stack:
-            world = _start(home, tuple(apps), [_health(), *ports], tuple(manifests))
+            certificate = home / CERTIFICATE
+            certificate.write_bytes(self_signed(*(app.host for app in apps), *names))
+            world = _start(home, apps, [_health(), *ports], tuple(manifests))
             stack.callback(_stop, world)
             _wait_until_ready(world)
             yield world
@@ -157,13 +163,11 @@ def _health() -> Port:
 def _start(
     home: Path, apps: tuple[App, ...], ports: list[Port], manifests: tuple[str, ...]
 ) -> World:
-    certificate = home / "certificate.pem"
-    certificate.write_bytes(self_signed(*(app.host for app in apps)))
-    settings = {"certificate": str(certificate), "ports": [dict(port) for port in ports]}
-    (home / _APP).write_text(json.dumps(settings))
+    settings = {"certificate": str(home / CERTIFICATE), "ports": [dict(port) for port in ports]}
+    (home / APP).write_text(json.dumps(settings))
     command = (sys.executable, "-m", "tests.corpora.echo.app")
     listed = [port for port in ports if port["workload_port"] != HEALTH_PORT]
-    text = world_manifests(apps, listed, command, str(home / _APP))
+    text = world_manifests(apps, listed, command, str(home / APP))
     (home / "world.yaml").write_text("\n---\n".join([text, *manifests]))
     environ = {**os.environ, "CLEW_HOME": str(home), "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
     up = (sys.executable, "-m", "clew", "up", "--mesh", "echo", "--capture", "netns")
