@@ -106,9 +106,9 @@ def ports_without_proxy(snapshot: MeshSnapshot) -> Iterator[Diagnostic]:
 
 def _written(snapshot: MeshSnapshot) -> Iterable[VirtualService]:
     """The VirtualServices that people wrote, with full names."""
-    made = {rule.key for rule in snapshot.converted.rules}
     rules = snapshot.virtual_services.resolved
-    return (rule for key, rule in rules.items() if key not in made)
+    written = (rule.key for rule in objects_of(VirtualService, snapshot.objects))
+    return (rules[key] for key in written if key in rules)
 
 
 def _references(rule: VirtualService) -> Iterator[_Reference]:
