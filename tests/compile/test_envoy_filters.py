@@ -602,14 +602,23 @@ def test_only_workloads_that_are_selected_are_patched() -> None:
     assert http_filters(config_dump(with_filters(one, two)))[:2] == ["mine", _FAULT]
 
 
-@proves("EnvoyFilterSpec.targetRefs")
+@proves(
+    "EnvoyFilterSpec.targetRefs",
+    "PolicyTargetReference.group",
+    "PolicyTargetReference.kind",
+    "PolicyTargetReference.name",
+)
 def test_a_filter_may_be_attached_to_a_gateway_of_the_gateway_api() -> None:
-    def attached(name: str) -> dict[str, Any]:
-        target = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": name}
+    def attached(
+        name: str, kind: str = "Gateway", group: str = "gateway.networking.k8s.io"
+    ) -> dict[str, Any]:
+        target = {"group": group, "kind": kind, "name": name}
         return {"targetRefs": [target], "configPatches": [first(name)]}
 
     labels = (("app", "app"), ("gateway.networking.k8s.io/gateway-name", "mine"))
     router = replace(ROUTER, labels=labels)
     found = with_filters(attached("mine"), attached("other"), proxy=router)
     assert http_filters(config_dump(found))[:2] == ["mine", _FAULT]
+    for another in (attached("mine", kind="Service"), attached("mine", group="example.com")):
+        assert "mine" not in http_filters(config_dump(with_filters(another, proxy=router)))
     assert with_filters(attached("mine")) == published()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from clew._pb.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from tests.compile.meshes import assignment_in, published, service_entry
 
@@ -102,6 +104,14 @@ def test_an_endpoint_in_another_network_needs_no_address() -> None:
     assert seen(nameless) == {"10.0.0.1:80": 1}
 
 
+@pytest.mark.proves(
+    "MeshNetworks.networks",
+    "Network.endpoints",
+    "Network.gateways",
+    "NetworkEndpoints.fromCidr",
+    "IstioNetworkGateway.address",
+    "IstioNetworkGateway.port",
+)
 def test_mesh_networks_name_gateways_by_address_and_endpoints_by_range() -> None:
     declared = networks(
         """
@@ -119,6 +129,7 @@ networks:
     assert seen(members, declared, network="") == {"10.0.0.1:80": 1, "192.0.2.9:443": 1}
 
 
+@pytest.mark.proves("NetworkEndpoints.fromRegistry", "IstioNetworkGateway.registryServiceName")
 def test_mesh_networks_may_name_a_gateways_service() -> None:
     declared = networks(
         """

@@ -43,6 +43,38 @@ def test_the_mesh_may_limit_who_sees_service_entries() -> None:
     assert hosts(outbound(snapshot, "other")) == []
 
 
+@pytest.mark.proves(
+    "ServiceEntryVisibility.defaultVisibility=VISIBILITY_UNSPECIFIED",
+    "ServiceEntryVisibility.defaultVisibility=NAMESPACE",
+    "ServiceEntryVisibility.defaultVisibility=PUBLIC",
+    "ServiceEntryVisibilityPolicy.visibility=VISIBILITY_UNSPECIFIED",
+    "ServiceEntryVisibilityPolicy.visibility=NONE",
+    "ServiceEntryVisibilityPolicy.visibility=PUBLIC",
+)
+@pytest.mark.parametrize(
+    ("visibility", "own", "abroad"),
+    [
+        ("VISIBILITY_UNSPECIFIED", True, True),
+        ("PUBLIC", True, True),
+        ("NAMESPACE", True, False),
+        ("NONE", False, False),
+    ],
+)
+def test_entries_are_seen_as_far_as_their_namespace_or_the_default_lets_them(
+    visibility: str, own: bool, abroad: bool
+) -> None:
+    rule = "matchingRules: [{namespaceSelector: {matchLabels: {mesh: 'yes'}}}]"
+    opposite = "NONE" if own else "PUBLIC"
+    for limits in (
+        f"defaultVisibility: {visibility}",
+        f"defaultVisibility: {opposite}, policies: [{{visibility: {visibility}, {rule}}}]",
+    ):
+        limited = mesh_config(f"serviceEntryVisibility: {{applyToSidecars: true, {limits}}}")
+        snapshot = mesh(service_entry(ENTRY, namespace="shop"), SPACE, limited)
+        assert (hosts(outbound(snapshot, "shop")) == ["a.example"]) is own
+        assert (hosts(outbound(snapshot, "other")) == ["a.example"]) is abroad
+
+
 def test_entries_of_one_host_add_up_and_get_addresses_of_both_families() -> None:
     first = service_entry(ENTRY, name="first")
     second = service_entry(ENTRY.replace("80", "81").replace("http,", "more,"), name="second")
