@@ -136,9 +136,7 @@ def _serving(
     ]
 
 
-def _of_node(
-    endpoints: Sequence[Endpoint], service: Service, client: Client
-) -> Sequence[Endpoint]:
+def _of_node(endpoints: Sequence[Endpoint], service: Service, client: Client) -> Sequence[Endpoint]:
     """Without those on other nodes, where each is to serve its own clients only."""
     if not service.local_traffic_only:
         return endpoints
@@ -199,7 +197,13 @@ def _lb_endpoint(endpoint: Endpoint, who: str) -> LbEndpoint:
         match = metadata.filter_metadata["envoy.transport_socket_match"]
         match.fields["tlsMode"].string_value = "istio"
     compiled = LbEndpoint(
-        endpoint=EnvoyEndpoint(address=_address(endpoint)),
+        endpoint=EnvoyEndpoint(
+            address=_address(endpoint.address, endpoint.port),
+            additional_addresses=[
+                EnvoyEndpoint.AdditionalAddress(address=_address(each, endpoint.port))
+                for each in endpoint.more_addresses
+            ],
+        ),
         health_status=_HEALTH[endpoint.health],
         metadata=metadata,
     )
@@ -207,7 +211,7 @@ def _lb_endpoint(endpoint: Endpoint, who: str) -> LbEndpoint:
     return compiled
 
 
-def _address(endpoint: Endpoint) -> Address:
-    if endpoint.address.startswith("unix://"):
-        return Address(pipe=Pipe(path=endpoint.address.removeprefix("unix://")))
-    return Address(socket_address=SocketAddress(address=endpoint.address, port_value=endpoint.port))
+def _address(address: str, port: int) -> Address:
+    if address.startswith("unix://"):
+        return Address(pipe=Pipe(path=address.removeprefix("unix://")))
+    return Address(socket_address=SocketAddress(address=address, port_value=port))

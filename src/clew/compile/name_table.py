@@ -75,4 +75,5 @@ def _virtual_ips(service: Service) -> list[str]:
 
 
 def _healthy(endpoints: tuple[Endpoint, ...]) -> list[str]:
-    return list(dict.fromkeys(e.address for e in endpoints if e.health is Health.HEALTHY))
+    healthy = [e for e in endpoints if e.health is Health.HEALTHY]
+    return list(dict.fromkeys(a for e in healthy for a in (e.address, *e.more_addresses)))

@@ -292,7 +292,11 @@ def _places(
 def _endpoint_addresses(endpoints: tuple[Endpoint, ...], port: ServicePort) -> list[str]:
     return list(
         dict.fromkeys(
-            e.address for e in endpoints if e.port_name == port.name and _is_ip(e.address)
+            address
+            for e in endpoints
+            if e.port_name == port.name
+            for address in (e.address, *e.more_addresses)
+            if _is_ip(address)
         )
     )
 

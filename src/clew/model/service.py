@@ -152,6 +152,8 @@ class Endpoint:
     address: str
     port: int
     port_name: str  # the service port it serves
+    # Of the other version of IP, for those who cannot reach the first one.
+    more_addresses: tuple[str, ...] = ()
     weight: int = 1
     health: Health = Health.HEALTHY
     # It can be reached by mesh mTLS: it has a proxy, and no PeerAuthentication disables this port.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from clew.model.endpoint_slice import EndpointSlice
@@ -30,7 +30,7 @@ from clew.snapshot.labels import (
 )
 from clew.snapshot.networks import Networks
 from clew.snapshot.peer_authentication import Authentication, Modes
-from clew.snapshot.places import Places, entry_labels
+from clew.snapshot.places import Places, entry_labels, pod_addresses
 from clew.snapshot.scope import MutualTls
 
 Nodes = Mapping[str, Node]
@@ -45,7 +45,7 @@ def kubernetes_endpoints(service: Service, places: Places, nodes: Nodes) -> tupl
     found: list[Endpoint] = []
     if service.name in places.slices:
         slices = places.slices_of(service.name)
-        found += [e for s in slices for e in _of_slice(s, service, places, nodes)]
+        found += _once(e for s in slices for e in _of_slice(s, service, places, nodes))
     elif service.name in places.endpoints:
         found += _of_endpoints(places.endpoints[service.name], service, places, nodes)
     elif service.selector:
@@ -53,6 +53,15 @@ def kubernetes_endpoints(service: Service, places: Places, nodes: Nodes) -> tupl
     if service.selector:
         found += _selected_entries(service, places)
     return tuple(found)
+
+
+def _once(endpoints: Iterable[Endpoint]) -> Iterator[Endpoint]:
+    """Yield endpoints but those of a pod that the slices of its other address have had already."""
+    known: set[tuple[str, int, str]] = set()
+    for endpoint in endpoints:
+        if (endpoint.address, endpoint.port, endpoint.port_name) not in known:
+            known |= {(a, endpoint.port, endpoint.port_name) for a in endpoint.more_addresses}
+            yield endpoint
 
 
 def entry_endpoints(
@@ -163,6 +172,7 @@ def _of_pod(pod: Pod, service: Service, nodes: Nodes) -> Iterator[Endpoint]:
                 address=pod.status.pod_ip,
                 port=number,
                 port_name=port.name,
+                more_addresses=pod_addresses(pod)[1:],
                 health=health,
                 mutual_tls=workload.has_proxy,
                 hostname=hostname,
@@ -204,10 +214,11 @@ def _of_slice(
             zone = Locality("", item.zone)
             workload = pod_workload(pod, nodes) if pod else Workload(locality=zone)
             hostname = item.hostname or (_own_name(pod, service) if pod else "")
+            more = tuple(a for a in pod_addresses(pod) if a != address) if pod else ()
             for port in slice_.ports:
                 if port.port is not None and port.name in names:
                     found = _endpoint(address, port.port, port.name, health, workload)
-                    yield replace(found, hostname=hostname)
+                    yield replace(found, hostname=hostname, more_addresses=more)
 
 
 def _of_endpoints(

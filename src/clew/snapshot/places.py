@@ -45,8 +45,9 @@ class Places:
                 yield self.pods[name]
 
     def slices_of(self, service: str) -> Iterator[EndpointSlice]:
-        found = self.slices.get(service, {})
-        return (found[name] for name in sorted(found))
+        """Yield the slices of a service, those of IPv4 first."""
+        found = self.slices.get(service, {}).values()
+        yield from sorted(found, key=lambda each: (each.address_type, each.metadata.name))
 
     def selected_entries(self, selector: Mapping[str, str]) -> Iterator[WorkloadEntry]:
         for _, entry in sorted(self.workload_entries.items()):
@@ -81,7 +82,7 @@ def _index(kinds: Mapping[type[Resource], list[Resource]]) -> Places:
     addresses: dict[str, set[str]] = {}
     labels: dict[tuple[str, str], set[str]] = {}
     for name, pod in pods.items():
-        if address := pod_address(pod):
+        for address in pod_addresses(pod):
             addresses.setdefault(address, set()).add(name)
         for pair in pod.metadata.labels.items():
             labels.setdefault(pair, set()).add(name)
@@ -123,7 +124,7 @@ def _with_pod(before: Places, name: str, change: Change) -> Places:
     old = change.old if isinstance(change.old, Pod) else None
     new = change.new if isinstance(change.new, Pod) else None
     labels = [frozenset(pod.metadata.labels.items()) if pod else frozenset() for pod in (old, new)]
-    addresses = [{pod_address(pod)} - {""} if pod else set() for pod in (old, new)]
+    addresses = [pod_addresses(pod) if pod else () for pod in (old, new)]
     return replace(
         before,
         pods=replaced(before.pods, name, new),
@@ -162,8 +163,12 @@ def _with_slice(before: Places, name: str, change: Change) -> Places:
     return replace(before, slices=slices)
 
 
-def pod_address(pod: Pod) -> str:
-    return pod.status.pod_ip if pod.status else ""
+def pod_addresses(pod: Pod) -> tuple[str, ...]:
+    """Return a pod's addresses, the main one first; of the other version of IP there may be one."""
+    if pod.status is None:
+        return ()
+    every = (pod.status.pod_ip, *(each.ip for each in pod.status.pod_ips))
+    return tuple(address for address in dict.fromkeys(every) if address)
 
 
 def slice_service(resource: EndpointSlice) -> str:

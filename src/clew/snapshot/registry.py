@@ -35,7 +35,7 @@ from clew.snapshot.places import (
     change_places,
     entry_labels,
     index_places,
-    pod_address,
+    pod_addresses,
     slice_service,
 )
 from clew.snapshot.service_index import Services, index_services
@@ -126,7 +126,7 @@ def change_registry(
     )
     moved = _moved(before, after, differing)
     moved |= {e.address for s in declared for r in (before, after) for e in r.endpoints_of(s.key)}
-    moved |= {pod_address(s) for c in changes for s in c.sides if isinstance(s, Pod)}
+    moved |= {a for c in changes for s in c.sides if isinstance(s, Pod) for a in pod_addresses(s)}
     difference = Difference(
         services=declared, endpoints=frozenset(differing), addresses=frozenset(moved - {""})
     )
@@ -261,7 +261,7 @@ def _concerned(change: Change, before: Registry, after: Registry) -> Iterator[Se
         name, namespace = side.metadata.name, side.metadata.namespace
         match side:
             case Pod():
-                yield from before.services_at([pod_address(side)])
+                yield from before.services_at(pod_addresses(side))
                 yield from (s.key for s in services.that_select(namespace, side.metadata.labels))
             case WorkloadEntry():
                 yield from (s.key for s in services.that_select(namespace, entry_labels(side)))
