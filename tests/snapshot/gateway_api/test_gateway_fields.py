@@ -58,13 +58,13 @@ spec: {{parentRefs: [{{name: web, namespace: default}}]}}
 ---"""
 
 
-def listeners_of(namespace: str, kind: str = "Gateway", group: str = GROUP) -> str:
+def listeners_of(namespace: str, group: str = GROUP) -> str:
     return f"""
 apiVersion: {GROUP}/v1
 kind: ListenerSet
 metadata: {{name: more, namespace: {namespace}}}
 spec:
-  parentRef: {{group: {group}, kind: {kind}, name: web, namespace: default}}
+  parentRef: {{group: {group}, kind: Gateway, name: web, namespace: default}}
   listeners: [{{name: more, port: 81, protocol: HTTP}}]
 ---"""
 
@@ -123,6 +123,14 @@ def test_a_gateway_takes_listeners_of_namespaces(namespaces: str, own: bool, oth
     text = gateway(f"allowedListeners: {{namespaces: {{{namespaces}}}}}")
     assert accepted(text + listeners_of("default"), "ListenerSet", "default") is own
     assert accepted(text + listeners_of("other"), "ListenerSet", "other") is other
+
+
+@proves("ParentGatewayReference.group")
+def test_listeners_are_added_to_gateways_only() -> None:
+    text = gateway("allowedListeners: {namespaces: {from: All}}")
+    assert accepted(text + listeners_of("other"), "ListenerSet", "other")
+    foreign = listeners_of("other", group="example.com")
+    assert not accepted(text + foreign, "ListenerSet", "other")
 
 
 @proves("KubernetesGatewaySpec.infrastructure", "GatewayInfrastructure.labels")

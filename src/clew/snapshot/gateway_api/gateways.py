@@ -9,6 +9,7 @@ from clew.model.base import ObjectMeta
 from clew.model.gateway import Gateway, GatewaySpec
 from clew.model.gateway_api.gateway import KubernetesGateway
 from clew.model.gateway_api.listener_set import ListenerSet
+from clew.model.gateway_api.references import GATEWAY_GROUP
 from clew.model.route_semantics import GATEWAY_SEMANTICS, PARENTS
 from clew.snapshot.gateway_api.addresses import (
     Assigned,
@@ -63,7 +64,7 @@ def bind_gateways(sources: Sources) -> tuple[BoundGateway, ...]:
     sets: dict[tuple[str, str], list[ListenerSet]] = {}
     for each in sorted(objects_of(ListenerSet, sources.objects), key=_precedence):
         parent = each.spec.parent_ref
-        if parent.kind == "Gateway":
+        if (parent.group, parent.kind) == (GATEWAY_GROUP, "Gateway"):
             namespace = parent.namespace or each.metadata.namespace
             sets.setdefault((namespace, parent.name), []).append(each)
     found = []
