@@ -76,3 +76,9 @@ def test_a_udp_port_is_named() -> None:
     key = ResourceKey("", "Service", "default", "dns")
     [found] = mesh_findings(mesh(udp))[key]
     assert "port 53 is UDP" in found.problem
+
+
+def test_a_port_of_a_protocol_that_istio_does_not_know_is_named() -> None:
+    text = service("calls", ports="{name: tcp, port: 80}, {name: sip, port: 5060, protocol: SCTP}")
+    [found] = mesh_findings(mesh(text))[ResourceKey("", "Service", "default", "calls")]
+    assert "port 5060 is SCTP" in found.problem

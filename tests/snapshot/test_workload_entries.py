@@ -81,3 +81,24 @@ def test_an_endpoint_has_everything_that_its_entry_says() -> None:
     workload = found.workload
     assert (workload.network, workload.service_account) == ("lan", "vm")
     assert tuple(workload.locality) == ("r1", "z1", "s1")
+
+
+@pytest.mark.parametrize(
+    ("address", "of_service", "of_entry"),
+    [
+        ("10.9.0.1", 1, 1),
+        ("'fd00::1'", 1, 1),
+        ("vm.example.com", 0, 1),
+        ("unix:///run/vm.sock", 0, 1),
+    ],
+)
+def test_services_of_kubernetes_select_only_entries_with_an_ip(
+    address: str, of_service: int, of_entry: int
+) -> None:
+    selecting = """{hosts: [vm.mesh], resolution: STATIC, location: MESH_INTERNAL,
+      ports: [{number: 80, name: http, protocol: HTTP}],
+      workloadSelector: {labels: {app: web}}}"""
+    text = entry().replace("10.9.0.1", address)
+    snapshot = mesh(service("web"), istio("ServiceEntry", "vm", selecting), text)
+    found = {s.kubernetes: len(snapshot.endpoints[s.key]) for s in snapshot.services.ordered}
+    assert found == {True: of_service, False: of_entry}

@@ -21,7 +21,7 @@ from clew.compile.outbound_routes import (
 from clew.compile.tcp_routes import Chain, chains_for
 from clew.compile.unknown_traffic import RESOLVING_CLUSTER, unknown_requests
 from clew.model.proxy import Interception
-from clew.model.service import Endpoint, Protocol, Resolution, Service, ServicePort
+from clew.model.service import Endpoint, Protocol, Resolution, Service, ServicePort, is_ip
 from clew.model.sidecar import CaptureMode, IstioEgressListener
 from clew.model.xds import EnvoyResource
 from clew.snapshot.protocols import parse_protocol
@@ -296,14 +296,9 @@ def _endpoint_addresses(endpoints: tuple[Endpoint, ...], port: ServicePort) -> l
             for e in endpoints
             if e.port_name == port.name
             for address in (e.address, *e.more_addresses)
-            if _is_ip(address)
+            if is_ip(address)
         )
     )
-
-
-def _is_ip(address: str) -> bool:
-    """Whether it is none of the other two that an endpoint may have: a name or a socket's path."""
-    return address[:1].isdigit() or (":" in address and "/" not in address)
 
 
 def _local_ports(slots: _Slots, scope: OutboundScope, memo: Memo) -> None:

@@ -17,6 +17,7 @@ from clew.model.service import (
     Service,
     ServicePort,
     Workload,
+    is_ip,
 )
 from clew.model.service_entry import ServiceEntry
 from clew.model.workload_entry import HEALTHY, WorkloadEntry, WorkloadEntrySpec
@@ -40,7 +41,8 @@ def kubernetes_endpoints(service: Service, places: Places, nodes: Nodes) -> tupl
     """Return the endpoints of a Kubernetes Service.
 
     Slices (or Endpoints) are what a cluster's controllers have found; without any, the selector
-    is applied to Pods. WorkloadEntries are always selected by labels.
+    is applied to Pods. WorkloadEntries are always selected by labels, if their address is an IP.
+    Source: istio ``workloadInstanceHandler`` of the Kubernetes registry.
     """
     found: list[Endpoint] = []
     if service.name in places.slices:
@@ -51,7 +53,9 @@ def kubernetes_endpoints(service: Service, places: Places, nodes: Nodes) -> tupl
     elif service.selector:
         found += _selected_pods(service, places, nodes)
     if service.selector:
-        found += _selected_entries(service, places)
+        entries = _selected_entries(service, places)
+        # One in another network may have no address: it is reached through a gateway.
+        found += (e for e in entries if not e.address or is_ip(e.address))
     return tuple(found)
 
 

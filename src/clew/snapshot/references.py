@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from clew.model.base import ResourceKey
+from clew.model.core_service import CoreService
 from clew.model.destination_rule import DestinationRule
 from clew.model.diagnostic import Diagnostic
 from clew.model.service import Protocol
@@ -91,17 +91,23 @@ def unknown_rule_hosts(snapshot: MeshSnapshot) -> Iterator[Diagnostic]:
 
 def ports_without_proxy(snapshot: MeshSnapshot) -> Iterator[Diagnostic]:
     """Yield the ports of a protocol that Envoy is not asked to carry."""
-    seen: set[tuple[ResourceKey, int]] = set()
-    for service in snapshot.services.ordered:
-        for port in service.ports:
-            if port.protocol is not Protocol.UDP or (service.source, port.number) in seen:
-                continue
-            seen.add((service.source, port.number))
-            yield object_warning(
-                service.source,
-                f"port {port.number} is UDP: the mesh does not carry it, it goes past the proxies",
-                field="spec.ports",
-            )
+    found = [
+        (service.source, port.number, "UDP")
+        for service in snapshot.services.ordered
+        for port in service.ports
+        if port.protocol is Protocol.UDP
+    ]
+    found += [
+        (declared.key, port.port, port.protocol)
+        for declared in objects_of(CoreService, snapshot.objects)
+        for port in declared.spec.ports
+        if port.protocol not in ("TCP", "UDP")
+    ]
+    for key, number, protocol in dict.fromkeys(found):
+        problem = (
+            f"port {number} is {protocol}: the mesh does not carry it, it goes past the proxies"
+        )
+        yield object_warning(key, problem, field="spec.ports")
 
 
 def _written(snapshot: MeshSnapshot) -> Iterable[VirtualService]:
