@@ -13,6 +13,7 @@ from clew.agent.bootstrap import bootstrap, encode_bootstrap, node
 from clew.agent.certificates import certificate_secret, root_secret
 from clew.agent.envoy_process import envoy_binary
 from clew.agent.spec import AgentSpec, Capture
+from clew.config.parse import parse_mesh_config
 from clew.model.proxy import Interception, LocalPort, Proxy, ProxyType
 from clew.model.service import Locality
 from tests.agent.control_plane import Authority
@@ -36,6 +37,21 @@ SPEC = AgentSpec(
 
 def without_capture(**changes: Any) -> AgentSpec:
     return msgspec.structs.replace(SPEC, capture=Capture.ENV, **changes)
+
+
+def with_settings(text: str) -> AgentSpec:
+    settings = parse_mesh_config(f"defaultConfig: {text}")[0].default_config
+    assert settings is not None
+    return msgspec.structs.replace(SPEC, settings=settings)
+
+
+def special() -> AgentSpec:
+    """A proxy of which everything is said that its bootstrap can hold."""
+    spec = with_settings(
+        "{runtimeValues: {a.b: 'true'}, proxyStatsMatcher: {inclusionPrefixes: [http.]}, "
+        "connectionSettings: {globalDownstreamConnectionLimit: 900}}"
+    )
+    return msgspec.structs.replace(spec, bootstrap_patches=({"header_prefix": "x-our"},))
 
 
 def read_back(spec: AgentSpec) -> Proxy:
@@ -110,8 +126,9 @@ def test_ports_of_zero_are_off() -> None:
         without_capture(xds="127.0.0.1:15012", http_proxy_port=15080),
         msgspec.structs.replace(SPEC, xds="[::1]:15012", ip="fd00::7"),
         msgspec.structs.replace(SPEC, xds="istiod.example.org:15012", type="router"),
+        special(),
     ],
-    ids=["unix", "ipv4", "ipv6", "name"],
+    ids=["unix", "ipv4", "ipv6", "name", "special"],
 )
 def test_envoy_accepts_it(spec: AgentSpec, tmp_path: Path) -> None:
     authority = Authority()
@@ -123,3 +140,83 @@ def test_envoy_accepts_it(spec: AgentSpec, tmp_path: Path) -> None:
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30)
     assert result.returncode == 0, result.stderr
     assert "warning" not in result.stderr
+
+
+@pytest.mark.proves("MeshProxyConfig.meshId", "MeshProxyConfig.proxyMetadata")
+def test_the_node_says_what_the_proxys_settings_say() -> None:
+    spec = with_settings("{meshId: shop, proxyMetadata: {ISTIO_META_NETWORK: n2, ISTIO_META_A: b}}")
+    metadata = node(spec)["metadata"]
+    assert (metadata["MESH_ID"], metadata["A"]) == ("shop", "b")
+    assert metadata["NETWORK"] == "network1", "where the proxy is, its variables do not change"
+    elsewhere = msgspec.structs.replace(spec, network="")
+    assert node(elsewhere)["metadata"]["NETWORK"] == "n2"
+
+
+@pytest.mark.proves(
+    "MeshProxyConfig.serviceCluster",
+    "MeshProxyConfig.tracingServiceName=APP_LABEL_AND_NAMESPACE",
+    "MeshProxyConfig.tracingServiceName=CANONICAL_NAME_ONLY",
+    "MeshProxyConfig.tracingServiceName=CANONICAL_NAME_AND_NAMESPACE",
+)
+@pytest.mark.parametrize(
+    ("settings", "cluster"),
+    [
+        ("{}", "reviews.books"),
+        ("{serviceCluster: shop}", "shop"),
+        ("{tracingServiceName: APP_LABEL_AND_NAMESPACE}", "reviews.books"),
+        ("{tracingServiceName: CANONICAL_NAME_ONLY}", "opinions"),
+        ("{tracingServiceName: CANONICAL_NAME_AND_NAMESPACE}", "opinions.books"),
+    ],
+)
+def test_the_proxy_has_the_service_name_that_is_chosen(settings: str, cluster: str) -> None:
+    labels = SPEC.labels | {"service.istio.io/canonical-name": "opinions"}
+    spec = msgspec.structs.replace(with_settings(settings), labels=labels)
+    assert node(spec)["cluster"] == cluster
+
+
+@pytest.mark.proves(
+    "MeshProxyConfig.runtimeValues", "ConnectionSettings.globalDownstreamConnectionLimit"
+)
+def test_runtime_values_and_the_limit_of_all_connections_are_the_bootstraps() -> None:
+    document = bootstrap(
+        with_settings(
+            "{runtimeValues: {a.b: 'true'}, "
+            "connectionSettings: {globalDownstreamConnectionLimit: 900}}"
+        )
+    )
+    first, last = document["layered_runtime"]["layers"]
+    assert first["static_layer"] == {"a.b": "true"}
+    assert last == {"name": "admin", "admin_layer": {}}
+    (monitor,) = document["overload_manager"]["resource_monitors"]
+    assert monitor["typed_config"]["max_active_downstream_connections"] == 900
+
+
+@pytest.mark.proves(
+    "ProxyStatsMatcher.inclusionPrefixes",
+    "ProxyStatsMatcher.inclusionSuffixes",
+    "ProxyStatsMatcher.inclusionRegexps",
+)
+def test_statistics_that_are_asked_for_are_kept_besides_the_usual() -> None:
+    usual = bootstrap(SPEC)["stats_config"]["stats_matcher"]["inclusion_list"]["patterns"]
+    more = with_settings(
+        "{proxyStatsMatcher: {inclusionPrefixes: [http.], inclusionSuffixes: [rq_time], "
+        "inclusionRegexps: ['a.*']}}"
+    )
+    patterns = bootstrap(more)["stats_config"]["stats_matcher"]["inclusion_list"]["patterns"]
+    added = [each for each in patterns if each not in usual]
+    assert added == [{"prefix": "http."}, {"suffix": "rq_time"}, {"safe_regex": {"regex": "a.*"}}]
+
+
+@pytest.mark.proves("EnvoyConfigObjectPatch.applyTo=BOOTSTRAP")
+def test_patches_are_merged_into_the_bootstrap() -> None:
+    cluster = {"name": "ours", "type": "STATIC", "connectTimeout": "1s"}
+    patches: tuple[dict[str, Any], ...] = (
+        {"header_prefix": "x-our", "admin": {"ignore_global_conn_limit": True}},
+        {"staticResources": {"clusters": [cluster]}},
+    )
+    spec = msgspec.structs.replace(SPEC, bootstrap_patches=patches)
+    document = msgspec.json.decode(encode_bootstrap(spec))
+    assert document["header_prefix"] == "x-our"
+    assert document["admin"] == bootstrap(SPEC)["admin"] | {"ignore_global_conn_limit": True}
+    names = [each["name"] for each in document["static_resources"]["clusters"]]
+    assert names == ["xds-grpc", "agent", "ours"], "lists grow"

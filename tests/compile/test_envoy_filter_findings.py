@@ -62,7 +62,7 @@ def test_a_filter_that_envoy_does_not_have_is_left_out_and_reported() -> None:
     assert said(scope(wanted)) == [("spec.configPatches[0]", problem)]
 
 
-def test_a_patch_to_the_bootstrap_is_left_out_and_reported() -> None:
+def test_a_patch_to_the_bootstrap_is_told_to_wait_for_the_proxys_next_start() -> None:
     wanted = "{applyTo: BOOTSTRAP, patch: {operation: MERGE, value: {header_prefix: x-our}}}"
-    problem = "this patch is left out: what proxies start with cannot be patched in clew"
-    assert said(scope(wanted)) == [("spec.configPatches[0]", problem)]
+    notice = "a proxy takes this patch when it starts"
+    assert said(scope(wanted)) == [("spec.configPatches[0]", notice)]

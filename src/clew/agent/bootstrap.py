@@ -6,13 +6,20 @@ Source: Istio's ``envoy_bootstrap.json`` for names, ports and stats; everything 
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from clew.agent.bootstrap_patches import patched
 from clew.agent.capture import PROXY_MARK
 from clew.agent.spec import AgentSpec, Capture
 from clew.model import names
+from clew.model.mesh_proxy_config import (
+    ConnectionSettings,
+    ProxyStatsMatcher,
+    TracingServiceName,
+)
 from clew.model.proxy import Interception
 
 _TYPE = "type.googleapis.com/"
@@ -23,6 +30,9 @@ CONTROL_PLANE_SERVER_NAME = "istiod.istio-system.svc"
 
 # Whose API clew has, for EnvoyFilters that are for some versions only.
 _ISTIO_VERSION = "1.31.0"
+
+# Variables of the proxy's environment with this prefix are part of its node.
+_METADATA = "ISTIO_META_"
 
 # All below the directory that is private to the workload and Envoy's working directory.
 ADMIN_SOCKET = "admin.sock"
@@ -53,7 +63,8 @@ _STATS_REGEX = r"vhost\..*\.route\..*"
 
 def encode_bootstrap(spec: AgentSpec) -> bytes:
     """Return the bootstrap as JSON. Its paths are relative to ``spec.directory``."""
-    return msgspec.json.format(msgspec.json.encode(bootstrap(spec)))
+    document = patched(bootstrap(spec), spec.bootstrap_patches)
+    return msgspec.json.format(msgspec.json.encode(document))
 
 
 def bootstrap(spec: AgentSpec) -> dict[str, Any]:
@@ -70,9 +81,9 @@ def bootstrap(spec: AgentSpec) -> dict[str, Any]:
             "clusters": [_control_plane_cluster(spec), _admin_cluster()],
             "listeners": listeners,
         },
-        "stats_config": _stats_config(),
-        "layered_runtime": {"layers": [{"name": "admin", "admin_layer": {}}]},
-        "overload_manager": _overload_manager(),
+        "stats_config": _stats_config(spec.settings.proxy_stats_matcher),
+        "layered_runtime": {"layers": _runtime_layers(spec.settings.runtime_values)},
+        "overload_manager": _overload_manager(spec.settings.connection_settings),
     }
     if spec.capture is Capture.NETNS:
         document["cluster_manager"] = {"upstream_bind_config": _mark_upstream_sockets()}
@@ -84,10 +95,25 @@ def node(spec: AgentSpec) -> dict[str, Any]:
     region, zone, subzone = [*spec.locality.split("/"), "", "", ""][:3]
     return {
         "id": node_id(spec),
-        "cluster": f"{spec.labels.get('app') or spec.workload}.{spec.namespace}",
+        "cluster": _service_cluster(spec),
         "locality": {"region": region, "zone": zone, "sub_zone": subzone},
         "metadata": node_metadata(spec),
     }
+
+
+def _service_cluster(spec: AgentSpec) -> str:
+    """Source: Istio's ``serviceCluster`` and ``tracingServiceName``, by which tracers know it."""
+    app = spec.labels.get("app") or spec.workload
+    canonical = spec.labels.get("service.istio.io/canonical-name") or app
+    match spec.settings.tracing_service_name:
+        case TracingServiceName.CANONICAL_NAME_ONLY:
+            return canonical
+        case TracingServiceName.CANONICAL_NAME_AND_NAMESPACE:
+            return f"{canonical}.{spec.namespace}"
+        case TracingServiceName.APP_LABEL_AND_NAMESPACE:
+            return f"{app}.{spec.namespace}"
+        case None:
+            return spec.settings.service_cluster or f"{app}.{spec.namespace}"
 
 
 def node_id(spec: AgentSpec) -> str:
@@ -104,7 +130,7 @@ def node_metadata(spec: AgentSpec) -> dict[str, Any]:
         "SERVICE_ACCOUNT": spec.service_account,
         "LABELS": dict(spec.labels),
         "INSTANCE_IPS": spec.ip,
-        "MESH_ID": spec.mesh,
+        "MESH_ID": spec.settings.mesh_id or spec.mesh,
         "ISTIO_VERSION": _ISTIO_VERSION,
         "CLUSTER_ID": "Kubernetes",
         "INTERCEPTION_MODE": (Interception.REDIRECT if captured else Interception.NONE).value,
@@ -116,9 +142,19 @@ def node_metadata(spec: AgentSpec) -> dict[str, Any]:
         "CLEW_LOCAL_PORTS": dict(spec.local_ports),
         "CLEW_BIND_ADDRESS": spec.bind_address,
         "AUTO_REGISTER_GROUP": spec.auto_register_group,
-        "PROXY_CONFIG": _health_check(spec),
+        "PROXY_CONFIG": spec.own_settings | _health_check(spec),
     }
-    return metadata | {key: value for key, value in optional.items() if value}
+    said = metadata_from_environment(spec.settings.proxy_metadata)
+    return said | metadata | {key: value for key, value in optional.items() if value}
+
+
+def metadata_from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
+    """Return what variables of the proxy say of its node: ``ISTIO_META_X`` is X."""
+    return {
+        name.removeprefix(_METADATA): value
+        for name, value in variables.items()
+        if name.startswith(_METADATA)
+    }
 
 
 def _health_check(spec: AgentSpec) -> dict[str, Any]:
@@ -299,25 +335,33 @@ def _mark_upstream_sockets() -> dict[str, Any]:
     }
 
 
-def _overload_manager() -> dict[str, Any]:
-    """No limit of connections, said explicitly: Envoy warns about an unsaid one.
+def _runtime_layers(values: Mapping[str, str]) -> list[dict[str, Any]]:
+    said = [{"name": "settings", "static_layer": dict(values)}] if values else []
+    return [*said, {"name": "admin", "admin_layer": {}}]
+
+
+def _overload_manager(settings: ConnectionSettings | None) -> dict[str, Any]:
+    """No limit of connections, unless one is set, said explicitly: Envoy warns about an unsaid one.
 
     Source: Istio's ``overload.global_downstream_max_connections``.
     """
+    limit = settings.global_downstream_connection_limit if settings else None
     name = "envoy.resource_monitors.global_downstream_max_connections"
     config = {
         "@type": _TYPE + "envoy.extensions.resource_monitors.downstream_connections.v3"
         ".DownstreamConnectionsConfig",
-        "max_active_downstream_connections": 2**31 - 1,
+        "max_active_downstream_connections": limit or 2**31 - 1,
     }
     return {"resource_monitors": [{"name": name, "typed_config": config}]}
 
 
-def _stats_config() -> dict[str, Any]:
+def _stats_config(more: ProxyStatsMatcher | None) -> dict[str, Any]:
+    """The statistics that are kept; ``more`` adds to those that always are."""
+    more = more or ProxyStatsMatcher()
     patterns: list[dict[str, Any]] = [
-        *({"prefix": prefix} for prefix in _STATS_PREFIXES),
-        *({"suffix": suffix} for suffix in _STATS_SUFFIXES),
-        {"safe_regex": {"regex": _STATS_REGEX}},
+        *({"prefix": prefix} for prefix in (*_STATS_PREFIXES, *more.inclusion_prefixes)),
+        *({"suffix": suffix} for suffix in (*_STATS_SUFFIXES, *more.inclusion_suffixes)),
+        *({"safe_regex": {"regex": r}} for r in (_STATS_REGEX, *more.inclusion_regexps)),
     ]
     return {"stats_matcher": {"inclusion_list": {"patterns": patterns}}}
 

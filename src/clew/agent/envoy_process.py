@@ -8,6 +8,7 @@ import os
 import re
 import time
 from asyncio.subprocess import Process
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -18,6 +19,7 @@ from clew.agent.child import exit_code, start_child, stop_child
 from clew.agent.conditions import Conditions
 from clew.agent.http_client import request_unix
 from clew.agent.spec import AgentSpec
+from clew.model.mesh_proxy_config import MeshProxyConfig
 
 log = logging.getLogger("clew.agent")
 
@@ -56,11 +58,36 @@ def envoy_binary() -> Path:
 
 def command_line(binary: Path, spec: AgentSpec) -> tuple[str, ...]:
     """Source: the flags of Istio's agent. Hot restart is off: one Envoy per life of the agent."""
+    # Without the flag, Envoy has a thread for each core.
+    threads = ("--concurrency", str(spec.concurrency)) if spec.concurrency else ()
+    drain = spec.settings.drain_duration
     return (
-        *(str(binary), "--config-path", BOOTSTRAP, "--concurrency", str(spec.concurrency)),
-        *("--drain-time-s", "45", "--drain-strategy", "immediate", "--disable-hot-restart"),
+        *(str(binary), "--config-path", BOOTSTRAP, *threads),
+        *("--drain-time-s", str(int(drain.seconds)) if drain else "45"),
+        *("--drain-strategy", "immediate", "--disable-hot-restart"),
         *("--log-level", "warning", "--component-log-level", "misc:error"),
+        *_flush_flags(spec.settings),
     )
+
+
+def _flush_flags(settings: MeshProxyConfig) -> Iterator[str]:
+    """How long lines of access logs may wait to be written."""
+    if settings.file_flush_interval is not None:
+        milliseconds = round(settings.file_flush_interval.seconds * 1000)
+        yield from ("--file-flush-interval-msec", str(milliseconds))
+    if settings.file_flush_min_size_kb:
+        yield from ("--file-flush-min-size-kb", str(settings.file_flush_min_size_kb))
+
+
+def environment(spec: AgentSpec, inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return Envoy's environment: what people set for the proxy, and where programs are."""
+    return {"PATH": inherited.get("PATH", os.defpath)} | spec.settings.proxy_metadata
+
+
+def drain_seconds(spec: AgentSpec) -> float:
+    """Return how long an end may wait for connections to be done with."""
+    duration = spec.settings.termination_drain_duration
+    return _DRAIN_SECONDS if duration is None else duration.seconds
 
 
 class EnvoyProcess:
@@ -100,7 +127,7 @@ class EnvoyProcess:
         with (self._directory / LOG).open("ab") as output:
             self._process = await start_child(
                 command_line(envoy_binary(), self._spec),
-                env={"PATH": os.environ.get("PATH", os.defpath)},
+                env=environment(self._spec, os.environ),
                 directory=self._spec.directory,
                 output=output,
             )
@@ -135,7 +162,7 @@ class EnvoyProcess:
     async def drain(self) -> None:
         """Tell clients to go elsewhere, and wait, for a bounded time, until they have gone."""
         with suppress(OSError, ValueError):
-            async with asyncio.timeout(_DRAIN_SECONDS):
+            async with asyncio.timeout(drain_seconds(self._spec)):
                 await request_unix(self._admin, "POST", "/drain_listeners?graceful&skip_exit")
                 while await self._active_connections():  # noqa: ASYNC110  # Envoy's, not ours
                     await asyncio.sleep(_POLL_SECONDS * 5)

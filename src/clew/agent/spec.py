@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
+from clew.config.structure import decode_custom
 from clew.model.base import OpenModel
+from clew.model.mesh_proxy_config import MeshProxyConfig
 from clew.model.pod import Probe
 
 
@@ -67,16 +70,19 @@ class AgentSpec(OpenModel, frozen=True, kw_only=True):
     app_ports: dict[str, int] = {}  # ENV capture: container port -> port the app listens on
     local_ports: dict[str, str] = {}  # ENV capture: "host:port" -> "127.0.0.1:31000"
     bind_address: str = ""
-    concurrency: int = 1
+    concurrency: int = 1  # Envoy's worker threads; 0: one for each core
     app: AppSpec | None = None
+    settings: MeshProxyConfig = MeshProxyConfig()  # in force: the mesh's, and what is special
+    own_settings: dict[str, Any] = {}  # those of the workload's annotation alone
+    bootstrap_patches: tuple[dict[str, Any], ...] = ()  # of EnvoyFilters, in order
 
 
 def encode(spec: AgentSpec) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(spec))
+    return msgspec.json.format(msgspec.json.encode(spec, enc_hook=str))
 
 
 def decode(text: bytes) -> AgentSpec:
-    return msgspec.json.decode(text, type=AgentSpec)
+    return msgspec.json.decode(text, type=AgentSpec, dec_hook=decode_custom)
 
 
 def prepare(spec: AgentSpec, working_dir: str) -> AgentSpec:

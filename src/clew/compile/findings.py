@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from clew.compile.envoy_filter.findings import patches_that_match_nothing, patches_with_problems
+from clew.compile.envoy_filter.findings import (
+    patches_at_start,
+    patches_that_match_nothing,
+    patches_with_problems,
+)
 from clew.compile.gateway_servers import dropped_servers
 from clew.compile.memo import Memo
 from clew.compile.proxy import applied_patches
@@ -25,12 +29,16 @@ def _patches_left_out(scope: ProxyScope, memo: Memo) -> Iterable[Diagnostic]:
     return patches_with_problems(scope.patches)
 
 
+def _patches_at_start(scope: ProxyScope, memo: Memo) -> Iterable[Diagnostic]:
+    return patches_at_start(scope.patches)
+
+
 def _patches_nowhere(scope: ProxyScope, memo: Memo) -> Iterable[Diagnostic]:
     return patches_that_match_nothing(scope.patches, applied_patches(scope, memo))
 
 
 # True of an object as soon as one proxy that it concerns says so.
-FINDINGS: tuple[Find, ...] = (_servers_left_out, _patches_left_out)
+FINDINGS: tuple[Find, ...] = (_servers_left_out, _patches_left_out, _patches_at_start)
 
 # True of an object only if every proxy that it concerns says so: a patch that matches nothing
 # in one of them may be meant for the other.

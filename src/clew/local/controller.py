@@ -24,6 +24,7 @@ from clew.local.programs import (
     check_program,
     the_container,
 )
+from clew.local.proxy_settings import with_proxy_settings
 from clew.local.registrar import (
     add_labels,
     give_service_addresses,
@@ -246,15 +247,18 @@ class Controller:
                 listening=listening,
             )
             app = app_spec(workload, where, surroundings)
+        mesh = self._world.mesh()
         spec = agent_spec(
             workload,
             replica.where,
             self._place,
             app=app,
             listening=listening,
-            trust_domain=self._world.trust_domain(),
+            trust_domain=mesh.trust_domain or "cluster.local",
             take_port=self._ports.take,
         )
+        annotations = workload.template.metadata.annotations
+        spec = with_proxy_settings(spec, annotations, self._world.resources.values(), mesh)
         return with_upstreams(spec)
 
     def _set_problem(self, workload: Workload, problem: str) -> None:

@@ -18,7 +18,7 @@ from clew.agent.spec import AgentSpec, AppSpec, Capture, encode
 from clew.api.client import ApiError, AsyncClient, Unreachable
 from clew.api.location import API_SOCKET
 from clew.config.parse import parse_manifest
-from clew.local import leases, registrar
+from clew.local import leases, proxy_settings, registrar
 from clew.local.agents import MeshPlace, Where, agent_spec, listening_ports, with_upstreams
 from clew.local.capture_choice import tool_path
 from clew.local.membership import (
@@ -51,8 +51,9 @@ from clew.local.visit import (
     visiting_workload,
 )
 from clew.local.workloads import RUN_BY, Workload, pod_manifest
-from clew.local.world import MESH_CONFIG, is_ready, trust_domain
+from clew.local.world import MESH_CONFIG, is_ready, mesh_of
 from clew.model.base import ResourceKey
+from clew.model.mesh_config import MeshConfig
 from clew.model.pod import Pod
 from clew.model.workload_group import WorkloadGroup
 
@@ -176,24 +177,27 @@ async def _spec(
         restart=False,
     )
     where = Where(name=workload.name, address=address, outside=place.network is None)
-    domain = await _trust_domain(client)
+    mesh = await _mesh(client)
     spec = agent_spec(
         workload,
         where,
         place,
         app=app,
         listening=listening,
-        trust_domain=domain,
+        trust_domain=mesh.trust_domain or "cluster.local",
         take_port=take_port,
     )
-    return with_upstreams(spec)
+    found = await client.list(kinds=proxy_settings.KINDS)
+    resources = [r for m in found.items if (r := parse_manifest(m).resource) is not None]
+    annotations = workload.template.metadata.annotations
+    return with_upstreams(proxy_settings.with_proxy_settings(spec, annotations, resources, mesh))
 
 
-async def _trust_domain(client: AsyncClient) -> str:
+async def _mesh(client: AsyncClient) -> MeshConfig:
     try:
-        return trust_domain(parse_manifest(await client.get(MESH_CONFIG)).resource)
+        return mesh_of(parse_manifest(await client.get(MESH_CONFIG)).resource)
     except ApiError:
-        return trust_domain(None)
+        return mesh_of(None)
 
 
 @asynccontextmanager

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from clew.config.parse import parse_manifest, parse_mesh_config
+from clew.local import proxy_settings
 from clew.local.workloads import Workload, workloads
 from clew.model.base import Resource, ResourceKey
 from clew.model.config_map import ConfigMap
 from clew.model.core_service import CoreService
+from clew.model.mesh_config import MeshConfig
 from clew.model.pod import Pod
 
 Manifest = Mapping[str, Any]
@@ -18,6 +20,7 @@ Manifest = Mapping[str, Any]
 KINDS = (
     *("Deployment", "StatefulSet", "Pod", "ConfigMap", "Secret", "Service", "Namespace"),
     *("GatewayClass", "Gateway", "ListenerSet", "ReferenceGrant"),
+    *proxy_settings.KINDS,
 )
 MESH_CONFIG = ResourceKey("", "ConfigMap", "istio-system", "istio")
 
@@ -52,14 +55,14 @@ class World:
     def services(self) -> Iterable[CoreService]:
         return (r for r in self.resources.values() if isinstance(r, CoreService))
 
-    def trust_domain(self) -> str:
-        return trust_domain(self.resources.get(MESH_CONFIG))
+    def mesh(self) -> MeshConfig:
+        return mesh_of(self.resources.get(MESH_CONFIG))
 
 
-def trust_domain(mesh_config: Resource | None) -> str:
-    """Return the trust domain that MeshConfig names, in Istio's ConfigMap or by default."""
-    text = mesh_config.data.get("mesh", "") if isinstance(mesh_config, ConfigMap) else ""
-    return parse_mesh_config(text)[0].trust_domain or "cluster.local"
+def mesh_of(config_map: Resource | None) -> MeshConfig:
+    """Return the MeshConfig that Istio's ConfigMap holds, or the default."""
+    text = config_map.data.get("mesh", "") if isinstance(config_map, ConfigMap) else ""
+    return parse_mesh_config(text)[0]
 
 
 def is_ready(pod: Pod | None) -> bool:

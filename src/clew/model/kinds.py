@@ -85,7 +85,7 @@ KINDS = (
     Kind(NETWORKING, "Sidecar", "sidecars", Sidecar, THREE),
     Kind(NETWORKING, "WorkloadEntry", "workloadentries", WorkloadEntry, THREE, ("we",)),
     Kind(NETWORKING, "WorkloadGroup", "workloadgroups", WorkloadGroup, THREE, ("wg",)),
-    Kind(NETWORKING, "ProxyConfig", "proxyconfigs", ProxyConfig, ("v1beta1",), effective=False),
+    Kind(NETWORKING, "ProxyConfig", "proxyconfigs", ProxyConfig, ("v1beta1",)),
     Kind(NETWORKING, "EnvoyFilter", "envoyfilters", EnvoyFilter, ("v1alpha3",)),
     Kind(
         SECURITY,

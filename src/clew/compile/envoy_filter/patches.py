@@ -83,8 +83,6 @@ def problem_of(patch: EnvoyConfigObjectPatch) -> str:
         return "it does not say how to patch"
     if patch.apply_to is None or patch.apply_to not in PATCHED:
         return "it does not say what to patch"
-    if patch.apply_to is ApplyTo.BOOTSTRAP:
-        return "what proxies start with cannot be patched in clew"
     value = patch.patch.value
     if patch.patch.operation is PatchOperation.REMOVE:
         return ""

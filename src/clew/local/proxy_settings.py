@@ -1,0 +1,96 @@
+"""What a proxy starts with: its settings in force, and patches of its bootstrap.
+
+A change of them reaches a proxy when it starts the next time, as in Istio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from google.protobuf.json_format import ParseError
+
+from clew.agent.bootstrap import node_id, node_metadata
+from clew.agent.spec import AgentSpec
+from clew.config import yaml
+from clew.local.programs import CannotRun
+from clew.model.base import Resource
+from clew.model.envoy_filter import ApplyTo, EnvoyFilter
+from clew.model.envoy_messages import PATCHED, missing_extension, read_message
+from clew.model.mesh_config import MeshConfig
+from clew.model.mesh_proxy_config import MeshProxyConfig
+from clew.model.proxy import Proxy
+from clew.model.proxy_config import ProxyConfig
+from clew.model.service import Locality
+from clew.snapshot.envoy_filters import index_envoy_filters, selected_patches
+from clew.snapshot.proxy_configs import ANNOTATION, effective_config, parse_config
+
+# The kinds that have a say in it, besides MeshConfig.
+KINDS = ("ProxyConfig", "EnvoyFilter")
+
+
+def with_proxy_settings(
+    spec: AgentSpec,
+    annotations: Mapping[str, str],
+    resources: Iterable[Resource],
+    mesh: MeshConfig,
+) -> AgentSpec:
+    """Return ``spec`` with its proxy's settings. ``annotations``: those of the workload.
+
+    Raises:
+        CannotRun: the annotation does not say what it should.
+    """
+    own, said = _annotated(annotations.get(ANNOTATION, ""))
+    found = tuple(resources)
+    settings = effective_config(
+        mesh,
+        (each for each in found if isinstance(each, ProxyConfig)),
+        namespace=spec.namespace,
+        labels=spec.labels,
+        annotation=said,
+    )
+    threads = spec.concurrency if settings.concurrency is None else settings.concurrency
+    spec = msgspec.structs.replace(spec, settings=settings, own_settings=own, concurrency=threads)
+    filters = (each for each in found if isinstance(each, EnvoyFilter))
+    patches = _bootstrap_patches(spec, filters, mesh.root_namespace)
+    return msgspec.structs.replace(spec, bootstrap_patches=patches)
+
+
+def _annotated(text: str) -> tuple[dict[str, Any], MeshProxyConfig]:
+    """Return the annotation's settings, as they are written and as they are understood."""
+    if not text.strip():
+        return {}, MeshProxyConfig()
+    try:
+        own = yaml.load(text)
+        if not isinstance(own, dict):
+            raise CannotRun(f"its annotation {ANNOTATION} is not a list of settings: {text!r}")
+        return own, parse_config(own)
+    except (yaml.BadYaml, msgspec.ValidationError, ValueError) as error:
+        raise CannotRun(
+            f"its annotation {ANNOTATION} cannot be used: {error}. Correct it: it takes what "
+            "defaultConfig of MeshConfig takes"
+        ) from error
+
+
+def _bootstrap_patches(
+    spec: AgentSpec, filters: Iterable[EnvoyFilter], root_namespace: str
+) -> tuple[dict[str, Any], ...]:
+    locality = Locality.parse(spec.locality)
+    proxy = Proxy.from_node(node_id(spec), node_metadata(spec), locality)
+    return tuple(
+        each.patch.patch.value
+        for each in selected_patches(index_envoy_filters(filters), proxy, root_namespace)
+        if each.meant and each.patch.apply_to is ApplyTo.BOOTSTRAP
+        if each.patch.patch is not None and each.patch.patch.value is not None
+        if _is_possible(each.patch.patch.value)
+    )
+
+
+def _is_possible(value: dict[str, Any]) -> bool:
+    """Whether Envoy can have it; the status of the EnvoyFilter says if not, and why."""
+    try:
+        read_message(value, PATCHED[ApplyTo.BOOTSTRAP])
+    except ParseError:
+        return False
+    return not missing_extension(value)
