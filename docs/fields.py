@@ -175,6 +175,25 @@ def unproven(known: Sequence[Field]) -> list[str]:
     ]
 
 
+def kinds() -> str:
+    """Return the Markdown of which kinds are in force, and which are only accepted and kept."""
+    names = {
+        True: "In force",
+        False: "Accepted and kept without effect, of which `clew apply` warns",
+    }
+    lists = {
+        effective: ", ".join(shown_kind(kind) for kind in KINDS if kind.effective is effective)
+        for effective in names
+    }
+    return "\n".join(f"{names[each]}: {lists[each]}.\n" for each in names)
+
+
+def shown_kind(kind: Kind) -> str:
+    """The kind's name, with its group where another group has a kind of that name."""
+    twice = [each for each in KINDS if each.kind == kind.kind]
+    return f"{kind.kind} ({kind.group})" if len(twice) > 1 else kind.kind
+
+
 def table() -> str:
     """Return the Markdown of all fields, a heading for each kind, a table for each message."""
     known = tuple(fields())
