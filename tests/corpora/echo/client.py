@@ -101,7 +101,7 @@ async def _http1(call: Call) -> Result:
         writer.write(connection.send(h11.EndOfMessage()) or b"")
         return await _read_response(connection, reader)
     finally:
-        writer.close()
+        writer.transport.abort()
 
 
 async def _read_response(connection: h11.Connection, reader: asyncio.StreamReader) -> Result:
@@ -150,7 +150,7 @@ async def _http2(call: Call) -> Result:
         headers = _http2_headers(call, call.get("method") or "GET", _target(call))
         response = await http2.request(reader, writer, headers, b"")
     finally:
-        writer.close()
+        writer.transport.abort()
     status = int(dict(response.headers)[":status"])
     answered = [[n, v] for n, v in response.headers if not n.startswith(":")]
     result = {"status": status, "headers": answered, "version": "HTTP/2.0"}
@@ -165,7 +165,7 @@ async def _grpc(call: Call) -> Result:
         body = b"\0\0\0\0\0"
         response = await http2.request(reader, writer, headers, body)
     finally:
-        writer.close()
+        writer.transport.abort()
     everything = dict([*response.headers, *response.trailers])
     result = {
         "status": int(everything[":status"]),
@@ -193,7 +193,7 @@ async def _tcp(call: Call) -> Result:
         status = int(line.split()[1])
         return {"status": status, **_echoed(rest.partition(b"\r\n\r\n")[2])}
     finally:
-        writer.close()
+        writer.transport.abort()
 
 
 async def _websocket(call: Call) -> Result:
@@ -211,7 +211,7 @@ async def _websocket(call: Call) -> Result:
         writer.write(b"over the upgraded connection\n")
         return {"status": status, "body": (await reader.readline()).decode()}
     finally:
-        writer.close()
+        writer.transport.abort()
 
 
 async def _dns(call: Call) -> Result:

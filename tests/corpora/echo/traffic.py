@@ -23,6 +23,7 @@ INGRESS = "ingress"
 _SHORT_SECONDS, _LONG_SECONDS = 0.5, 5.0
 # Names reach the workloads' DNS, and endpoints their proxies' workers, a little later than acks.
 _PATIENCE_SECONDS, _PAUSE_SECONDS = 2.0, 0.1
+_ROUNDS_TO_CLOSE = 5
 GRPC_CODES = {
     name: number
     for number, name in enumerate(
@@ -108,7 +109,11 @@ def calls_from_here(calls: Iterable[Call]) -> list[Result]:
     """Make these calls from this machine, all at once."""
 
     async def all_of_them() -> list[Result]:
-        return list(await asyncio.gather(*map(make_call, calls)))
+        results = await asyncio.gather(*map(make_call, calls))
+        # Connections that ended without an answer are closed in the loop's next rounds.
+        for _ in range(_ROUNDS_TO_CLOSE):
+            await asyncio.sleep(0)
+        return list(results)
 
     return asyncio.run(all_of_them())
 
