@@ -220,3 +220,14 @@ def test_patches_are_merged_into_the_bootstrap() -> None:
     assert document["admin"] == bootstrap(SPEC)["admin"] | {"ignore_global_conn_limit": True}
     names = [each["name"] for each in document["static_resources"]["clusters"]]
     assert names == ["xds-grpc", "agent", "ours"], "lists grow"
+
+
+@pytest.mark.proves("MeshProxyConfig.statsCompression")
+def test_statistics_are_compressed_for_those_who_ask_unless_it_is_off() -> None:
+    def filters(spec: AgentSpec) -> list[str]:
+        page = bootstrap(spec)["static_resources"]["listeners"][-1]
+        manager = page["filter_chains"][0]["filters"][0]["typed_config"]
+        return [each["name"].rpartition(".")[2] for each in manager["http_filters"]]
+
+    assert filters(SPEC) == ["compressor", "router"]
+    assert filters(with_settings("{statsCompression: false}")) == ["router"]

@@ -6,7 +6,7 @@ Source: Istio's ``envoy_bootstrap.json`` for names, ports and stats; everything 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -275,10 +275,29 @@ def _readiness_listener(spec: AgentSpec) -> dict[str, Any]:
 
 def _prometheus_listener(spec: AgentSpec) -> dict[str, Any]:
     route = {"match": {"path": "/stats/prometheus"}, "route": {"cluster": "agent"}}
-    return _admin_page("agent_prometheus", spec, spec.prometheus_port, route)
+    filters = [] if spec.settings.stats_compression is False else [_compressor()]
+    return _admin_page("agent_prometheus", spec, spec.prometheus_port, route, filters)
 
 
-def _admin_page(name: str, spec: AgentSpec, port: int, route: dict[str, Any]) -> dict[str, Any]:
+def _compressor() -> dict[str, Any]:
+    """Compress for those who ask; statistics are long and repeat themselves."""
+    gzip = {"@type": _TYPE + "envoy.extensions.compression.gzip.compressor.v3.Gzip"}
+    return {
+        "name": "envoy.filters.http.compressor",
+        "typed_config": {
+            "@type": _TYPE + "envoy.extensions.filters.http.compressor.v3.Compressor",
+            "compressor_library": {"name": "gzip", "typed_config": gzip},
+        },
+    }
+
+
+def _admin_page(
+    name: str,
+    spec: AgentSpec,
+    port: int,
+    route: dict[str, Any],
+    filters: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
     """Offer a single page of the admin interface, whose whole stays private."""
     manager = {
         "@type": _TYPE
@@ -287,10 +306,11 @@ def _admin_page(name: str, spec: AgentSpec, port: int, route: dict[str, Any]) ->
         "normalize_path": True,
         "route_config": {"virtual_hosts": [{"name": name, "domains": ["*"], "routes": [route]}]},
         "http_filters": [
+            *filters,
             {
                 "name": "envoy.filters.http.router",
                 "typed_config": {"@type": _TYPE + "envoy.extensions.filters.http.router.v3.Router"},
-            }
+            },
         ],
     }
     everywhere = "::" if _is_ipv6(spec.ip) else "0.0.0.0"
