@@ -16,6 +16,7 @@ from clew.compile.memo import Memo
 from clew.compile.proxy import compile_endpoints, compile_proxy, endpoints_shape
 from clew.config.parse import parse_documents
 from clew.model.base import Resource
+from clew.model.duration import Duration
 from clew.model.mesh_config import (
     MeshConfig,
     MeshOutboundTrafficPolicy,
@@ -141,8 +142,22 @@ def test_endpoints_alone_are_compiled_as_they_would_be_with_everything_else() ->
     shapes = [endpoints_shape(sidecar(scope), hosts, memo) for scope in (before, after)]
     assert shapes[0] == shapes[1]
     whole = compile_proxy(sidecar(after), Memo())
-    assert compile_endpoints(sidecar(after), hosts, memo) == whole[ENDPOINTS]
-    assert compile_proxy(sidecar(before), memo)[CLUSTER] == whole[CLUSTER]
+    clusters = compile_proxy(sidecar(before), memo)[CLUSTER]
+    assert compile_endpoints(sidecar(after), hosts, clusters, memo) == whole[ENDPOINTS]
+    assert clusters == whole[CLUSTER]
+
+
+def test_endpoints_are_a_new_version_of_the_same_bytes_when_their_cluster_changes() -> None:
+    to = service("reviews")
+    name = f"outbound|8080||{to.hostname}"
+    scopes = (
+        with_endpoints(outbound(to, mesh=MeshConfig(connect_timeout=wait)), to, endpoint())
+        for wait in (Duration.parse("1s"), Duration.parse("2s"))
+    )
+    one, two = (compile_proxy(sidecar(scope), Memo()) for scope in scopes)
+    assert one[CLUSTER][name].version != two[CLUSTER][name].version
+    assert one[ENDPOINTS][name].version != two[ENDPOINTS][name].version
+    assert one[ENDPOINTS][name].body == two[ENDPOINTS][name].body
 
 
 def test_an_endpoint_with_another_identity_is_more_than_a_matter_of_endpoints() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from itertools import chain
 
 from clew.compile.check import listener_clusters
@@ -32,14 +33,24 @@ from clew.model.gateway import ServerTLSSettings
 from clew.model.mesh_config import MeshConfig
 from clew.model.secret import Secret
 from clew.model.service import Service
-from clew.model.xds import CLUSTER, ENDPOINTS, LISTENER, ROUTE, SECRET, EnvoyResource, Published
+from clew.model.xds import (
+    CLUSTER,
+    ENDPOINTS,
+    LISTENER,
+    ROUTE,
+    SECRET,
+    EnvoyResource,
+    Published,
+    ResourcesByName,
+)
 from clew.snapshot.credentials import Credentials
 from clew.snapshot.scope import GatewayScope, InboundScope, ProxyScope
 
 
 def compile_proxy(scope: ProxyScope, memo: Memo) -> Published:
     """All resources of a proxy, by type. Equal scopes get equal bytes, whatever ``memo`` holds."""
-    return apply_envoy_filters(_configured(scope, memo), scope, memo)[0]
+    found = apply_envoy_filters(_configured(scope, memo), scope, memo)[0]
+    return {**found, ENDPOINTS: _of_clusters(found[ENDPOINTS], found[CLUSTER], memo)}
 
 
 def applied_patches(scope: ProxyScope, memo: Memo) -> Applied:
@@ -97,16 +108,36 @@ def _compiled(scope: ProxyScope, memo: Memo) -> Published:
 
 
 def compile_endpoints(
-    scope: ProxyScope, hosts: frozenset[str], memo: Memo
-) -> Mapping[str, EnvoyResource]:
+    scope: ProxyScope, hosts: frozenset[str], clusters: ResourcesByName, memo: Memo
+) -> ResourcesByName:
     """The load assignments of these hosts, which replace those of the last compilation.
 
     Enough for a change that touches nothing but endpoints, if ``endpoints_shape`` is the same.
+    ``clusters`` are those of the last compilation.
     """
     outbound = scope.outbound
     services = [service for service in outbound.services if service.hostname in hosts]
     found = compile_upstreams(services, outbound, site_of(scope), memo)
-    return _named(assignment for upstreams in found for assignment in upstreams.endpoints)
+    assignments = _named(each for upstreams in found for each in upstreams.endpoints)
+    return _of_clusters(assignments, clusters, memo)
+
+
+def _of_clusters(
+    endpoints: ResourcesByName, clusters: ResourcesByName, memo: Memo
+) -> ResourcesByName:
+    """Return load assignments that are new versions whenever their clusters are.
+
+    Envoy waits for endpoints after each update of a cluster. If its stream ends in between, it
+    says of the former endpoints that it has them; they must not be the current ones then.
+    """
+    return {
+        name: memo.call(_of_cluster, each, clusters[name].version) if name in clusters else each
+        for name, each in endpoints.items()
+    }
+
+
+def _of_cluster(endpoints: EnvoyResource, version: str) -> EnvoyResource:
+    return replace(endpoints, version=f"{endpoints.version}-{version}")
 
 
 def endpoints_shape(scope: ProxyScope, hosts: frozenset[str], memo: Memo) -> object:

@@ -29,6 +29,7 @@ class EnvoyResource:
 
     ``version`` is the xxh3 hash of ``body``: equal bytes have equal versions on every replica
     and after every restart, so a reconnecting proxy is sent only what differs.
+    That of endpoints names the version of their cluster, too.
     ``uses`` names the clusters that a route or listener refers to, for make-before-break.
     ``sources`` are the objects it was compiled from, for a NACK to name the guilty.
     """

@@ -20,7 +20,7 @@ from clew.compile.proxyless_grpc import compile_proxyless_grpc
 from clew.model.base import Resource, ResourceKey
 from clew.model.kinds import kind_of
 from clew.model.proxy import Proxy
-from clew.model.xds import ENDPOINTS, NAME_TABLE, Published, ResourcesByName, TypeUrl
+from clew.model.xds import CLUSTER, ENDPOINTS, NAME_TABLE, Published, ResourcesByName, TypeUrl
 from clew.server.publications import Batch, Effect, Publication, PublicationLog, Versions
 from clew.snapshot.concern import concerned
 from clew.snapshot.scope import ProxyScope
@@ -253,7 +253,9 @@ class Publisher:
     def _compiled_after(self, group: _Group, scope: ProxyScope, dirty: Dirty) -> Published:
         if group.behind or not self._only_endpoints(group.scope, scope, dirty):
             return _compile(scope, self._memo)
-        endpoints = compile_endpoints(scope, dirty.endpoint_hosts, self._memo)
+        endpoints = compile_endpoints(
+            scope, dirty.endpoint_hosts, group.published[CLUSTER], self._memo
+        )
         return {
             **group.published,
             ENDPOINTS: {**group.published[ENDPOINTS], **endpoints},
