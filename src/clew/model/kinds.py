@@ -102,7 +102,6 @@ KINDS = (
         RequestAuthentication,
         THREE[:2],
         ("ra",),
-        effective=False,
     ),
     Kind(
         SECURITY,
