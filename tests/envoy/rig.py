@@ -27,6 +27,7 @@ from clew._pb.envoy.extensions.filters.network.http_connection_manager.v3 import
     http_connection_manager_pb2,
 )
 from clew.agent.bootstrap import ADMIN_SOCKET, bootstrap
+from clew.agent.bootstrap_patches import patched
 from clew.agent.certificates import certificate_secret, root_secret
 from clew.agent.envoy_process import envoy_binary
 from clew.agent.spec import AgentSpec, Capture
@@ -205,7 +206,7 @@ def _write_envoy_files(folder: Path, api_type: str, more: Mapping[str, Any]) -> 
         "prometheus_port": 0,
     }
     spec = AgentSpec(**fields | dict(more))
-    document = bootstrap(spec)
+    document = patched(bootstrap(spec), spec.bootstrap_patches)
     document["dynamic_resources"]["ads_config"]["api_type"] = api_type
     document["stats_config"] = {}
     (folder / "envoy.json").write_text(json.dumps(document))
