@@ -32,6 +32,7 @@ GROUPS = (
     "telemetry.istio.io",
     "extensions.istio.io",
     "gateway.networking.k8s.io",
+    "gateway.networking.x-k8s.io",
 )
 
 

@@ -10,6 +10,7 @@ from clew.config.parse import parse_documents, parse_manifest
 from clew.model.base import Resource, ResourceKey
 from clew.model.destination_rule import DestinationRule
 from clew.model.gateway import Gateway, ServerTLSMode
+from clew.model.gateway_api.duration import GatewayDuration
 from clew.snapshot.findings import own_statuses
 from clew.snapshot.gateway_api.deployment import deployed_gateways, gateway_manifests
 from clew.snapshot.objects import index_objects
@@ -246,3 +247,34 @@ def test_a_policy_may_be_for_one_port() -> None:
     [port] = traffic.port_level_settings
     assert port.port is not None
     assert (port.port.number, port.tls is None) == (443, False)
+
+
+@proves(
+    "BackendTrafficPolicySpec.targetRefs",
+    "BackendTrafficPolicySpec.retryConstraint",
+    "RetryConstraint.budget",
+    "RetryConstraint.minRetryRate",
+    "BudgetDetails.percent",
+    "BudgetDetails.interval",
+    "RequestRate.count",
+)
+def test_a_policy_limits_the_retries_of_a_backend() -> None:
+    text = """
+apiVersion: gateway.networking.x-k8s.io/v1alpha1
+kind: XBackendTrafficPolicy
+metadata: {name: shop, namespace: default}
+spec:
+  targetRefs: [{group: "", kind: Service, name: shop}]
+  retryConstraint:
+    budget: {percent: 30, interval: 7s}
+    minRetryRate: {count: 4, interval: 1s}
+"""
+    found = build_snapshot(resources_of(text)).gateway_api.objects.values()
+    [rule] = (each for each in found if isinstance(each, DestinationRule))
+    assert rule.spec.host == "shop.default.svc.cluster.local"
+    assert rule.spec.traffic_policy is not None
+    budget = rule.spec.traffic_policy.retry_budget
+    assert budget is not None
+    assert budget.percent == 30.0
+    assert budget.budget_interval == GatewayDuration.parse("7s")
+    assert budget.min_retry_concurrency == 4
