@@ -75,6 +75,9 @@ def reading(host: str, port: int) -> tuple[str, ...]:
     return sys.executable, "-c", program
 
 
+# Linux remembers the hardware address of a neighbour for 15 seconds at least.
+_SOONER_THAN_NEIGHBOURS_ARE_FORGOTTEN = 13
+
 GREETING_SERVER = (
     "import socket; s = socket.create_server(('', 80)); s.accept()[0].sendall(b'hello')"
 )
@@ -110,6 +113,31 @@ def test_workloads_reach_each_other(tmp_path: Path, user_namespace: bool) -> Non
             )
             assert await until_greeted(network, 11, server) == "b'hello'"
             await process.stop(serving, seconds=1)
+
+    asyncio.run(scenario())
+
+
+@needs_namespaces
+@user_namespaces
+def test_a_workload_with_an_address_of_another_before_it_is_found_at_once(
+    tmp_path: Path, user_namespace: bool
+) -> None:
+    async def scenario() -> None:
+        async with mesh(tmp_path, user_namespace) as network:
+            server, client = (numbered(network.subnet, number) for number in (10, 11))
+            await add_workload(network, client)
+            for _ in range(2):
+                await add_workload(network, server)
+                serving = await process.start(
+                    (sys.executable, "-c", GREETING_SERVER),
+                    enter=enter_workload(network, server),
+                    env=ENVIRON,
+                    log=tmp_path / "server.log",
+                )
+                async with asyncio.timeout(_SOONER_THAN_NEIGHBOURS_ARE_FORGOTTEN):
+                    assert await until_greeted(network, 11, server) == "b'hello'"
+                await process.stop(serving, seconds=1)
+                await remove_workload(network, server)
 
     asyncio.run(scenario())
 

@@ -59,7 +59,7 @@ ip link set "$CABLE" up
 _SET_UP_WORKLOAD = """
 : > "$FILE"
 unshare --net="$FILE" true
-ip link add name "$LINK" type veth peer name eth0 netns "$FILE"
+ip link add name "$LINK" type veth peer name eth0 address "$MAC" netns "$FILE"
 ip link set "$LINK" master clew0 up
 exec nsenter --net="$FILE" sh -ec '
     ip link set lo up
@@ -231,10 +231,14 @@ async def remove_workload(network: MeshNetwork, address: str) -> None:
 
 
 def _variables(network: MeshNetwork, address: str) -> dict[str, str]:
+    packed = socket.inet_aton(address)
     return {
         "FILE": str(_file(network, address)),
         # An interface name has at most 15 characters.
-        "LINK": "w" + socket.inet_aton(address).hex(),
+        "LINK": "w" + packed.hex(),
+        # Who gets an address again is found at once by those that remember where it was: their
+        # memory (ARP) would send to its former owner for half a minute.
+        "MAC": (b"\x02\x00" + packed).hex(":"),
         "ADDRESS": _prefixed(network, address),
         "BRIDGE": network.bridge,
     }
