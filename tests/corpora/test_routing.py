@@ -177,8 +177,8 @@ def test_routes_and_domains_of_a_port(score: Score) -> None:
     score("routing-rds-domains", len(found), wrong(found, rds_domains), REACHED)
 
 
-def test_the_most_specific_virtual_service_decides(score: Score) -> None:
-    found = [c for c in cases("routing-sidecar-vhosts") if c["variant"] == "virtualservice"]
+def test_the_most_specific_route_decides(score: Score) -> None:
+    found = cases("routing-sidecar-vhosts")
     score("routing-sidecar-vhosts", len(found), wrong(found, sidecar_virtual_hosts), REACHED)
 
 
