@@ -85,3 +85,14 @@ def test_an_object_without_a_namespace_belongs_to_default() -> None:
     text = SERVICE.replace(", namespace: shop", "")
     result = run("--type", "sidecar", "--namespace", "default", text=text)
     assert "outbound|80||web.default.svc.cluster.local" in result.stdout
+
+
+def test_a_proxys_own_settings_are_part_of_what_it_gets() -> None:
+    own = "{proxyHeaders: {server: {value: mine}}}"
+    found = run(*SIDECAR, "--proxy-config", own, text=SERVICE + "---\n" + POD)
+    assert found.exit_code == 0
+    assert '"server_name": "mine"' in found.stdout
+    assert '"server_name": "istio-envoy"' not in found.stdout
+    wrong = run(*SIDECAR, "--proxy-config", "{concurrency: many}", text=SERVICE)
+    assert wrong.exit_code == 2
+    assert "--proxy-config" in wrong.stderr

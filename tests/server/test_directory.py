@@ -160,6 +160,18 @@ def test_the_status_is_istios() -> None:
     assert message["type"]["code"] == "IST0101"
 
 
+def test_a_proxy_config_waits_for_the_next_start_of_its_proxies() -> None:
+    config = (
+        "apiVersion: networking.istio.io/v1beta1\nkind: ProxyConfig\n"
+        "metadata: {name: threads}\nspec: {concurrency: 2}\n---\n"
+    )
+    mesh = mesh_with(GATEWAY, config)
+    answering(TalkingProxy(mesh.directory, router()))
+    standing = mesh.of("threads", "ProxyConfig")
+    assert standing.text == "in force 1/1"
+    assert standing.message == "1 of 1 proxies take generation 1 when they start the next time"
+
+
 def test_a_kind_that_clew_does_not_support_yet_says_so() -> None:
     telemetry = "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {name: t}\nspec: {}"
     mesh = mesh_with(telemetry)

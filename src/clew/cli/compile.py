@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import msgspec
 
 from clew.cli.files import read_files
 from clew.cli.output import echo_value
+from clew.config import yaml
 from clew.config.parse import parse_documents, parse_mesh_config
 from clew.model.base import Resource
 from clew.model.diagnostic import Diagnostic, Severity
@@ -31,6 +33,17 @@ def _locality(_context: click.Context, _option: click.Parameter, text: str) -> L
     if text.count("/") > 2:
         raise click.BadParameter(f'"{text}" is not of the form region/zone/subzone')
     return Locality.parse(text)
+
+
+def _proxy_config(_context: click.Context, _option: click.Parameter, text: str) -> str:
+    from clew.snapshot.proxy_configs import parse_config
+
+    try:
+        settings = yaml.load(text) or {}
+        parse_config(settings)
+    except (yaml.BadYaml, ValueError) as error:
+        raise click.BadParameter(str(error)) from error
+    return json.dumps(settings, sort_keys=True) if settings else ""
 
 
 @click.command()
@@ -63,6 +76,12 @@ def _locality(_context: click.Context, _option: click.Parameter, text: str) -> L
     default=Interception.REDIRECT.value,
     show_default=True,
     help="How its traffic is captured.",
+)
+@click.option(
+    "--proxy-config",
+    default="",
+    callback=_proxy_config,
+    help="Its own settings in YAML, as in the annotation proxy.istio.io/config.",
 )
 @click.option(
     "-o",
@@ -135,6 +154,7 @@ def _proxy(
     locality: Locality,
     network: str,
     interception: str,
+    proxy_config: str,
 ) -> Proxy:
     return Proxy(
         type=ProxyType(proxy_type),
@@ -146,4 +166,5 @@ def _proxy(
         locality=locality,
         network=network,
         interception=Interception(interception),
+        config=proxy_config,
     )

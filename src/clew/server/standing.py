@@ -148,11 +148,17 @@ def as_status(standing: ObjectStatus) -> dict[str, Any]:
 _LEVELS = {Severity.ERROR.value: "ERROR", Severity.WARNING.value: "WARNING"}
 
 
+# What is for the start of proxies: those that run keep what they started with.
+_AT_START = frozenset({"ProxyConfig"})
+
+
 def _explanation(standing: ObjectStatus) -> str:
     """Return one sentence for people."""
     generation = standing.generation
     counted = f"{standing.acknowledged} of {standing.concerned} proxies"
     match standing.state:
+        case "in force" if standing.key.kind in _AT_START:
+            return f"{counted} take generation {generation} when they start the next time"
         case "in force":
             return f"{counted} acknowledged generation {generation}"
         case "pending":
