@@ -102,6 +102,16 @@ def test_only_a_captured_proxy_marks_its_packets() -> None:
     assert "cluster_manager" not in bootstrap(without_capture())
 
 
+def test_a_proxy_that_is_to_know_its_own_service_has_a_local_cluster() -> None:
+    spec = with_settings("{proxyMetadata: {ISTIO_META_ENABLE_SELF_DISCOVERY: 'true'}}")
+    document = bootstrap(spec)
+    name = document["cluster_manager"]["local_cluster_name"]
+    assert name in [cluster["name"] for cluster in document["static_resources"]["clusters"]]
+    assert "upstream_bind_config" in document["cluster_manager"]
+    assert read_back(spec).self_discovery
+    assert "local_cluster_name" not in bootstrap(SPEC)["cluster_manager"]
+
+
 def test_pages_are_offered_everywhere_only_in_a_namespace_of_their_own() -> None:
     def hosts(spec: AgentSpec) -> set[str]:
         listeners = bootstrap(spec)["static_resources"]["listeners"]
@@ -127,8 +137,9 @@ def test_ports_of_zero_are_off() -> None:
         msgspec.structs.replace(SPEC, xds="[::1]:15012", ip="fd00::7"),
         msgspec.structs.replace(SPEC, xds="istiod.example.org:15012", type="router"),
         special(),
+        with_settings("{proxyMetadata: {ISTIO_META_ENABLE_SELF_DISCOVERY: 'true'}}"),
     ],
-    ids=["unix", "ipv4", "ipv6", "name", "special"],
+    ids=["unix", "ipv4", "ipv6", "name", "special", "self-discovery"],
 )
 def test_envoy_accepts_it(spec: AgentSpec, tmp_path: Path) -> None:
     authority = Authority()

@@ -20,7 +20,7 @@ from clew.model.mesh_proxy_config import (
     ProxyStatsMatcher,
     TracingServiceName,
 )
-from clew.model.proxy import Interception
+from clew.model.proxy import SELF_DISCOVERY, Interception
 
 _TYPE = "type.googleapis.com/"
 # The certificate that the control plane serves with; the agent trusts no other.
@@ -85,8 +85,14 @@ def bootstrap(spec: AgentSpec) -> dict[str, Any]:
         "layered_runtime": {"layers": _runtime_layers(spec.settings.runtime_values)},
         "overload_manager": _overload_manager(spec.settings.connection_settings),
     }
+    manager: dict[str, Any] = {}
     if spec.capture is Capture.NETNS:
-        document["cluster_manager"] = {"upstream_bind_config": _mark_upstream_sockets()}
+        manager["upstream_bind_config"] = _mark_upstream_sockets()
+    if str(node_metadata(spec).get(SELF_DISCOVERY, "")).lower() == "true":
+        manager["local_cluster_name"] = names.LOCAL_CLUSTER
+        document["static_resources"]["clusters"].append(_local_cluster())
+    if manager:
+        document["cluster_manager"] = manager
     return document
 
 
@@ -167,9 +173,13 @@ def _health_check(spec: AgentSpec) -> dict[str, Any]:
     return {"readinessProbe": msgspec.to_builtins(spec.app.readiness)}
 
 
+def _ads() -> dict[str, Any]:
+    return {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
+
+
 def _dynamic_resources() -> dict[str, Any]:
     # Envoy reports itself live only after the first answer, however long that takes.
-    source = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
+    source = _ads()
     return {
         "ads_config": {
             "api_type": "DELTA_GRPC",
@@ -252,6 +262,19 @@ def _admin_cluster() -> dict[str, Any]:
         "type": "STATIC",
         "connect_timeout": "1s",
         "load_assignment": _one_endpoint("agent", _pipe(ADMIN_SOCKET)),
+    }
+
+
+def _local_cluster() -> dict[str, Any]:
+    """Envoy must have this one before it hears from the control plane.
+
+    Source: Envoy's ``local_cluster_name``, without which zone-aware balancing has no effect.
+    """
+    return {
+        "name": names.LOCAL_CLUSTER,
+        "type": "EDS",
+        "connect_timeout": "1s",
+        "eds_cluster_config": {"eds_config": _ads()},
     }
 
 

@@ -18,6 +18,7 @@ from clew._pb.envoy.extensions.filters.network.http_connection_manager.v3 import
     http_connection_manager_pb2 as hcm_pb2,
 )
 from clew._pb.envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
+from clew.model import names
 from clew.model.xds import CLUSTER, ENDPOINTS, LISTENER, ROUTE, Published, TypeUrl
 
 _ROUTER = "envoy.filters.http.router"
@@ -177,8 +178,11 @@ def _dangling_endpoints(published: Published) -> Iterator[str]:
         ClusterLoadAssignment.FromString(r.body).cluster_name
         for r in published.get(ENDPOINTS, {}).values()
     }
+    built_in = {names.LOCAL_CLUSTER}
     yield from (f"cluster {name}: no endpoints are published" for name in sorted(wanted - known))
-    yield from (f"endpoints {name}: no cluster uses them" for name in sorted(known - wanted))
+    yield from (
+        f"endpoints {name}: no cluster uses them" for name in sorted(known - wanted - built_in)
+    )
 
 
 def _filters(chains: Iterable[FilterChain]) -> Iterator[PackedMessage]:

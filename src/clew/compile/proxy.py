@@ -15,6 +15,7 @@ from clew.compile.gateway_listeners import compile_gateway_listeners
 from clew.compile.gateway_routes import compile_gateway_routes
 from clew.compile.inbound_clusters import compile_inbound_clusters
 from clew.compile.inbound_listeners import compile_inbound_listeners
+from clew.compile.local_cluster import compile_local_cluster
 from clew.compile.memo import Memo
 from clew.compile.outbound_plan import compile_outbound
 from clew.compile.outbound_routes import services_by_hostname
@@ -71,6 +72,7 @@ def _compiled(scope: ProxyScope, memo: Memo) -> Published:
     for upstreams in compile_upstreams(outbound.services, outbound, site, memo):
         clusters += upstreams.clusters
         endpoints += upstreams.endpoints
+    endpoints += compile_local_cluster(scope, memo)
     clusters.append(memo.call(black_hole_cluster, outbound.mesh))
     if scope.gateway is not None:
         listeners, secrets = memo.call(
@@ -118,8 +120,9 @@ def compile_endpoints(
     outbound = scope.outbound
     services = [service for service in outbound.services if service.hostname in hosts]
     found = compile_upstreams(services, outbound, site_of(scope), memo)
-    assignments = _named(each for upstreams in found for each in upstreams.endpoints)
-    return _of_clusters(assignments, clusters, memo)
+    assignments = chain.from_iterable(upstreams.endpoints for upstreams in found)
+    local = compile_local_cluster(scope, memo)
+    return _of_clusters(_named([*assignments, *local]), clusters, memo)
 
 
 def _of_clusters(

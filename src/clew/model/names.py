@@ -21,6 +21,9 @@ PROMETHEUS_PORT = 15090
 WORKLOAD_CERTIFICATE = "default"
 ROOT_CERTIFICATE = "ROOTCA"
 
+# Of which the endpoints are those of the proxy's own service, for zone-aware balancing.
+LOCAL_CLUSTER = "local_cluster"
+
 
 def outbound_cluster(port: int, hostname: str, subset: str = "") -> str:
     """``outbound|9080|v1|reviews.default.svc.cluster.local``"""

@@ -10,6 +10,9 @@ from typing import Any, Self
 
 from clew.model.service import NOWHERE, Locality
 
+# Istio's metadata key (as a variable of the proxy: ISTIO_META_ENABLE_SELF_DISCOVERY).
+SELF_DISCOVERY = "ENABLE_SELF_DISCOVERY"
+
 
 class ProxyType(StrEnum):
     SIDECAR = "sidecar"
@@ -90,6 +93,8 @@ class Proxy:
     # The address that a gateway's listeners bind ("" = 0.0.0.0).
     bind_address: str = ""
     unprivileged: bool = False
+    # It knows the endpoints of its own service, to compare their zones with those of others.
+    self_discovery: bool = False
     grpc: bool = False  # proxyless gRPC (metadata GENERATOR: grpc)
     version: str = ""  # Istio's, of which it has the API
     # All metadata that is text, sorted, for EnvoyFilters to match.
@@ -164,6 +169,7 @@ class Proxy:
             ),
             bind_address=str(metadata.get("CLEW_BIND_ADDRESS", "")),
             unprivileged=str(metadata.get("UNPRIVILEGED_POD", "")).lower() == "true",
+            self_discovery=str(metadata.get(SELF_DISCOVERY, "")).lower() == "true",
             grpc=metadata.get("GENERATOR") == "grpc",
             version=str(metadata.get("ISTIO_VERSION", "")),
             metadata=tuple(sorted((k, v) for k, v in metadata.items() if isinstance(v, str))),

@@ -70,6 +70,7 @@ def scope_key(snapshot: MeshSnapshot, proxy: Proxy) -> Hashable:
         proxy.http_proxy_port,
         proxy.app_ports,
         proxy.local_ports,
+        proxy.self_discovery,
         proxy.grpc,
         proxy.config,
         tuple((each.key, each.meant) for each in _patches(snapshot, proxy)),
