@@ -5,7 +5,7 @@ Few proxies have any, and each resource is done by itself and remembered.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from google.protobuf.message import Message
 
@@ -36,15 +36,28 @@ def with_proxy_settings(published: Published, mesh: MeshConfig, memo: Memo) -> P
     config = mesh.default_config
     if config is None or not (config.proxy_headers or config.connection_settings):
         return published
-    changes: tuple[tuple[TypeUrl, _Change], ...] = (
-        (CLUSTER, _cluster),
-        (LISTENER, _listener),
-        (ROUTE, _routes),
-    )
     after = dict(published)
-    for kind, change in changes:
+    for kind, change in _changes(config):
         after[kind] = {n: memo.call(change, r, config) for n, r in published[kind].items()}
     return after
+
+
+def _changes(config: MeshProxyConfig) -> Iterator[tuple[TypeUrl, _Change]]:
+    """What is to be done to the resources of a type, if there is anything."""
+    headers = config.proxy_headers or _NO_HEADERS
+    connections = config.connection_settings or _NO_CONNECTIONS
+    if (
+        connections.cluster_per_connection_buffer_limit_bytes is not None
+        or headers.preserve_http1_header_case
+    ):
+        yield CLUSTER, _cluster
+    if (
+        connections.listener_per_connection_buffer_limit_bytes is not None
+        or connections.listener_connection_limit is not None
+    ):
+        yield LISTENER, _listener
+    if headers.attempt_count is not None or headers.x_forwarded_host is not None:
+        yield ROUTE, _routes
 
 
 def _cluster(before: EnvoyResource, config: MeshProxyConfig) -> EnvoyResource:
