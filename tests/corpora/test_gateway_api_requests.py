@@ -14,8 +14,9 @@ from tests.corpora.echo.conformance_runs import Verdict, run_gateway_case, run_m
 from tests.corpora.echo.conformance_world import ConformanceWorld, conformance_world
 from tests.e2e.mesh import needs_root
 
-# Of what is evaluated; raise them, never lower them.
-GATEWAYS, MESH = 0.98, 0.89
+# Of what is evaluated; raise them, never lower them. As in Istio, which skips those, sidecars
+# route HTTP by the host that a request names and not by the address that it goes to.
+GATEWAYS, MESH = 0.98, 0.93
 
 pytestmark = [needs_root, pytest.mark.timeout(300)]
 

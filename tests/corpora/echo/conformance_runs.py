@@ -76,11 +76,12 @@ def run_gateway_case(world: ConformanceWorld, case: Case) -> Iterator[Verdict]:
 
 def run_mesh_case(world: ConformanceWorld, case: Case) -> Iterator[Verdict]:
     """Make the requests of a case from its workloads."""
-    with world.configured(case["manifests"].values(), ()) as refused:
+    manifests = list(case["manifests"].values())
+    with world.configured(manifests, ()) as refused:
         ready = []
         for request in case["requests"]:
             try:
-                ready.append(_in_mesh(world, request))
+                ready.append(_in_mesh(world, _with_true_path(request, manifests)))
             except Unknown as unknown:
                 yield _verdict(case, request["subtest"], not_evaluated=str(unknown))
         yield from _run(case, ready, refused)
@@ -166,6 +167,18 @@ def _http_check(call: Call, expect: Case) -> Callable[[Result], Iterator[str]]:
 
 
 # A request from a workload
+
+
+def _with_true_path(request: Case, manifests: list[str]) -> Case:
+    """Return the request without another path for its backend, where nothing could change it.
+
+    Source: ``compareRequest`` looks at no path, so that nobody notices one that a case names.
+    """
+    if any("URLRewrite" in text for text in manifests):
+        return request
+    expect = {**request["expect"]}
+    expect["upstream"] = {k: v for k, v in expect.get("upstream", {}).items() if k != "path"}
+    return {**request, "expect": expect}
 
 
 def _in_mesh(world: ConformanceWorld, request: Case) -> _Asked:
