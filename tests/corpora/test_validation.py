@@ -12,10 +12,11 @@ from clew.config.parse import (
     parse_mesh_config,
     parse_mesh_networks,
 )
-from clew.config.validate.hosts import host_problem, is_ip
+from clew.config.validate.hosts import host_problem
 from clew.config.validate.load_balancer import check_locality
 from clew.config.validate.route_matches import sni_problem
 from clew.config.validate.scalars import is_address_or_range
+from clew.model.addresses import is_ip
 from clew.model.destination_rule import LocalityDistribute, LocalityLoadBalancerSetting
 from clew.model.diagnostic import Severity
 from tests.corpora.conftest import Score

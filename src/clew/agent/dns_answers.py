@@ -16,6 +16,8 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
+from clew.model.addresses import is_ip
+
 # Host name (no trailing dot, lower case; may begin with "*.") -> addresses, or the one host name
 # that it is another name of.
 Names = Mapping[str, tuple[str, ...]]
@@ -69,7 +71,7 @@ def canonical_name(query: dns.message.Message, names: Names, place: Place) -> st
     name = _asked(query)
     for _ in range(_LONGEST_CHAIN):
         found = find_addresses(name, names, place)
-        if not found or _is_address(found[0]):
+        if not found or is_ip(found[0]):
             return "" if name == _asked(query) else name
         name = found[0].lower().rstrip(".")
     return ""  # in a circle
@@ -93,14 +95,6 @@ def answer_by_alias(
 
 def _asked(query: dns.message.Message) -> str:
     return query.question[0].name.to_text(omit_final_dot=True).lower()
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def answer(query: dns.message.Message, names: Names, place: Place) -> dns.message.Message | None:
@@ -137,9 +131,7 @@ def records_of_type(
 ) -> tuple[str, ...]:
     versions = {dns.rdatatype.A: 4, dns.rdatatype.AAAA: 6}
     wanted = versions.get(record_type)
-    return tuple(
-        a for a in addresses if _is_address(a) and ipaddress.ip_address(a).version == wanted
-    )
+    return tuple(a for a in addresses if is_ip(a) and ipaddress.ip_address(a).version == wanted)
 
 
 def failure(query: dns.message.Message, code: dns.rcode.Rcode) -> dns.message.Message:

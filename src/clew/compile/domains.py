@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import ip_address
 
+from clew.model.addresses import is_ip
 from clew.model.service import Resolution, Service
 
 _KUBERNETES = ".svc."
@@ -36,7 +36,7 @@ def short_forms(hostname: str, dns_domain: str) -> list[str]:
 
     Source: istio ``GenerateAltVirtualHosts``.
     """
-    if _is_address(hostname):
+    if is_ip(hostname):
         return []
     if _KUBERNETES in dns_domain:
         return _kubernetes_forms(hostname, dns_domain)
@@ -70,14 +70,6 @@ def _kubernetes_forms(hostname: str, dns_domain: str) -> list[str]:
 
 def _full_forms(hostname: str) -> list[str]:
     """With a final dot a name is absolute: resolvers do not try their search path on it."""
-    if _is_address(hostname):
+    if is_ip(hostname):
         return [bracketed(hostname)]
     return [hostname] if hostname == "*" else [hostname, f"{hostname}."]
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True

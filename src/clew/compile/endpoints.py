@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_address
 
 from clew._pb.envoy.config.core.v3.address_pb2 import Address, Pipe, SocketAddress
 from clew._pb.envoy.config.core.v3.base_pb2 import Locality as EnvoyLocality
@@ -25,6 +24,7 @@ from clew.compile.preference import preference
 from clew.compile.resources import encode, resource_of, sources
 from clew.compile.traffic_policy import Policy, policy_for
 from clew.model import names
+from clew.model.addresses import is_ip
 from clew.model.destination_rule import DestinationRule
 from clew.model.mesh_config import MeshConfig
 from clew.model.service import Endpoint, Health, Service, ServicePort, Workload
@@ -150,14 +150,10 @@ def _subset_labels(rule: DestinationRule | None, subset: str) -> Mapping[str, st
 
 def _has_address(endpoint: Endpoint) -> bool:
     """Envoy refuses a whole assignment for one host name, which only DNS clusters may have."""
-    # Nearly all are IPv4, and ``ip_address`` takes as long as compiling the endpoint.
+    # Nearly all are IPv4, and ``is_ip`` takes as long as compiling the endpoint.
     if _IPV4.fullmatch(endpoint.address) or endpoint.address.startswith("unix://"):
         return True
-    try:
-        ip_address(endpoint.address)
-    except ValueError:
-        return False
-    return True
+    return is_ip(endpoint.address)
 
 
 def _groups(

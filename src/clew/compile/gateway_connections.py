@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from clew._pb.envoy.config.listener.v3.listener_components_pb2 import (
@@ -21,7 +21,12 @@ from clew.model.gateway import ServerTLSMode
 from clew.model.mesh_config import MeshConfig
 from clew.model.route_semantics import is_of_gateway_api
 from clew.model.service import Protocol, Resolution, Service
-from clew.model.virtual_service import L4MatchAttributes, TLSMatchAttributes, VirtualService
+from clew.model.virtual_service import (
+    L4MatchAttributes,
+    RouteDestination,
+    TLSMatchAttributes,
+    VirtualService,
+)
 from clew.snapshot.hosts import covers
 from clew.snapshot.scope import GatewayServer
 
@@ -44,15 +49,24 @@ def compile_connections(server: GatewayServer, known: Known) -> Iterator[Filter]
             if not route.route:
                 continue
             if not route.match or any(_applies(server, match) for match in route.match):
-                yield compile_forwarding(
-                    service,
-                    route.route,
-                    server.server.port.number,
-                    known.services,
-                    known.destination_rules,
-                    known.mesh,
-                )
+                yield _forwarding(server, service, route.route, known)
                 return
+
+
+def _forwarding(
+    server: GatewayServer,
+    service: VirtualService,
+    destinations: Sequence[RouteDestination],
+    known: Known,
+) -> Filter:
+    return compile_forwarding(
+        service,
+        destinations,
+        server.server.port.number,
+        known.services,
+        known.destination_rules,
+        known.mesh,
+    )
 
 
 def compile_passthrough(server: GatewayServer, known: Known) -> Iterator[FilterChain]:
@@ -80,17 +94,9 @@ def _named_chains(
         for route in service.spec.tls if routed_hosts(server, service) else ():
             for match in route.match if route.route else ():
                 if _applies(server, match):
-                    forwarding = compile_forwarding(
-                        service,
-                        route.route,
-                        server.server.port.number,
-                        known.services,
-                        known.destination_rules,
-                        known.mesh,
-                    )
                     yield FilterChain(
                         filter_chain_match=server_name_match(match.sni_hosts),
-                        filters=[forwarding],
+                        filters=[_forwarding(server, service, route.route, known)],
                     )
 
 

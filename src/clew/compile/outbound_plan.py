@@ -20,8 +20,9 @@ from clew.compile.outbound_routes import (
 )
 from clew.compile.tcp_routes import Chain, chains_for
 from clew.compile.unknown_traffic import RESOLVING_CLUSTER, unknown_requests
+from clew.model.addresses import is_ip
 from clew.model.proxy import Interception
-from clew.model.service import Endpoint, Protocol, Resolution, Service, ServicePort, is_ip
+from clew.model.service import Endpoint, Protocol, Resolution, Service, ServicePort
 from clew.model.sidecar import CaptureMode, IstioEgressListener
 from clew.model.xds import EnvoyResource
 from clew.snapshot.protocols import parse_protocol

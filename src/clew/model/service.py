@@ -161,8 +161,3 @@ class Endpoint:
     # Its own name under a headless service: <hostname>.<service's hostname>.
     hostname: str = ""
     workload: Workload = field(default_factory=Workload)
-
-
-def is_ip(address: str) -> bool:
-    """Whether it is none of the other two that an endpoint may have: a name or a socket's path."""
-    return address[:1].isdigit() or (":" in address and "/" not in address)

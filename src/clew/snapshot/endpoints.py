@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from clew.model.addresses import is_ip
 from clew.model.endpoint_slice import EndpointSlice
 from clew.model.endpoints import Endpoints
 from clew.model.node import Node
@@ -17,7 +18,6 @@ from clew.model.service import (
     Service,
     ServicePort,
     Workload,
-    is_ip,
 )
 from clew.model.service_entry import ServiceEntry
 from clew.model.workload_entry import HEALTHY, WorkloadEntry, WorkloadEntrySpec

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-
+from clew.model.addresses import is_ip
 from clew.model.base import ResourceKey
 from clew.model.core_service import CoreService
 from clew.model.ingress import Ingress, IngressClass
@@ -65,7 +64,9 @@ def ingress_statuses(objects: Objects, mesh: MeshConfig) -> Statuses:
     """
     found: dict[ResourceKey, dict[str, object]] = {}
     if addresses := _addresses(objects, mesh):
-        status = {"ingress": [{_field(address): address} for address in addresses]}
+        status = {
+            "ingress": [{"ip" if is_ip(address) else "hostname": address} for address in addresses]
+        }
         found = {i.key: {"loadBalancer": status} for i in ingresses_in_force(objects, mesh)}
     return found
 
@@ -79,11 +80,3 @@ def _addresses(objects: Objects, mesh: MeshConfig) -> list[str]:
         return [service.spec.external_name]
     published = (*load_balancer_addresses(service.status), *service.spec.external_ips)
     return sorted(set(published))
-
-
-def _field(address: str) -> str:
-    try:
-        ip_address(address)
-    except ValueError:
-        return "hostname"
-    return "ip"

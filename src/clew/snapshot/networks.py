@@ -12,6 +12,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from clew.config.parse import parse_mesh_networks
+from clew.model.addresses import is_ip
 from clew.model.base import Resource
 from clew.model.config_map import ConfigMap
 from clew.model.core_service import CoreService
@@ -136,7 +137,7 @@ def _gateways(
     named: dict[str, list[int]] = {}
     for name, network in declared.networks.items():
         for gateway in network.gateways:
-            if _is_address(gateway.address):
+            if is_ip(gateway.address):
                 yield name, NetworkGateway(address=gateway.address, port=gateway.port)
             elif gateway.registry_service_name and name == of_registry:
                 named.setdefault(gateway.registry_service_name, []).append(gateway.port)
@@ -157,17 +158,9 @@ def _port(text: str) -> int:
 
 def _external_addresses(service: CoreService) -> Iterator[str]:
     """Yield where a service can be reached from outside of its network."""
-    yield from (each for each in service.spec.external_ips if _is_address(each))
+    yield from (each for each in service.spec.external_ips if is_ip(each))
     status: Any = service.status if isinstance(service.status, dict) else {}
     balancer = status.get("loadBalancer")
     for each in (balancer or {}).get("ingress") or ():
-        if _is_address(address := str(each.get("ip", ""))):
+        if is_ip(address := str(each.get("ip", ""))):
             yield address
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True

@@ -11,7 +11,8 @@ from typing import Protocol
 import msgspec
 
 from clew.config.finding import FieldPath, Finding
-from clew.config.validate.hosts import check_port, host_problem, is_dns_label, is_ip
+from clew.config.validate.hosts import check_port, host_problem, is_dns_label
+from clew.model.addresses import is_ip
 from clew.model.mesh_config import (
     EnvoyExternalAuthorizationHttpProvider,
     ExtensionProvider,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from clew.config.finding import FieldPath, Finding
-from clew.config.validate.hosts import check_port, host_problem, is_dns_label, is_ip
+from clew.config.validate.hosts import check_port, host_problem, is_dns_label
 from clew.config.validate.protocols import check_protocol, is_http, is_tls
 from clew.config.validate.sockets import UNIX, check_socket
 from clew.config.validate.tls_parameters import check_cipher_suites, check_curves
+from clew.model.addresses import is_ip
 from clew.model.gateway import (
     Gateway,
     Server,

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from clew.config.finding import FieldPath, Finding
-from clew.config.validate.hosts import check_port, host_problem, is_dns_label, is_ip
+from clew.config.validate.hosts import check_port, host_problem, is_dns_label
 from clew.config.validate.scalars import is_address_or_range
+from clew.model.addresses import is_ip
 from clew.model.mesh_networks import IstioNetworkGateway, MeshNetworks, NetworkEndpoints
 
 

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 import msgspec
 
 from clew.config.finding import FieldPath, Finding
-from clew.config.validate.hosts import check_port, host_problem, is_ip
+from clew.config.validate.hosts import check_port, host_problem
 from clew.config.validate.scalars import check_duration, check_not_negative, check_range
 from clew.config.validate.traffic_policy import check_client_tls
+from clew.model.addresses import is_ip
 from clew.model.duration import Duration
 from clew.model.mesh_proxy_config import (
     AuthenticationPolicy,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from clew.config.finding import FieldPath, Finding
-from clew.config.validate.hosts import check_port, host_problem, is_dns_label, is_ip
+from clew.config.validate.hosts import check_port, host_problem, is_dns_label
 from clew.config.validate.http_headers import check_match_name
 from clew.config.validate.scalars import check_regex, is_address_or_range
 from clew.config.validate.selectors import check_instance_labels
+from clew.model.addresses import is_ip
 from clew.model.virtual_service import (
     HTTPMatchRequest,
     L4MatchAttributes,

@@ -10,13 +10,13 @@ from clew.config.validate.hosts import (
     check_port,
     host_problem,
     is_dns_label,
-    is_ip,
 )
 from clew.config.validate.protocols import check_protocol, is_http, is_tcp, is_tls
 from clew.config.validate.scalars import is_address_or_range
 from clew.config.validate.selectors import check_workload_selector
 from clew.config.validate.sockets import UNIX
 from clew.config.validate.workload_entry import check_workload
+from clew.model.addresses import is_ip
 from clew.model.service_entry import Resolution, ServiceEntry, ServiceEntrySpec
 from clew.model.workload_entry import WorkloadEntrySpec
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 from clew.config.finding import FieldPath, Finding
 from clew.config.validate.gateway import check_server_tls
-from clew.config.validate.hosts import check_port, host_problem, is_dns_label, is_ip
+from clew.config.validate.hosts import check_port, host_problem, is_dns_label
 from clew.config.validate.protocols import check_protocol, is_http, is_tls
 from clew.config.validate.selectors import check_workload_selector
 from clew.config.validate.sockets import UNIX, check_socket
 from clew.config.validate.traffic_policy import check_connection_pool
+from clew.model.addresses import is_ip
 from clew.model.gateway import ServerTLSMode, ServerTLSSettings
 from clew.model.sidecar import (
     CaptureMode,

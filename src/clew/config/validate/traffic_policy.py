@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from clew.config.finding import FieldPath, Finding
-from clew.config.validate.hosts import check_port, host_problem, is_ip
+from clew.config.validate.hosts import check_port, host_problem
 from clew.config.validate.scalars import check_duration, check_not_negative, check_range
+from clew.model.addresses import is_ip
 from clew.model.destination_rule import (
     ClientTLSMode,
     ClientTLSSettings,

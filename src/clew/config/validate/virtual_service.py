@@ -11,7 +11,7 @@ from clew.config.validate.destinations import (
     check_destination,
     check_weights,
 )
-from clew.config.validate.hosts import check_export_to, is_ip
+from clew.config.validate.hosts import check_export_to
 from clew.config.validate.http_actions import check_direct_response, check_redirect, check_rewrite
 from clew.config.validate.http_faults import check_cors, check_fault, check_mirrors
 from clew.config.validate.http_headers import check_headers, is_claim, sets_host
@@ -26,6 +26,7 @@ from clew.config.validate.route_matches import (
 )
 from clew.config.validate.scalars import check_duration
 from clew.config.validate.unreachable_routes import check_reachable
+from clew.model.addresses import is_ip
 from clew.model.virtual_service import (
     HTTPRoute,
     TCPRoute,

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 
 from clew.config.finding import FieldPath, Finding
-from clew.config.validate.hosts import check_port, host_problem, is_ip
+from clew.config.validate.hosts import check_port, host_problem
 from clew.config.validate.selectors import check_instance_labels
 from clew.config.validate.sockets import UNIX, check_socket
+from clew.model.addresses import is_ip
 from clew.model.workload_entry import WorkloadEntry, WorkloadEntrySpec
 
 _PORT_NAME = re.compile(r"[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?")

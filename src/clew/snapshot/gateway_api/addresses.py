@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any
 
+from clew.model.addresses import is_ip
 from clew.model.gateway_api.gateway import KubernetesGateway
 from clew.model.service import Service
 from clew.snapshot.gateway_api.classes import ClassKind
@@ -117,7 +117,10 @@ def _addresses(
             found = [address for service in services for address in service.addresses]
         else:
             found = [service.hostname for service in services]
-    return tuple({"type": _type(value), "value": value} for value in dict.fromkeys(found))
+    return tuple(
+        {"type": "IPAddress" if is_ip(value) else "Hostname", "value": value}
+        for value in dict.fromkeys(found)
+    )
 
 
 def _external(service: Service, sources: Sources) -> list[str]:
@@ -133,14 +136,6 @@ def load_balancer_addresses(status: Any) -> list[str]:
     ingress = balancer.get("ingress") if isinstance(balancer, dict) else None
     entries = [each for each in ingress if isinstance(each, dict)] if ingress else []
     return [value for each in entries if (value := each.get("ip") or each.get("hostname"))]
-
-
-def _type(value: str) -> str:
-    try:
-        ip_address(value)
-    except ValueError:
-        return "Hostname"
-    return "IPAddress"
 
 
 def programmed(services: GatewayServices, assigned: Assigned) -> Condition:

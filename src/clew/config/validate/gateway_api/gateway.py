@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 
 from clew.config.finding import FieldPath, Finding
@@ -21,6 +20,7 @@ from clew.config.validate.gateway_api.formats import (
 from clew.config.validate.gateway_api.listeners import check_listeners
 from clew.config.validate.gateway_api.references import check_named, check_placed
 from clew.config.validate.hosts import check_port
+from clew.model.addresses import is_ip
 from clew.model.gateway_api.gateway import (
     GatewayInfrastructure,
     GatewaySpecAddress,
@@ -75,16 +75,8 @@ def _check_address(address: GatewaySpecAddress, path: FieldPath) -> Iterator[Fin
     yield from check_length(address.value, 253, path)
     if address.type == "Hostname" and address.value:
         yield from check_text(address.value, HOSTNAME, path)
-    elif address.type == "IPAddress" and address.value and not _is_address(address.value):
+    elif address.type == "IPAddress" and address.value and not is_ip(address.value):
         yield Finding(path, f'"{address.value}" is not an IP address', "without port or range")
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _check_infrastructure(wanted: GatewayInfrastructure, path: FieldPath) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from clew.config.finding import FieldPath, Finding
 from clew.config.validate.gateway_api.formats import SECTION_NAME, check_count, check_text
 from clew.config.validate.gateway_api.http_route import check_hostnames
 from clew.config.validate.gateway_api.references import check_backends, check_parents
-from clew.config.validate.hosts import is_ip
+from clew.model.addresses import is_ip
 from clew.model.gateway_api.references import BackendRef
 from clew.model.gateway_api.tcp_route import KubernetesTCPRoute
 from clew.model.gateway_api.tls_route import KubernetesTLSRoute
