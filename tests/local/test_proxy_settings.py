@@ -82,7 +82,9 @@ def test_the_control_plane_learns_of_the_annotation_and_the_agent_of_everything(
     assert decode(encode(spec)) == spec
 
 
-@pytest.mark.parametrize("wrong", ["concurrency: many", "[1]", "{a", "drainDuration: soon"])
+@pytest.mark.parametrize(
+    "wrong", ["concurrency: many", "concurrency: -1", "[1]", "{a", "drainDuration: soon"]
+)
 def test_a_workload_whose_annotation_is_wrong_does_not_run(wrong: str) -> None:
     with pytest.raises(CannotRun, match=r"proxy\.istio\.io/config"):
         settled(annotation=wrong)

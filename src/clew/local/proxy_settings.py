@@ -14,6 +14,7 @@ from google.protobuf.json_format import ParseError
 from clew.agent.bootstrap import node_id, node_metadata
 from clew.agent.spec import AgentSpec
 from clew.config import yaml
+from clew.config.validate.mesh_proxy_config import check_proxy_config
 from clew.local.programs import CannotRun
 from clew.model.base import Resource
 from clew.model.envoy_filter import ApplyTo, EnvoyFilter
@@ -64,13 +65,21 @@ def _annotated(text: str) -> tuple[dict[str, Any], MeshProxyConfig]:
     try:
         own = yaml.load(text)
         if not isinstance(own, dict):
-            raise CannotRun(f"its annotation {ANNOTATION} is not a list of settings: {text!r}")
-        return own, parse_config(own)
+            raise _useless("it is no mapping of settings to values")
+        settings = parse_config(own)
     except (yaml.BadYaml, msgspec.ValidationError, ValueError) as error:
-        raise CannotRun(
-            f"its annotation {ANNOTATION} cannot be used: {error}. Correct it: it takes what "
-            "defaultConfig of MeshConfig takes"
-        ) from error
+        raise _useless(str(error)) from error
+    for finding in check_proxy_config(settings, ()):
+        if not finding.warning:
+            raise _useless(f"{'.'.join(map(str, finding.path))}: {finding.problem}")
+    return own, settings
+
+
+def _useless(why: str) -> CannotRun:
+    return CannotRun(
+        f"its annotation {ANNOTATION} cannot be used: {why}. Correct it: it takes what "
+        "defaultConfig of MeshConfig takes"
+    )
 
 
 def _bootstrap_patches(
