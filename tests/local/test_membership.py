@@ -53,6 +53,15 @@ def test_a_member_has_the_groups_labels_and_identity() -> None:
     assert found.name == "vm-1"
 
 
+@pytest.mark.proves("GroupMetadata.annotations")
+def test_a_member_has_the_groups_annotations_where_its_proxys_settings_are() -> None:
+    metadata = "{annotations: {proxy.istio.io/config: 'concurrency: 2'}}"
+    found = member_workload(
+        VISIT, group(f"{{metadata: {metadata}, template: {{}}}}"), process="1:2"
+    )
+    assert found.template.metadata.annotations == {"proxy.istio.io/config": "concurrency: 2"}
+
+
 def test_a_member_without_a_name_has_its_groups() -> None:
     labels = pod_labels(member_workload(VISIT, group("{template: {}}"), process="1:2"))
     assert labels["service.istio.io/canonical-name"] == "vm"

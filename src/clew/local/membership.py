@@ -40,7 +40,9 @@ def member_workload(visit: Visit, group: WorkloadGroup, *, process: str) -> Work
     labels = {**template.labels, **metadata.labels, **version, **visit.labels}
     if not any(labels.get(name) for name in _NAMES):
         labels[_CANONICAL_NAME] = visit.group
-    annotations = {UPSTREAMS: ",".join(visit.upstreams)} if visit.upstreams else {}
+    upstreams = {UPSTREAMS: ",".join(visit.upstreams)} if visit.upstreams else {}
+    # The proxy's settings are among the group's annotations.
+    annotations = metadata.annotations | upstreams
     account = template.service_account or visit.service_account
     return Workload(
         owner=ResourceKey("", "Pod", visit.namespace, f"{visit.group}-{process.partition(':')[0]}"),
