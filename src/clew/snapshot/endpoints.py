@@ -172,16 +172,7 @@ def _of_pod(pod: Pod, service: Service, nodes: Nodes) -> Iterator[Endpoint]:
     workload, hostname = pod_workload(pod, nodes), _own_name(pod, service)
     for port in service.ports:
         if (number := _target(port, pod)) is not None:
-            yield Endpoint(
-                address=pod.status.pod_ip,
-                port=number,
-                port_name=port.name,
-                more_addresses=pod_addresses(pod)[1:],
-                health=health,
-                mutual_tls=workload.has_proxy,
-                hostname=hostname,
-                workload=workload,
-            )
+            yield _endpoint(pod_addresses(pod), number, port.name, health, workload, hostname)
 
 
 def _own_name(pod: Pod, service: Service) -> str:
@@ -221,8 +212,8 @@ def _of_slice(
             more = tuple(a for a in pod_addresses(pod) if a != address) if pod else ()
             for port in slice_.ports:
                 if port.port is not None and port.name in names:
-                    found = _endpoint(address, port.port, port.name, health, workload)
-                    yield replace(found, hostname=hostname, more_addresses=more)
+                    at = (address, *more)
+                    yield _endpoint(at, port.port, port.name, health, workload, hostname)
 
 
 def _of_endpoints(
@@ -240,19 +231,26 @@ def _of_endpoints(
             hostname = address.hostname or (_own_name(pod, service) if pod else "")
             for port in subset.ports:
                 if port.name in names:
-                    found = _endpoint(address.ip, port.port, port.name, health, workload)
-                    yield replace(found, hostname=hostname)
+                    at = (address.ip,)
+                    yield _endpoint(at, port.port, port.name, health, workload, hostname)
 
 
 def _endpoint(
-    address: str, port: int, port_name: str, health: Health, workload: Workload
+    addresses: tuple[str, ...],
+    port: int,
+    port_name: str,
+    health: Health,
+    workload: Workload,
+    hostname: str = "",
 ) -> Endpoint:
     return Endpoint(
-        address=address,
+        address=addresses[0],
+        more_addresses=addresses[1:],
         port=port,
         port_name=port_name,
         health=health,
         mutual_tls=workload.has_proxy,
+        hostname=hostname,
         workload=workload,
     )
 
@@ -303,5 +301,5 @@ def _of_entry(
     for port in service.ports:
         target = port.target_port if isinstance(port.target_port, int) else 0
         number = spec.ports.get(port.name) or target or port.number
-        found = _endpoint(spec.address, number, port.name, health, workload)
+        found = _endpoint((spec.address,), number, port.name, health, workload)
         yield replace(found, weight=spec.weight or 1)
