@@ -249,6 +249,41 @@ def test_a_policy_may_be_for_one_port() -> None:
     assert (port.port.number, port.tls is None) == (443, False)
 
 
+def test_a_backend_of_grpc_behind_tls_is_spoken_to_in_http2() -> None:
+    def upgraded(target: str, port: str) -> list[tuple[int, bool]]:
+        text = f"""
+apiVersion: v1
+kind: Service
+metadata: {{name: calls, namespace: default}}
+spec: {{ports: [{{name: calls, port: 443}}, {{name: grpc-tls, port: 444}}]}}
+---
+apiVersion: {GROUP}/v1
+kind: BackendTLSPolicy
+metadata: {{name: calls, namespace: default}}
+spec:
+  targetRefs: [{{group: "", kind: Service, name: calls{target}}}]
+  validation: {{hostname: shop.example.com, {SYSTEM}}}
+---
+apiVersion: {GROUP}/v1
+kind: GRPCRoute
+metadata: {{name: calls, namespace: default}}
+spec: {{rules: [{{backendRefs: [{{name: calls, port: {port}}}]}}]}}
+"""
+        found = build_snapshot(resources_of(text)).gateway_api.objects.values()
+        [rule] = (each for each in found if isinstance(each, DestinationRule))
+        assert rule.spec.traffic_policy is not None
+        return [
+            (each.port.number or 0, each.tls is not None and each.connection_pool is not None)
+            for each in rule.spec.traffic_policy.port_level_settings
+            if each.port is not None
+        ]
+
+    assert upgraded("", "443") == [(443, True)]
+    assert upgraded(", sectionName: calls", "443") == [(443, True)]
+    assert upgraded("", "444") == []
+    assert upgraded(", sectionName: calls", "444") == [(443, False)]
+
+
 @proves(
     "BackendTrafficPolicySpec.targetRefs",
     "BackendTrafficPolicySpec.retryConstraint",

@@ -12,8 +12,11 @@ from clew.model.base import ObjectMeta
 from clew.model.destination_rule import (
     ClientTLSMode,
     ClientTLSSettings,
+    ConnectionPoolSettings,
     DestinationRule,
     DestinationRuleSpec,
+    H2UpgradePolicy,
+    HTTPSettings,
     LoadBalancerSettings,
     PortTrafficPolicy,
     RetryBudget,
@@ -32,6 +35,7 @@ from clew.model.virtual_service import PortSelector
 from clew.snapshot.gateway_api.certificates import CONFIG_MAP_REFERENCE, roots_problem
 from clew.snapshot.gateway_api.conditions import Condition, Problem, accepted
 from clew.snapshot.gateway_api.gateways import GENERATED, ISTIO_API
+from clew.snapshot.gateway_api.grpc_ports import undeclared_grpc_ports
 from clew.snapshot.gateway_api.sources import Sources
 from clew.snapshot.objects import objects_of
 from clew.snapshot.services import kubernetes_key
@@ -43,6 +47,8 @@ _VALID = "Configuration is valid"
 _ISTIO_GROUP = "networking.istio.io"
 # There is no such ConfigMap, so connections fail instead of going out unverified.
 _INVALID = f"{CONFIG_MAP_REFERENCE}invalid/"
+# Istio speaks HTTP/1.1 there, with which a gRPC server can do nothing.
+_HTTP2 = ConnectionPoolSettings(http=HTTPSettings(h2_upgrade_policy=H2UpgradePolicy.UPGRADE))
 _IGNORED = Condition(
     "Accepted",
     False,
@@ -118,8 +124,12 @@ def convert_policies(sources: Sources) -> Policies:
                 hosts=hosts,
             )
         )
+    grpc = undeclared_grpc_ports(sources)
     return Policies(
-        rules=tuple(_rule(host, each) for host, each in collected.items()),
+        rules=tuple(
+            _rule(host, each, {port for name, port in grpc if name == host})
+            for host, each in collected.items()
+        ),
         judged=tuple(judged),
     )
 
@@ -251,13 +261,13 @@ def _budget(policy: XBackendTrafficPolicy) -> RetryBudget | None:
     )
 
 
-def _rule(host: str, collected: _Collected) -> DestinationRule:
+def _rule(host: str, collected: _Collected, grpc: set[int]) -> DestinationRule:
     everywhere = collected.tls.get(0)
     policy = TrafficPolicy(
         tls=everywhere,
         load_balancer=LoadBalancerSettings() if collected.balanced else None,
         retry_budget=collected.budget,
-        port_level_settings=tuple(_port_settings(collected)),
+        port_level_settings=tuple(_port_settings(collected, grpc)),
     )
     return DestinationRule(
         api_version=ISTIO_API,
@@ -272,8 +282,12 @@ def _rule(host: str, collected: _Collected) -> DestinationRule:
     )
 
 
-def _port_settings(collected: _Collected) -> Iterator[PortTrafficPolicy]:
+def _port_settings(collected: _Collected, grpc: set[int]) -> Iterator[PortTrafficPolicy]:
     base = PortTrafficPolicy(load_balancer=LoadBalancerSettings() if collected.balanced else None)
-    for port, tls in sorted(collected.tls.items()):
+    everywhere = collected.tls.get(0)
+    spoken = {port: everywhere for port in grpc if everywhere is not None}
+    for port, tls in sorted({**spoken, **collected.tls}.items()):
         if port:
-            yield msgspec.structs.replace(base, port=PortSelector(number=port), tls=tls)
+            pool = _HTTP2 if port in grpc else None
+            number = PortSelector(number=port)
+            yield msgspec.structs.replace(base, port=number, tls=tls, connection_pool=pool)
