@@ -20,7 +20,7 @@ from tests.corpora.echo.conformance import (
     tcp_call,
     tcp_problems,
 )
-from tests.corpora.echo.conformance_world import ConformanceWorld
+from tests.corpora.echo.conformance_world import ConformanceWorld, NotReady
 from tests.corpora.echo.server import TARGETS
 from tests.corpora.echo.traffic import calls_from_here
 from tests.corpora.echo.world import Call, Result, World
@@ -29,6 +29,8 @@ Case = Mapping[str, Any]
 Make = Callable[[Sequence[Call]], list[Result]]
 
 _PATIENCE_SECONDS, _PAUSE_SECONDS = 3.0, 0.05
+# A case may have any shape: who reads the verdicts sees which are not understood.
+_NOT_UNDERSTOOD = (Unknown, LookupError, TypeError, AttributeError)
 _MESH, _CLIENT = "gateway-conformance-mesh", "echo"
 # Source: the distribution may be off by this share, of this many requests.
 _TOLERANCE, _REQUESTS = 0.05, 500
@@ -48,7 +50,7 @@ class Verdict:
 class _Asked:
     """One request of a case: the call that it is, and what is wrong with a result."""
 
-    subtest: str
+    request: Case
     call: Call
     problems: Callable[[Result], Iterator[str]]
     make: Make
@@ -57,44 +59,51 @@ class _Asked:
 def run_gateway_case(world: ConformanceWorld, case: Case) -> Iterator[Verdict]:
     """Make the requests of a case at its Gateways."""
     manifests = list(case["manifests"].values())
-    gateways = dict.fromkeys(r["gateway"].partition("#")[0] for r in case["requests"])
-    others = [_not_evaluated(case, each) for each in case["other_assertions"]]
-    if not case["requests"]:
-        yield from (each for each in others if each)
+    named = dict.fromkeys(str(r.get("gateway")).partition("#")[0] for r in case["requests"])
+    gateways = [each for each in named if world.listeners(manifests, each)]
+    if not gateways:
+        for each in (*case["requests"], *case["other_assertions"]):
+            yield _verdict(case, each, not_evaluated=each["assert"])
         return
-    with world.configured(manifests, gateways) as refused:
-        ready: list[_Asked] = []
-        for request in case["requests"]:
-            try:
-                ready.append(_at_gateway(world, manifests, request))
-            except Unknown as unknown:
-                yield _verdict(case, request["subtest"], not_evaluated=str(unknown))
-        yield from _run(case, ready, refused)
-        for assertion in case["other_assertions"]:
-            yield from _other(world, case, assertion, ready)
+    yield from _run(world, case, gateways, lambda request: _at_gateway(world, manifests, request))
 
 
 def run_mesh_case(world: ConformanceWorld, case: Case) -> Iterator[Verdict]:
     """Make the requests of a case from its workloads."""
     manifests = list(case["manifests"].values())
-    with world.configured(manifests, ()) as refused:
-        ready = []
+    yield from _run(
+        world, case, (), lambda request: _in_mesh(world, _with_true_path(request, manifests))
+    )
+
+
+def _run(
+    world: ConformanceWorld,
+    case: Case,
+    gateways: Sequence[str],
+    understand: Callable[[Case], _Asked],
+) -> Iterator[Verdict]:
+    try:
+        with world.configured(case["manifests"].values(), gateways) as refused:
+            ready: list[_Asked] = []
+            for request in case["requests"]:
+                try:
+                    ready.append(understand(request))
+                except _NOT_UNDERSTOOD as unknown:
+                    yield _verdict(case, request, not_evaluated=repr(unknown))
+            yield from _ask(case, ready, refused)
+            for assertion in case["other_assertions"]:
+                yield _other(world, case, assertion, ready)
+    except NotReady as problem:
         for request in case["requests"]:
-            try:
-                ready.append(_in_mesh(world, _with_true_path(request, manifests)))
-            except Unknown as unknown:
-                yield _verdict(case, request["subtest"], not_evaluated=str(unknown))
-        yield from _run(case, ready, refused)
-        for assertion in case["other_assertions"]:
-            yield from _other(world, case, assertion, ready)
+            yield _verdict(case, request, problem=str(problem))
 
 
-def _verdict(case: Case, subtest: str, *, problem: str = "", not_evaluated: str = "") -> Verdict:
-    name = f"{case['id']} {case['name']}"
+def _verdict(case: Case, asked: Case, *, problem: str = "", not_evaluated: str = "") -> Verdict:
+    name, subtest = f"{case['id']} {case['name']}", str(asked.get("subtest"))
     return Verdict(case=name, subtest=subtest, problem=problem, not_evaluated=not_evaluated)
 
 
-def _run(case: Case, waiting: list[_Asked], refused: list[str]) -> Iterator[Verdict]:
+def _ask(case: Case, waiting: list[_Asked], refused: list[str]) -> Iterator[Verdict]:
     """Make the requests; what goes wrong is asked again for a while, as by conformance tests."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while waiting:
@@ -102,14 +111,14 @@ def _run(case: Case, waiting: list[_Asked], refused: list[str]) -> Iterator[Verd
         for asked, result in zip(waiting, _results(waiting), strict=True):
             try:
                 problem = "; ".join([*asked.problems(result)])
-            except Unknown as unknown:
-                yield _verdict(case, asked.subtest, not_evaluated=str(unknown))
+            except _NOT_UNDERSTOOD as unknown:
+                yield _verdict(case, asked.request, not_evaluated=repr(unknown))
                 continue
             if problem and not late:
                 failed.append(asked)
                 continue
             why = f"; refused: {'; '.join(refused)}" if problem and refused else ""
-            yield _verdict(case, asked.subtest, problem=problem + why)
+            yield _verdict(case, asked.request, problem=problem + why)
         waiting = failed
         if waiting:
             time.sleep(_PAUSE_SECONDS)
@@ -139,8 +148,7 @@ def _at_gateway(world: ConformanceWorld, manifests: list[str], request: Case) ->
         raise Unknown(f"a listener of {request['gateway']}")
     address, port = world.place(gateway, listeners[0]["port"])
     call, problems = _call(request, address, port)
-    subtest = request["subtest"]
-    return _Asked(subtest=subtest, call=call, problems=problems, make=calls_from_here)
+    return _Asked(request=request, call=call, problems=problems, make=calls_from_here)
 
 
 def _call(request: Case, address: str, port: int) -> tuple[Call, Callable[[Result], Iterator[str]]]:
@@ -192,7 +200,7 @@ def _in_mesh(world: ConformanceWorld, request: Case) -> _Asked:
     call = http_call({**request["request"], "host": host}, host.partition(":")[0], 80, tls=False)
     make = _From(world.mesh, workload)
     check = _http_check(call, request["expect"])
-    return _Asked(subtest=request["subtest"], call=call, problems=check, make=make)
+    return _Asked(request=request, call=call, problems=check, make=make)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -209,22 +217,16 @@ class _From:
 # What a case says beside its requests
 
 
-def _other(
-    world: ConformanceWorld, case: Case, assertion: Case, ready: list[_Asked]
-) -> Iterator[Verdict]:
-    unknown = _not_evaluated(case, assertion)
-    asked = next((each for each in ready if each.subtest == assertion["subtest"]), None)
-    if unknown or asked is None:
-        yield unknown or _verdict(case, assertion["subtest"], not_evaluated=assertion["assert"])
-        return
-    problem = _OTHERS[assertion["assert"]](world, asked, assertion["args"])
-    yield _verdict(case, assertion["subtest"], problem=problem)
-
-
-def _not_evaluated(case: Case, assertion: Case) -> Verdict | None:
-    name = assertion["assert"]
-    known = name in _OTHERS and case["requests"]
-    return None if known else _verdict(case, assertion["subtest"], not_evaluated=name)
+def _other(world: ConformanceWorld, case: Case, assertion: Case, ready: list[_Asked]) -> Verdict:
+    name, subtest = assertion["assert"], assertion.get("subtest")
+    asked = next((each for each in ready if each.request.get("subtest") == subtest), None)
+    if name not in _OTHERS or asked is None:
+        return _verdict(case, assertion, not_evaluated=name)
+    try:
+        problem = _OTHERS[name](world, asked, assertion["args"])
+    except _NOT_UNDERSTOOD as unknown:
+        return _verdict(case, assertion, not_evaluated=repr(unknown))
+    return _verdict(case, assertion, problem=problem)
 
 
 def _distribution(world: ConformanceWorld, asked: _Asked, args: list[Any]) -> str:

@@ -34,7 +34,11 @@ _PORTS: list[Port] = [
     {"name": "tcp", "service_port": None, "workload_port": 9090},
     {"name": "grpc", "service_port": None, "workload_port": 7070},
 ]
-_START_SECONDS, _CASE_SECONDS = 120.0, 20.0
+_START_SECONDS, _CASE_SECONDS = 120.0, 15.0
+
+
+class NotReady(Exception):
+    """A Gateway or a workload of a case does not serve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +50,16 @@ class ConformanceWorld:
 
     @contextmanager
     def configured(self, manifests: Iterable[str], gateways: Iterable[str]) -> Iterator[list[str]]:
-        """Have the objects of a case, with their workloads and ``gateways`` ready to serve."""
+        """Have the objects of a case, with their workloads and ``gateways`` ready to serve.
+
+        Raises: NotReady.
+        """
         text = self._complete("\n---\n".join(manifests))
         with self.mesh.configured(text, "default") as refused:
-            self._wait(gateways, _CASE_SECONDS)
+            try:
+                self._wait(gateways, _CASE_SECONDS)
+            except AssertionError as problem:
+                raise NotReady(f"{problem}; refused: {refused}") from None
             yield refused
 
     def _wait(self, gateways: Iterable[str], seconds: float) -> None:
@@ -82,17 +92,18 @@ class ConformanceWorld:
         """Return where the proxy of a Gateway serves one of its ports."""
         service = self._service(gateway)
         [entry] = service["status"]["loadBalancer"]["ingress"]
-        number = next(p["targetPort"] for p in service["spec"]["ports"] if p["port"] == port)
-        return entry["ip"], int(number)
+        numbers = {each["port"]: each["targetPort"] for each in service["spec"]["ports"]}
+        return entry["ip"], int(numbers[port])
 
     def listeners(self, manifests: Iterable[str], gateway: str) -> list[Manifest]:
-        """Return the listeners that the manifests give to a Gateway."""
-        for document in _documents("\n---\n".join([self.base, *manifests])):
-            meta = document["metadata"]
-            named = f"{meta.get('namespace', 'default')}/{meta['name']}" == gateway
-            if document["kind"] == "Gateway" and named:
-                return list(document["spec"].get("listeners") or ())
-        return []
+        """Return the listeners that the manifests give to a Gateway, by itself or by sets."""
+        documents = _documents("\n---\n".join([self.base, *manifests]))
+        return [
+            listener
+            for document in documents
+            if _gateway_of(document) == gateway
+            for listener in document["spec"].get("listeners") or ()
+        ]
 
     def pods(self, namespace: str, workload: str) -> list[str]:
         """Return the addresses of a workload's pods."""
@@ -139,6 +150,18 @@ def _of_class(text: str) -> str:
 
 def _documents(text: str) -> list[Manifest]:
     return [each for each in yaml.safe_load_all(text) if each]
+
+
+def _gateway_of(document: Manifest) -> str:
+    """Return which Gateway this is, or adds listeners to; "" is none."""
+    meta = document["metadata"]
+    own = meta.get("namespace", "default")
+    if document["kind"] == "Gateway":
+        return f"{own}/{meta['name']}"
+    if document["kind"] in ("ListenerSet", "XListenerSet"):
+        parent = document["spec"]["parentRef"]
+        return f"{parent.get('namespace') or own}/{parent['name']}"
+    return ""
 
 
 def _workload(meta: Mapping[str, Any]) -> str:
