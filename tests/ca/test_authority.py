@@ -24,7 +24,7 @@ def authority(now: datetime = NOW) -> Authority:
     certificate = signed_intermediate(
         root, root_key, key.public_key(), "cluster.local", now=now, serial=2
     )
-    return Authority(certificate=certificate, key=key, root=root)
+    return Authority(certificate=certificate, key=key, roots=(root,))
 
 
 def signing_request(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | None = None) -> str:

@@ -2,8 +2,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from clew.ca.keys import UnusableKeys, load_or_create
+from clew.ca.keys import KeyKind, UnusableKeys, is_due, load_or_create
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -62,3 +63,23 @@ def test_files_of_two_authorities_are_not_mixed(tmp_path: Path) -> None:
     (tmp_path / "two" / "root-cert.pem").replace(tmp_path / "one" / "root-cert.pem")
     with pytest.raises(UnusableKeys, match="not signed by the root"):
         load_or_create(tmp_path / "one", "cluster.local", now=NOW)
+
+
+def test_keys_are_of_the_kind_asked_for_and_of_p256_otherwise(tmp_path: Path) -> None:
+    plain = load_or_create(tmp_path / "plain", "cluster.local", now=NOW).key
+    assert isinstance(plain, ec.EllipticCurvePrivateKey)
+    assert isinstance(plain.curve, ec.SECP256R1)
+    kinds = {KeyKind.RSA_2048: 2048, KeyKind.EC_P384: 384}
+    for kind, size in kinds.items():
+        folder = tmp_path / kind
+        made = load_or_create(folder, "cluster.local", now=NOW, kind=kind)
+        assert made.key.key_size == size
+        assert isinstance(made.key, rsa.RSAPrivateKey) is kind.startswith("rsa")
+        again = load_or_create(folder, "cluster.local", now=NOW)
+        assert again.certificate == made.certificate, "what there is stays"
+
+
+def test_an_intermediate_is_due_a_month_before_it_ends(tmp_path: Path) -> None:
+    made = load_or_create(tmp_path, "cluster.local", now=NOW)
+    assert not is_due(made, NOW + timedelta(days=334))
+    assert is_due(made, NOW + timedelta(days=336))

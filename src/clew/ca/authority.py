@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -23,6 +23,8 @@ _LARGEST_REQUEST = 16 * 1024
 _RSA_BITS = range(2048, 4096 + 1)
 _CURVES = (ec.SECP256R1, ec.SECP384R1)
 
+SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
 
 class RefusedRequest(Exception):
     """A signing request that no certificate is made for; the text says why."""
@@ -30,16 +32,26 @@ class RefusedRequest(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authority:
-    """The intermediate that signs, and the root that peers trust. The root's key is not here."""
+    """The certificate that signs, those above it, and the roots that peers trust.
+
+    ``roots[0]`` is the one that ``certificate`` leads to; there are others while roots change. Of
+    no root is the key here, unless the authority signs with one.
+    """
 
     certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey
-    root: x509.Certificate
+    key: SigningKey
+    roots: tuple[x509.Certificate, ...]
+    above: tuple[x509.Certificate, ...] = ()  # from the issuer of ``certificate`` up, no root
+
+    @property
+    def root(self) -> x509.Certificate:
+        return self.roots[0]
 
     @property
     def ends(self) -> datetime:
-        """When the first of the two expires."""
-        return min(self.certificate.not_valid_after_utc, self.root.not_valid_after_utc)
+        """When the first certificate of the chain expires."""
+        chain = (self.certificate, *self.above, self.root)
+        return min(each.not_valid_after_utc for each in chain)
 
 
 def issue(
@@ -52,11 +64,12 @@ def issue(
     lifetime: timedelta = LEAF_LIFETIME,
     dns_names: Sequence[str] = (),
 ) -> tuple[str, ...]:
-    """Return the PEM chain for ``identity`` (a SPIFFE id): leaf, intermediate, root.
+    """Return the PEM chain for ``identity`` (a SPIFFE id): leaf, those above it, then all roots
+    as one text.
 
     Only the key is taken from the request; whoever asks does not choose the name. ``lifetime`` is
-    cut to 24 hours and to the issuers' own; zero or less means 24 hours. ``dns_names`` are for
-    the control plane's own certificate.
+    cut to 24 hours and to the issuers' own; zero or less means 24 hours. ``dns_names``: those of
+    the control plane, or the one of a proxy among those of its identity.
 
     Raises:
         RefusedRequest: malformed, not signed by its own key, or a key too weak or too large.
@@ -64,19 +77,20 @@ def issue(
     request = _checked(request_pem)
     if authority.ends <= now:
         raise RefusedRequest(
-            f"the certificate authority itself expired at {authority.ends}: restart the control "
-            "plane, which makes a new intermediate"
+            f"the certificate authority itself expired at {authority.ends}: see `clew ca status`"
         )
     if lifetime <= timedelta(0) or lifetime > LEAF_LIFETIME:
         lifetime = LEAF_LIFETIME
     names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(identity)]
     names += [x509.DNSName(name) for name in dns_names]
+    # TLS 1.2 knows suites in which an RSA key deciphers.
+    by_rsa = isinstance(request.public_key(), rsa.RSAPublicKey)
     builder = (
         _certificate(x509.Name([]), authority.certificate, request.public_key(), serial)
         .not_valid_before(now - CLOCK_SKEW)
         .not_valid_after(min(now + lifetime, authority.ends))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(authority=False), critical=True)
+        .add_extension(_key_usage(authority=False, encipherment=by_rsa), critical=True)
         .add_extension(
             x509.ExtendedKeyUsage(
                 [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
@@ -87,14 +101,16 @@ def issue(
         .add_extension(x509.SubjectAlternativeName(names), critical=True)
     )
     leaf = builder.sign(authority.key, hashes.SHA256())
-    return tuple(pem(c) for c in (leaf, authority.certificate, authority.root))
+    signers = (authority.certificate, *authority.above)
+    presented = [each for each in signers if each not in authority.roots]
+    return (*map(pem, (leaf, *presented)), bundle(authority.roots))
 
 
 def self_signed_root(
-    key: ec.EllipticCurvePrivateKey, trust_domain: str, *, now: datetime, serial: int
+    key: SigningKey, trust_domain: str, *, now: datetime, serial: int
 ) -> x509.Certificate:
     """The certificate that all proxies of the mesh trust, valid for 10 years."""
-    name = _subject("Root CA", trust_domain)
+    name = _subject("Root CA", trust_domain, key.public_key())
     return (
         _certificate(name, None, key.public_key(), serial)
         .not_valid_before(now - CLOCK_SKEW)
@@ -107,15 +123,15 @@ def self_signed_root(
 
 def signed_intermediate(
     root: x509.Certificate,
-    root_key: ec.EllipticCurvePrivateKey,
-    public_key: ec.EllipticCurvePublicKey,
+    root_key: SigningKey,
+    public_key: CertificatePublicKeyTypes,
     trust_domain: str,
     *,
     now: datetime,
     serial: int,
 ) -> x509.Certificate:
     """The certificate of the key that signs workloads; it can make no further authorities."""
-    name = _subject("Intermediate CA", trust_domain)
+    name = _subject("Intermediate CA", trust_domain, public_key)
     return (
         _certificate(name, root, public_key, serial)
         .not_valid_before(now - CLOCK_SKEW)
@@ -130,6 +146,22 @@ def pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
+def bundle(certificates: Iterable[x509.Certificate]) -> str:
+    return "".join(map(pem, certificates))
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    """SHA-256 of the certificate, as hexadecimal: ``openssl x509 -fingerprint -sha256``."""
+    return certificate.fingerprint(hashes.SHA256()).hex()
+
+
+def is_strong(key: object) -> bool:
+    """EC P-256 or P-384, or RSA of 2048 to 4096 bits; private or public."""
+    if isinstance(key, ec.EllipticCurvePublicKey | ec.EllipticCurvePrivateKey):
+        return isinstance(key.curve, _CURVES)
+    return isinstance(key, rsa.RSAPublicKey | rsa.RSAPrivateKey) and key.key_size in _RSA_BITS
+
+
 def _checked(request_pem: str) -> x509.CertificateSigningRequest:
     if len(request_pem) > _LARGEST_REQUEST:
         raise RefusedRequest(f"the signing request is larger than {_LARGEST_REQUEST} bytes")
@@ -139,11 +171,7 @@ def _checked(request_pem: str) -> x509.CertificateSigningRequest:
         key = request.public_key()
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise RefusedRequest(f"not a PEM certificate signing request: {error}") from None
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        strong = isinstance(key.curve, _CURVES)
-    else:
-        strong = isinstance(key, rsa.RSAPublicKey) and key.key_size in _RSA_BITS
-    if not strong:
+    if not is_strong(key):
         raise RefusedRequest("the key must be EC P-256 or P-384, or RSA of 2048 to 4096 bits")
     if not valid:
         raise RefusedRequest("the signing request is not signed by the key that it names")
@@ -161,9 +189,7 @@ def _certificate(
     if issuer is None:
         authority = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
     else:
-        authority = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
-            issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-        )
+        authority = _key_identifier(issuer)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -175,10 +201,20 @@ def _certificate(
     )
 
 
-def _key_usage(*, authority: bool) -> x509.KeyUsage:
+def _key_identifier(certificate: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    """That of an issuer; those that others made may not name theirs."""
+    found = x509.SubjectKeyIdentifier
+    try:
+        own = certificate.extensions.get_extension_for_class(found).value
+    except x509.ExtensionNotFound:
+        own = found.from_public_key(certificate.public_key())
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
+
+
+def _key_usage(*, authority: bool, encipherment: bool = False) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=not authority,
-        key_encipherment=False,
+        key_encipherment=encipherment,
         content_commitment=False,
         data_encipherment=False,
         key_agreement=False,
@@ -189,10 +225,12 @@ def _key_usage(*, authority: bool) -> x509.KeyUsage:
     )
 
 
-def _subject(common_name: str, trust_domain: str) -> x509.Name:
+def _subject(common_name: str, trust_domain: str, key: CertificatePublicKeyTypes) -> x509.Name:
+    """A name that no other key has, so that nobody who builds chains takes one for another."""
+    own = x509.SubjectKeyIdentifier.from_public_key(key).digest.hex()[:16]
     return x509.Name(
         [
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, trust_domain),
-            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+            x509.NameAttribute(NameOID.COMMON_NAME, f"{common_name} {own}"),
         ]
     )
