@@ -28,6 +28,7 @@ PACKAGE = "clew._pb"
 ROOTS = ("envoy/", "opentelemetry/", "udpa/", "xds/")
 OWN_PROTOS = (
     "istio/v1/auth/ca.proto",
+    "istio/mesh/v1alpha1/proxy.proto",
     "istio/networking/nds/v1/nds.proto",
 )
 

@@ -16,11 +16,13 @@ ROUTE = TypeUrl(_PREFIX + "envoy.config.route.v3.RouteConfiguration")
 SECRET = TypeUrl(_PREFIX + "envoy.extensions.transport_sockets.tls.v3.Secret")
 EXTENSION = TypeUrl(_PREFIX + "envoy.config.core.v3.TypedExtensionConfig")
 NAME_TABLE = TypeUrl(_PREFIX + "istio.networking.nds.v1.NameTable")
+# For agents: the roots to trust, the one that signs first.
+TRUST_BUNDLE = TypeUrl(_PREFIX + "istio.mesh.v1alpha1.ProxyConfig")
 # Only ever in requests: the health of the workload beside the proxy.
 HEALTH_INFORMATION = TypeUrl(_PREFIX + "istio.v1.HealthInformation")
 
 # Additions and updates go out in this order, removals in reverse (make before break).
-PUSH_ORDER = (CLUSTER, ENDPOINTS, LISTENER, ROUTE, SECRET, EXTENSION, NAME_TABLE)
+PUSH_ORDER = (CLUSTER, ENDPOINTS, LISTENER, ROUTE, SECRET, EXTENSION, NAME_TABLE, TRUST_BUNDLE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from clew.model.xds import (
     NAME_TABLE,
     PUSH_ORDER,
     ROUTE,
+    TRUST_BUNDLE,
     EnvoyResource,
     Published,
     TypeUrl,
@@ -23,7 +24,7 @@ from clew.xds.encoding import delta_response
 from clew.xds.subscription import MAX_IN_FLIGHT, Changes, Held, Subscription
 
 # Types of which naming nothing in the first request means everything ("legacy wildcard").
-WILDCARD_TYPES = frozenset({CLUSTER, LISTENER, NAME_TABLE})
+WILDCARD_TYPES = frozenset({CLUSTER, LISTENER, NAME_TABLE, TRUST_BUNDLE})
 # What routes and listeners refer to: made before them, removed after them.
 REFERRED = (CLUSTER, ENDPOINTS)
 REFERRING = (LISTENER, ROUTE)
