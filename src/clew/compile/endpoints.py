@@ -27,6 +27,7 @@ from clew.model import names
 from clew.model.addresses import is_ip
 from clew.model.destination_rule import DestinationRule
 from clew.model.mesh_config import MeshConfig
+from clew.model.metrics import Peer
 from clew.model.service import Endpoint, Health, Service, ServicePort, Workload
 from clew.model.xds import EnvoyResource
 
@@ -93,24 +94,9 @@ def built_in_assignment(
 
 
 def workload_metadata(workload: Workload) -> str:
-    """Who serves, as Istio's metrics and access logs read it from the endpoint.
-
-    Source: istio ``workload;namespace;canonical-name;canonical-revision;cluster``.
-    """
-    labels = dict(workload.labels)
-    name = (
-        labels.get("service.istio.io/canonical-name")
-        or labels.get("app.kubernetes.io/name")
-        or labels.get("app")
-        or workload.name
-    )
-    revision = (
-        labels.get("service.istio.io/canonical-revision")
-        or labels.get("app.kubernetes.io/version")
-        or labels.get("version")
-        or "latest"
-    )
-    return ";".join((workload.name, workload.namespace, name, revision, "Kubernetes"))
+    """Who serves, as metrics and access logs read it from the endpoint."""
+    who = Peer.of(workload.name, workload.namespace, dict(workload.labels), "Kubernetes")
+    return who.encode()
 
 
 def _serving(
