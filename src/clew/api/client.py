@@ -26,6 +26,8 @@ from clew.api.messages import (
     ProblemList,
     ProxyList,
     Readiness,
+    ServiceAddresses,
+    ServiceChanges,
 )
 from clew.model.base import ResourceKey
 
@@ -211,19 +213,37 @@ class AsyncClient:
     async def watch(self, since: int, *, kinds: Collection[str] = ()) -> AsyncIterator[Changes]:
         """Changes after a revision, until WatchEnded. The first is empty: connected."""
         params = {"since": str(since), "kind": ",".join(kinds)}
+        async for changes in self._stream(Changes, "/v1/watch", params):
+            if changes.error is not None:
+                raise WatchEnded(changes.error.message)
+            yield changes
+
+    async def service_addresses(self) -> AsyncIterator[Mapping[str, ServiceAddresses]]:
+        """How all services are reached, by ``namespace/host``, again after every change.
+
+        Raises WatchEnded when the control plane restarts: ask again.
+        """
+        services: dict[str, ServiceAddresses] = {}
+        async for changes in self._stream(ServiceChanges, "/v1/service-addresses", {}):
+            for name, service in changes.services.items():
+                if service is None:
+                    services.pop(name, None)
+                else:
+                    services[name] = service
+            yield dict(services)
+
+    async def _stream(
+        self, kind: type[T], path: str, params: Mapping[str, str]
+    ) -> AsyncIterator[T]:
+        """Each line of an answer that has no end by itself."""
         timeout = httpx2.Timeout(30.0, read=None)
         try:
-            async with self._http.stream(
-                "GET", "/v1/watch", params=params, timeout=timeout
-            ) as response:
+            async with self._http.stream("GET", path, params=params, timeout=timeout) as response:
                 if response.status_code != 200:
                     await response.aread()
                     raise _error(response)
                 async for line in response.aiter_lines():
-                    changes = msgspec.json.decode(line, type=Changes)
-                    if changes.error is not None:
-                        raise WatchEnded(changes.error.message)
-                    yield changes
+                    yield msgspec.json.decode(line, type=kind)
         except httpx2.ConnectError as error:
             raise Unreachable(str(error)) from error
         except httpx2.TransportError as error:

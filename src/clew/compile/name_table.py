@@ -31,7 +31,7 @@ def _table(
     table, endpoints = NameTable(), iter(listed)
     for service in services:
         members = next(endpoints) if _lists_endpoints(service) else ()
-        for hostname, addresses in _names(service, members):
+        for hostname, addresses in names_of(service, members):
             # Clients other than ours leave out what is no address.
             aliased = service.resolution is Resolution.ALIAS
             usable = addresses if aliased else families.among(tuple(addresses))
@@ -40,7 +40,9 @@ def _table(
     return resource("names", table)
 
 
-def _names(service: Service, members: tuple[Endpoint, ...]) -> Iterator[tuple[str, Sequence[str]]]:
+def names_of(
+    service: Service, members: tuple[Endpoint, ...]
+) -> Iterator[tuple[str, Sequence[str]]]:
     """Yield the names of a service with their addresses; pods of a headless one have their own."""
     if service.resolution is Resolution.ALIAS:
         yield service.hostname, [service.external_name] if service.external_name else []

@@ -158,6 +158,11 @@ def allocate_addresses(entries: Iterable[ServiceEntry]) -> dict[str, tuple[str, 
     }
 
 
+def is_allocated(address: str) -> bool:
+    """Tell whether an address is one of those that ``allocate_addresses`` gives out."""
+    return address.startswith(("240.240.", "2001:2::"))
+
+
 def service_age(service: Service) -> tuple[str, str, str, str]:
     """Sort key: the oldest service wins conflicts. No two services are equally old."""
     return (service.created, service.name, service.namespace, service.hostname)
