@@ -19,7 +19,6 @@ from clew.ca.keys import load_or_create
 from clew.model.diagnostic import Diagnostic
 from clew.server.ads import AdsServer, require_identity
 from clew.server.api import build_app, serve_api
-from clew.server.console import console_routes
 from clew.server.csr import CertificateService
 from clew.server.directory import Directory
 from clew.server.holds import Holds
@@ -28,7 +27,6 @@ from clew.server.mtls import GRPC_OPTIONS, ServingCertificate, listen
 from clew.server.publisher import Publisher
 from clew.server.registration import GRACE, Registration
 from clew.server.service_addresses import add_service_addresses
-from clew.server.views import MeshViews
 from clew.stores.directory import DirectoryStore
 from clew.stores.sqlite import SqliteStore
 from clew.stores.store import Store
@@ -92,8 +90,6 @@ async def _serve(
         standings=directory,
     )
     add_service_addresses(app, lambda: publisher.snapshot.registry, directory.changed)
-    views = MeshViews(store=store, directory=directory, now=_now, problems=problems)
-    app.router.routes += [*views.routes(), *console_routes()]
     _spare_the_collector()
     log.info("ready state=%s objects=%d revision=%d", settings.state, len(objects), revision)
     try:
