@@ -42,6 +42,13 @@ class Authority:
     key: SigningKey
     roots: tuple[x509.Certificate, ...]
     above: tuple[x509.Certificate, ...] = ()  # from the issuer of ``certificate`` up, no root
+    # Roots of other meshes, by which proxies verify each other, but nobody may call us.
+    also_trusted: tuple[x509.Certificate, ...] = ()
+
+    @property
+    def trusted(self) -> tuple[x509.Certificate, ...]:
+        """What proxies verify each other by, each once."""
+        return tuple(dict.fromkeys((*self.roots, *self.also_trusted)))
 
     @property
     def root(self) -> x509.Certificate:
@@ -103,7 +110,7 @@ def issue(
     leaf = builder.sign(authority.key, hashes.SHA256())
     signers = (authority.certificate, *authority.above)
     presented = [each for each in signers if each not in authority.roots]
-    return (*map(pem, (leaf, *presented)), bundle(authority.roots))
+    return (*map(pem, (leaf, *presented)), bundle(authority.trusted))
 
 
 def self_signed_root(

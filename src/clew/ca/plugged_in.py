@@ -67,7 +67,9 @@ def plugged_in(files: Mapping[str, bytes], *, now: datetime) -> Authority:
         )
     _check_authority(CERTIFICATE, own[0])
     chain = [*own, *_certificates(CHAIN, files.get(CHAIN, b""))] if files.get(CHAIN) else own
-    roots = _roots(files[ROOTS])
+    roots = certificates_in(files[ROOTS])
+    if not roots:
+        raise UnusableAuthority(f"{ROOTS} holds no PEM certificate")
     above, root = _lead(chain[0], chain[1:], roots)
     for name, each in ((CERTIFICATE, chain[0]), *((CHAIN, one) for one in above), (ROOTS, root)):
         _check_time(name, each, now)
@@ -85,15 +87,14 @@ def _certificates(name: str, content: bytes) -> list[x509.Certificate]:
         raise UnusableAuthority(f"{name} holds what is no certificate: {error}") from None
 
 
-def _roots(content: bytes) -> tuple[x509.Certificate, ...]:
+def certificates_in(content: bytes) -> tuple[x509.Certificate, ...]:
+    """The PEM certificates of a bundle, each once; what in it is none is passed over."""
     found = []
     for block in _BLOCK.findall(content):
         try:
             found.append(x509.load_pem_x509_certificate(block))
         except ValueError:
             continue
-    if not found:
-        raise UnusableAuthority(f"{ROOTS} holds no PEM certificate")
     return tuple(dict.fromkeys(found))
 
 
