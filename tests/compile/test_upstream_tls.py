@@ -48,7 +48,7 @@ def test_a_server_is_verified_by_the_systems_roots_unless_others_are_named() -> 
     context = tls_of(secured("mode: SIMPLE")).common_tls_context
     assert not context.tls_certificates
     assert not context.tls_certificate_sds_secret_configs
-    assert validation(secured("mode: SIMPLE")).HasField("system_root_certs")
+    assert _secrets(secured("mode: SIMPLE")) == ["file-root:system"]
     assert _secrets(secured("mode: SIMPLE, caCertificates: /etc/ca.pem")) == [
         "file-root:/etc/ca.pem"
     ]

@@ -212,6 +212,6 @@ def _write_envoy_files(folder: Path, api_type: str, more: Mapping[str, Any]) -> 
     (folder / "envoy.json").write_text(json.dumps(document))
     authority = load_or_create(folder / "ca", "cluster.local", now=datetime.now(UTC))
     own = workload(authority, "default", "default")
-    (folder / "sds").mkdir()
+    (folder / "sds").mkdir(exist_ok=True)
     (folder / "sds" / "default.json").write_bytes(certificate_secret(own.key, own.chain))
     (folder / "sds" / "rootca.json").write_bytes(root_secret(own.root))

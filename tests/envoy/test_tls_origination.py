@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from clew.agent.system_roots import link_system_roots
 from tests.envoy.mesh import live_mesh
 from tests.envoy.rig import free_port, running_envoy
 from tests.envoy.test_gateway_tls import certificate
@@ -127,10 +128,13 @@ async def tls_server(folder: Path) -> AsyncIterator[tuple[int, Path]]:
 
 
 @asynccontextmanager
-async def proxy(mesh: Path, name: str, **spec: Any) -> AsyncIterator[None]:
-    """An Envoy of the mesh in ``mesh``, in a directory of its own."""
+async def proxy(
+    mesh: Path, name: str, trusted: Path | None = None, **spec: Any
+) -> AsyncIterator[None]:
+    """An Envoy of the mesh in ``mesh``, in a directory of its own; its host trusts ``trusted``."""
     folder = mesh / name
     folder.mkdir()
+    link_system_roots(folder, {"SSL_CERT_FILE": str(trusted)} if trusted is not None else {})
     (folder / "ca").symlink_to(mesh / "ca")
     xds = f"unix:{mesh}/xds.sock"
     async with running_envoy(folder, name=name, xds=xds, bind_address="127.0.0.1", **spec):
@@ -170,6 +174,25 @@ def test_a_sidecar_sends_requests_with_tls_to_a_server_that_it_verifies(tmp_path
                 other = text.replace("AltNames: [web.", "AltNames: [other.")
                 await mesh.apply(other)
                 assert "connection failure" in await through(sidecar, wanted=503)
+
+    asyncio.run(scenario())
+
+
+def test_a_server_outside_is_verified_by_what_the_host_trusts(tmp_path: Path) -> None:
+    """Nothing is declared but SIMPLE: a server that the host does not trust gets no request."""
+
+    async def scenario() -> None:
+        sidecar = free_port()
+        async with tls_server(tmp_path) as (outside, roots):
+            text = OUTSIDE.format(outside=outside, port=80, roots="system")
+            async with live_mesh(tmp_path, text):
+                async with proxy(tmp_path, "client-0", ip="127.0.0.2", http_proxy_port=sidecar):
+                    assert "connection failure" in await through(sidecar, wanted=503)
+                trusting = proxy(
+                    tmp_path, "client-1", ip="127.0.0.2", http_proxy_port=sidecar, trusted=roots
+                )
+                async with trusting:
+                    assert "host: web.example.com" in await through(sidecar, wanted=200)
 
     asyncio.run(scenario())
 

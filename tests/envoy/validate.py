@@ -90,7 +90,13 @@ def _with_routes(node: Any, routes: dict[str, Any]) -> Any:
 
 
 def _with_endpoints(cluster: dict[str, Any], endpoints: dict[str, Any]) -> dict[str, Any]:
-    """An EDS cluster as a static one: file-less EDS is allowed only for dynamic clusters."""
+    """An EDS cluster as a static one: file-less EDS is allowed only for dynamic clusters.
+
+    So it is with one that resolves each request's host: with secrets from a stream this mode of
+    Envoy crashes, but no running one does.
+    """
+    if "cluster_type" in cluster:
+        return dict(_with_secret_files(cluster))
     if cluster.get("type") != "EDS":
         return cluster
     copied = {key: value for key, value in cluster.items() if key != "eds_cluster_config"}
@@ -99,6 +105,16 @@ def _with_endpoints(cluster: dict[str, Any], endpoints: dict[str, Any]) -> dict[
     if assignment is not None:
         copied["load_assignment"] = assignment
     return copied
+
+
+def _with_secret_files(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_with_secret_files(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    if "sds_config" in node and "ads" in node["sds_config"]:
+        return {**node, "sds_config": {"path_config_source": {"path": "./sds/system.json"}}}
+    return {key: _with_secret_files(value) for key, value in node.items()}
 
 
 def _write_certificates(directory: Path) -> None:
@@ -115,7 +131,9 @@ def _write_certificates(directory: Path) -> None:
         "name": "ROOTCA",
         "validation_context": {"trusted_ca": {"inline_string": certificate}},
     }
-    for file, secret in (("default.json", own), ("rootca.json", roots)):
+    system = {**roots, "name": "file-root:system"}
+    files = {"default.json": own, "rootca.json": roots, "system.json": system}
+    for file, secret in files.items():
         content = {"resources": [{"@type": _SECRET, **secret}]}
         (directory / file).write_text(json.dumps(content))
 

@@ -27,6 +27,7 @@ from clew.agent.identity import (
 from clew.agent.name_table import NameTables, follow_names
 from clew.agent.resolvers import machine_resolvers, on_loopback
 from clew.agent.spec import AgentSpec, Capture
+from clew.agent.system_roots import link_system_roots
 
 log = logging.getLogger("clew.agent")
 
@@ -114,6 +115,7 @@ class Workload:
         due = await obtain_certificate(self._spec)
         if self._spec.capture is Capture.NETNS:
             await install(ruleset(self._spec, on_loopback(machine_resolvers())))
+        link_system_roots(Path(self._spec.directory))
         write_private(Path(self._spec.directory, BOOTSTRAP), encode_bootstrap(self._spec))
         services = [renew_for_ever(self._spec, due), self._envoy.run()]
         if self._spec.auto_register_group:

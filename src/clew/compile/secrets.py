@@ -25,6 +25,9 @@ from clew.snapshot.credentials import Credentials, tls_settings
 SYSTEM_ROOTS = "system"
 # The modes in which a client does not use the mesh's own certificates.
 OWN_TLS = (ClientTLSMode.SIMPLE, ClientTLSMode.MUTUAL)
+# Envoy's own word for them (``system_root_certs``) is for gRPC only: Envoy would verify nothing.
+# The agent puts them beside the workload's certificate.
+_SYSTEM_ROOTS_FILE = "./sds/system-roots.pem"
 _ROOTS = "-cacert"
 _OWN = (ServerTLSMode.SIMPLE, ServerTLSMode.MUTUAL, ServerTLSMode.OPTIONAL_MUTUAL)
 
@@ -100,7 +103,9 @@ def compile_client_files(rules: Iterable[DestinationRule]) -> Iterator[Secret]:
             continue
         if settings.client_certificate and settings.mode is ClientTLSMode.MUTUAL:
             yield _of_files(settings.client_certificate, settings.private_key)
-        if settings.ca_certificates not in ("", SYSTEM_ROOTS):
+        if settings.ca_certificates in ("", SYSTEM_ROOTS):
+            yield system_roots()
+        else:
             found = _roots(
                 roots_file_name(settings.ca_certificates),
                 DataSource(filename=settings.ca_certificates),
@@ -108,6 +113,11 @@ def compile_client_files(rules: Iterable[DestinationRule]) -> Iterator[Secret]:
             directory = str(PurePosixPath(settings.ca_certificates).parent)
             found.validation_context.watched_directory.path = directory
             yield found
+
+
+def system_roots() -> Secret:
+    """What the proxy's host trusts. Where its agent found nothing, no server is trusted."""
+    return _roots(roots_file_name(SYSTEM_ROOTS), DataSource(filename=_SYSTEM_ROOTS_FILE))
 
 
 def _credentials(settings: ServerTLSSettings) -> tuple[str, ...]:

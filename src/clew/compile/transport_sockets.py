@@ -93,11 +93,9 @@ def _verify_server(
         return
     if settings.ca_crl:
         validation.crl.filename = settings.ca_crl
-    if settings.ca_certificates not in ("", SYSTEM_ROOTS):
-        _verify_by_secret(context, validation, roots_file_name(settings.ca_certificates))
-        return
-    validation.system_root_certs.SetInParent()
-    context.validation_context.CopyFrom(validation)
+    _verify_by_secret(
+        context, validation, roots_file_name(settings.ca_certificates or SYSTEM_ROOTS)
+    )
 
 
 def _verify_by_secret(
