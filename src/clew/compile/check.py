@@ -14,6 +14,7 @@ from clew._pb.envoy.config.listener.v3.listener_components_pb2 import FilterChai
 from clew._pb.envoy.config.listener.v3.listener_pb2 import Listener
 from clew._pb.envoy.config.route.v3.route_components_pb2 import RouteAction, VirtualHost
 from clew._pb.envoy.config.route.v3.route_pb2 import RouteConfiguration
+from clew._pb.envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import JwtAuthentication
 from clew._pb.envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as hcm_pb2,
 )
@@ -210,4 +211,15 @@ def listener_clusters(listener: Listener) -> frozenset[str]:
             found.update(filter(None, [proxy.cluster]))
     for manager in _connection_managers(chains):
         found.update(route_clusters(manager.route_config))
+        found.update(_key_clusters(manager))
     return frozenset(found)
+
+
+def _key_clusters(manager: hcm_pb2.HttpConnectionManager) -> Iterator[str]:
+    """Through which the keys of tokens' issuers are fetched."""
+    for each in manager.http_filters:
+        tokens = JwtAuthentication()
+        if each.typed_config.Unpack(tokens):
+            providers = tokens.providers.values()
+            remote = [each.remote_jwks for each in providers if each.HasField("remote_jwks")]
+            yield from (each.http_uri.cluster for each in remote)

@@ -27,6 +27,7 @@ from clew.compile.secrets import (
     compile_client_secrets,
     compile_secrets,
 )
+from clew.compile.token_keys import compile_key_clusters, compile_key_secrets
 from clew.compile.unknown_traffic import RESOLVING_CLUSTER, unknown_requests
 from clew.compile.upstreams import compile_upstreams, site_of, upstreams_shape
 from clew.model.destination_rule import DestinationRule
@@ -97,6 +98,10 @@ def _compiled(scope: ProxyScope, memo: Memo) -> Published:
         listeners = [*listeners, *for_inbound[0]]
         clusters += for_inbound[1]
         secrets = [*secrets, *for_inbound[2]]
+    for serving in (scope.inbound, scope.gateway):
+        if serving is not None and serving.token_rules:
+            clusters += memo.call(compile_key_clusters, serving.token_rules, outbound.mesh)
+            secrets = [*secrets, *memo.call(compile_key_secrets, serving.token_rules)]
     client = memo.call(_client_secrets, outbound.destination_rules, outbound.credentials)
     if client:
         secrets = [*secrets, *client]

@@ -15,25 +15,17 @@ from clew._pb.envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import (
 from clew._pb.envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as hcm_pb2,
 )
-from clew.compile.json_web_keys import has_usable_key
+from clew.compile.token_keys import set_keys
 from clew.compile.typed_config import typed_config
-from clew.model.request_authentication import JWTRule
+from clew.snapshot.request_authentication import TokenRule
 
 # Where routes and policies find the claims.
 PAYLOAD = "payload"
-# A key to which nobody has the private half: where the issuer's are not known, no token is good.
-_NOBODYS_KEY = (
-    '{"keys": [{"kty": "RSA", "e": "AQAB", "n": "'
-    "qLUAdZTGK05ebXcOqgwf1nx_yfBREGg1Oqa5gskpDc9F7gw-a2-nf00TqqxYnevTDarquEtzBEsk0cMxEU-40Dxl"
-    "EhdnQO6RbQ_WtwvmNbO7mIhU3uw_DyOcbcTf2va07zo0h_h5hAke0MTVGNRCOtHn9XZgTV75vsOvV7UPUBXqEFiJ"
-    "qOK97K564wB6uAzaNOGK0dlpNqEoPmMvIwokBmgkjtzOvFtiNprJpOlSUjVT8r7_tLuJtFCk-ayIDtWYdG0Th3Pn"
-    'MMTuAUtase_T7T_sE_Cw5FWEM7K8J2kBeAhf7WJrubbG1JlmWCo6nZO8xQfa_oB9kCU7Ai469j4Acw"}]}'
-)
 _SPACE_DELIMITED = ("permission", "scope")
 
 
 def compile_token_filter(
-    rules: Sequence[JWTRule], *, router: bool
+    rules: Sequence[TokenRule], *, router: bool
 ) -> tuple[hcm_pb2.HttpFilter, ...]:
     """Return the filter that holds requests to these rules; without rules there is none.
 
@@ -52,7 +44,8 @@ def compile_token_filter(
     return (hcm_pb2.HttpFilter(name=name, typed_config=typed_config(config)),)
 
 
-def _provider(rule: JWTRule, router: bool) -> JwtProvider:
+def _provider(token: TokenRule, router: bool) -> JwtProvider:
+    rule = token.rule
     provider = JwtProvider(
         issuer=rule.issuer,
         audiences=rule.audiences,
@@ -68,7 +61,7 @@ def _provider(rule: JWTRule, router: bool) -> JwtProvider:
         ],
         clear_route_cache=router,
     )
-    provider.local_jwks.inline_string = rule.jwks if has_usable_key(rule.jwks) else _NOBODYS_KEY
+    set_keys(provider, token)
     delimited = dict.fromkeys((*_SPACE_DELIMITED, *rule.space_delimited_claims))
     provider.normalize_payload_in_metadata.space_delimited_claims.extend(delimited)
     return provider

@@ -1,4 +1,4 @@
-"""Names that users, tools and other proxies depend on; all are Istio's, letter for letter.
+"""Names that users, tools and other proxies depend on; all are Istio's, but for ``jwks|``.
 
 Source: Istio's cluster, listener and route naming (``BuildSubsetKey`` and friends) and SPIFFE.
 """
@@ -33,6 +33,11 @@ def outbound_cluster(port: int, hostname: str, subset: str = "") -> str:
 def inbound_cluster(target_port: int) -> str:
     """``inbound|9080||``"""
     return f"inbound|{target_port}||"
+
+
+def keys_cluster(port: int, host: str, *, tls: bool) -> str:
+    """``jwks|443|tls|idp.example.com``: where keys are fetched that no service of the mesh has."""
+    return f"jwks|{port}|{'tls' if tls else ''}|{host}"
 
 
 def server_name(port: int, hostname: str, subset: str = "") -> str:

@@ -10,7 +10,6 @@ from clew.model.base import ObjectMeta
 from clew.model.config_map import ConfigMap
 from clew.model.gateway import Gateway
 from clew.model.proxy import Proxy
-from clew.model.request_authentication import RequestAuthentication
 from clew.model.secret import Secret
 from clew.model.service import Protocol, Service
 from clew.snapshot.gateway_api.certificates import (
@@ -20,8 +19,6 @@ from clew.snapshot.gateway_api.certificates import (
 )
 from clew.snapshot.inbound import served_ports
 from clew.snapshot.labels import selects
-from clew.snapshot.objects import objects_of
-from clew.snapshot.request_authentication import token_rules
 from clew.snapshot.scope import GatewayScope, GatewayServer
 from clew.snapshot.snapshot import MeshSnapshot
 
@@ -41,11 +38,6 @@ def build_gateway(snapshot: MeshSnapshot, proxy: Proxy) -> GatewayScope:
         unprivileged=proxy.unprivileged,
         servers=servers,
         credentials=tuple(_credentials(snapshot, proxy.namespace, servers)),
-        token_rules=token_rules(
-            objects_of(RequestAuthentication, snapshot.objects),
-            proxy,
-            snapshot.mesh.root_namespace,
-        ),
     )
 
 

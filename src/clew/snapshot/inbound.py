@@ -6,14 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from clew.model.proxy import Interception, Proxy
-from clew.model.request_authentication import RequestAuthentication
 from clew.model.service import Protocol, Service, ServicePort
 from clew.model.sidecar import IstioIngressListener, Sidecar
 from clew.snapshot.destination_rules import destination_rule_for
 from clew.snapshot.endpoints import named_port
-from clew.snapshot.objects import objects_of
 from clew.snapshot.protocols import parse_protocol
-from clew.snapshot.request_authentication import token_rules
 from clew.snapshot.scope import InboundPort, InboundScope, MutualTls
 from clew.snapshot.services import service_age
 from clew.snapshot.sidecars import sidecar_for
@@ -46,9 +43,6 @@ def build_inbound(snapshot: MeshSnapshot, proxy: Proxy) -> InboundScope:
         ports=tuple(ports[number] for number in sorted(ports)),
         passthrough_mutual_tls=mode,
         passthrough_port_mutual_tls=_uncovered(exceptions, ports),
-        token_rules=token_rules(
-            objects_of(RequestAuthentication, snapshot.objects), proxy, mesh.root_namespace
-        ),
     )
 
 

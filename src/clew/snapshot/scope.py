@@ -10,14 +10,15 @@ from clew.model.destination_rule import ConnectionPoolSettings, DestinationRule
 from clew.model.gateway import Gateway, Server
 from clew.model.mesh_config import MeshConfig
 from clew.model.proxy import Interception, IpFamilies, LocalPort, Proxy
-from clew.model.request_authentication import JWTRule
 from clew.model.secret import Secret
 from clew.model.service import NOWHERE, Endpoint, Locality, Service, ServiceKey, ServicePort
 from clew.model.sidecar import IstioEgressListener, IstioIngressListener
 from clew.model.virtual_service import Destination, VirtualService
+from clew.snapshot.authorization_policies import Authorization
 from clew.snapshot.credentials import Credentials
 from clew.snapshot.envoy_filters import SelectedPatch
 from clew.snapshot.networks import ONE_NETWORK, Networks
+from clew.snapshot.request_authentication import TokenRule
 
 
 class MutualTls(StrEnum):
@@ -143,7 +144,8 @@ class InboundScope:
     # PeerAuthentication's mode for ports that no service covers, and exceptions by port.
     passthrough_mutual_tls: MutualTls = MutualTls.PERMISSIVE
     passthrough_port_mutual_tls: tuple[tuple[int, MutualTls], ...] = ()
-    token_rules: tuple[JWTRule, ...] = ()
+    token_rules: tuple[TokenRule, ...] = ()
+    authorization: Authorization = Authorization()
 
     @property
     def ip(self) -> str:
@@ -165,7 +167,8 @@ class GatewayScope:
     unprivileged: bool = False
     servers: tuple[GatewayServer, ...] = ()
     credentials: tuple[Secret, ...] = ()
-    token_rules: tuple[JWTRule, ...] = ()
+    token_rules: tuple[TokenRule, ...] = ()
+    authorization: Authorization = Authorization()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

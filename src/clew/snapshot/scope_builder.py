@@ -6,15 +6,18 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
+from clew.model.authorization_policy import AuthorizationPolicy
 from clew.model.base import Resource
 from clew.model.config_map import ConfigMap
 from clew.model.destination_rule import DestinationRule
 from clew.model.mesh_config import MeshConfig
 from clew.model.proxy import Interception, Proxy, ProxyType
+from clew.model.request_authentication import RequestAuthentication
 from clew.model.secret import Secret
 from clew.model.service import Endpoint, Service, ServiceKey
 from clew.model.sidecar import Sidecar
 from clew.model.virtual_service import VirtualService
+from clew.snapshot.authorization_policies import Authorization, authorization_of
 from clew.snapshot.credentials import Credentials, credentials_for
 from clew.snapshot.destination_rules import HostRules, destination_rule_for, selected_labels
 from clew.snapshot.envoy_filters import SelectedPatch, selected_patches
@@ -22,8 +25,10 @@ from clew.snapshot.export import visible
 from clew.snapshot.gateways import build_gateway
 from clew.snapshot.inbound import build_inbound, served_ports, serves_at_own_address
 from clew.snapshot.labels import Labels, restricted
+from clew.snapshot.objects import objects_of
 from clew.snapshot.peer_authentication import Authentication
 from clew.snapshot.proxy_configs import proxy_mesh
+from clew.snapshot.request_authentication import TokenRule, token_rules, with_keys
 from clew.snapshot.rule_index import VirtualServices, export_of
 from clew.snapshot.scope import EgressListener, MutualTls, OutboundScope, ProxyScope
 from clew.snapshot.service_index import Services
@@ -82,7 +87,7 @@ def may_move(dirty: Dirty, proxy: Proxy) -> bool:
     return (
         dirty.everything
         or proxy.namespace in dirty.namespaces
-        or not dirty.patched.isdisjoint((proxy.namespace, EVERYWHERE))
+        or not (dirty.patched | dirty.policies).isdisjoint((proxy.namespace, EVERYWHERE))
         or not dirty.addresses.isdisjoint((proxy.ip, *proxy.extra_ips))
     )
 
@@ -124,8 +129,13 @@ def build_scope(
     router = proxy.type is ProxyType.ROUTER
     mesh = _mesh(snapshot, proxy)
     outbound = replace(_build_outbound(snapshot, proxy), mesh=mesh)
-    inbound = None if router else replace(build_inbound(snapshot, proxy), mesh=mesh)
-    gateway = replace(build_gateway(snapshot, proxy), mesh=mesh) if router else None
+    tokens = _token_rules(snapshot, proxy, outbound)
+    inbound = (
+        None if router else replace(build_inbound(snapshot, proxy), mesh=mesh, token_rules=tokens)
+    )
+    gateway = (
+        replace(build_gateway(snapshot, proxy), mesh=mesh, token_rules=tokens) if router else None
+    )
     patches = _patches(snapshot, proxy)
     if previous is not None:
         outbound = previous.outbound if previous.outbound == outbound else outbound
@@ -142,6 +152,24 @@ def _mesh(snapshot: MeshSnapshot, proxy: Proxy) -> MeshConfig:
     router, own = proxy.type is ProxyType.ROUTER, proxy.config
     return snapshot.views.get(
         ("mesh", router, own), partial(proxy_mesh, own=own, router=router), snapshot.mesh
+    )
+
+
+def _token_rules(
+    snapshot: MeshSnapshot, proxy: Proxy, outbound: OutboundScope
+) -> tuple[TokenRule, ...]:
+    policies = objects_of(RequestAuthentication, snapshot.objects)
+    rules = token_rules(policies, proxy, snapshot.mesh.root_namespace)
+    return with_keys(rules, snapshot.issuers, outbound.services, outbound.destination_rules)
+
+
+def _authorization(snapshot: MeshSnapshot, proxy: Proxy) -> Authorization:
+    return authorization_of(
+        objects_of(AuthorizationPolicy, snapshot.objects),
+        proxy,
+        snapshot.mesh.root_namespace,
+        snapshot.mesh.extension_providers,
+        snapshot.services.by_host,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from clew.config.parse import parse_mesh_config
+from clew.model.authorization_policy import AuthorizationPolicy
 from clew.model.base import Resource, ResourceKey, age_order
 from clew.model.config_map import ConfigMap
 from clew.model.core_service import CoreService
@@ -61,9 +62,9 @@ class Dirty:
     ``services`` came, went or changed, as they were and as they are; of ``endpoints`` only where
     they are served. ``ruled``: services whose DestinationRule may be another. ``rules``: the
     VirtualServices that differ, as they were and as they are. ``patched``: where EnvoyFilters
-    differ, EVERYWHERE for those of the root namespace. ``gateways``: a Gateway, or a Secret
-    that it may name. At ``addresses`` and in
-    ``namespaces``, workloads may serve other ports than before.
+    differ, EVERYWHERE for those of the root namespace; ``policies``: the same of
+    AuthorizationPolicies. ``gateways``: a Gateway, or a Secret that it may name. At ``addresses``
+    and in ``namespaces``, workloads may serve other ports than before.
     """
 
     everything: bool = False
@@ -73,6 +74,7 @@ class Dirty:
     rules: tuple[VirtualService, ...] = ()
     gateways: bool = False
     patched: frozenset[str] = frozenset()
+    policies: frozenset[str] = frozenset()
     addresses: frozenset[str] = frozenset()
     namespaces: frozenset[str] = frozenset()
 
@@ -87,7 +89,8 @@ class Dirty:
     def only_endpoints(self) -> bool:
         """Whether nothing but endpoints has changed."""
         configured = self.services or self.ruled or self.rules
-        return not (self.everything or configured or self.gateways or self.patched)
+        selected = self.gateways or self.patched or self.policies
+        return not (self.everything or configured or selected)
 
 
 NOTHING = Dirty()
@@ -99,7 +102,8 @@ class MeshSnapshot:
     ``gateway_api``: what the objects of the Gateway API do. ``objects``: of ``every`` one those in
     namespaces that the mesh looks at.
 
-    ``given``: the MeshConfig that holds whatever the ConfigMap says.
+    ``given``: the MeshConfig that holds whatever the ConfigMap says. ``issuers``: what issuers of
+    tokens say of where their keys are.
     """
 
     mesh: MeshConfig
@@ -114,6 +118,7 @@ class MeshSnapshot:
     gateway_api: GatewayApi = field(repr=False, default_factory=GatewayApi)
     sidecars: Mapping[str, tuple[Sidecar, ...]] = field(default_factory=dict)
     envoy_filters: EnvoyFilters = field(default_factory=dict)
+    issuers: Mapping[str, str] = field(default_factory=dict)
     views: Views = field(repr=False, compare=False, default_factory=Views)
 
     @property
@@ -137,7 +142,8 @@ def update_snapshot(
     every, made = change_objects(before.every, changes)
     configured = before.given is None and any(map(_holds_mesh_config, made))
     if configured or (before.mesh.discovery_selectors and _of_kinds(made, Namespace)):
-        return _built(every, before.given), Dirty(everything=True)
+        after = replace(_built(every, before.given), issuers=before.issuers)
+        return after, Dirty(everything=True)
     objects = discovered(every, before.mesh)
     made = tuple(change for change in made if is_discovered(change.namespace, every, before.mesh))
     after = replace(before, every=every, objects=objects)
@@ -153,7 +159,8 @@ def update_snapshot(
     everything = everything or bool(_of_kinds(made, PeerAuthentication, RequestAuthentication))
     everything = everything or found.everything
     dirty = replace(found, rules=rules, ruled=ruled, gateways=gateways, everything=everything)
-    return after, replace(dirty, patched=patched)
+    policies = _places(_of_kinds(made, AuthorizationPolicy), after.mesh)
+    return after, replace(dirty, patched=patched, policies=policies)
 
 
 def _built(every: Objects, given: MeshConfig | None) -> MeshSnapshot:
@@ -293,7 +300,10 @@ def _with_envoy_filters(
     if not changes:
         return after, frozenset()
     filters = index_envoy_filters(objects_of(EnvoyFilter, after.objects))
-    namespaces = {side.metadata.namespace for change in changes for side in change.sides}
-    if after.mesh.root_namespace in namespaces:
-        namespaces = {EVERYWHERE}
-    return replace(after, envoy_filters=filters), frozenset(namespaces)
+    return replace(after, envoy_filters=filters), _places(changes, after.mesh)
+
+
+def _places(changes: Iterable[Change], mesh: MeshConfig) -> frozenset[str]:
+    """Return the namespaces whose proxies a change may concern; EVERYWHERE: of the whole mesh."""
+    namespaces = frozenset(side.metadata.namespace for each in changes for side in each.sides)
+    return frozenset((EVERYWHERE,)) if mesh.root_namespace in namespaces else namespaces

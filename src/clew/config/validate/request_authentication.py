@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
 from clew.config.finding import FieldPath, Finding
 from clew.config.validate.scalars import check_duration, is_url
 from clew.config.validate.selectors import check_targets
+from clew.model.addresses import is_link_local
 from clew.model.request_authentication import JWTRule, RequestAuthentication
 
 # What a key of each kind consists of, and which part of it is the secret.
@@ -32,6 +34,13 @@ def _check_rule(rule: JWTRule, path: FieldPath) -> Iterator[Finding]:
         yield Finding(path, "jwks and jwksUri exclude each other")
     if rule.jwks_uri and not is_url(rule.jwks_uri, ("http", "https")):
         yield Finding((*path, "jwksUri"), f'"{rule.jwks_uri}" is not an http(s) URL')
+    elif is_link_local(_host(rule.jwks_uri)):
+        yield Finding(
+            (*path, "jwksUri"),
+            "keys are not fetched from link-local addresses, where clouds keep secrets of hosts",
+            "every token of this issuer is refused",
+            warning=True,
+        )
     if rule.jwks:
         yield from _check_keys(rule.jwks, (*path, "jwks"))
     lists = {
@@ -45,6 +54,13 @@ def _check_rule(rule: JWTRule, path: FieldPath) -> Iterator[Finding]:
         yield from _check_not_empty(values, (*path, name))
     yield from _check_claims(rule, (*path, "outputClaimToHeaders"))
     yield from check_duration(rule.timeout, (*path, "timeout"))
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _check_claims(rule: JWTRule, path: FieldPath) -> Iterator[Finding]:

@@ -1,0 +1,37 @@
+"""Which workloads a security policy is for: by its namespace, its selector or its targets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from clew.model.authorization_policy import AuthorizationPolicy
+from clew.model.proxy import Proxy, ProxyType
+from clew.model.request_authentication import RequestAuthentication
+from clew.model.selectors import PolicyTargetReference
+from clew.snapshot.labels import selects
+
+# The label of the router that serves a Gateway of the Gateway API.
+_GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
+
+
+def binds(
+    policy: AuthorizationPolicy | RequestAuthentication, proxy: Proxy, root_namespace: str
+) -> bool:
+    """Whether a proxy is to enforce a policy.
+
+    Targets other than a Gateway are for waypoints, so no sidecar and no router has anything to
+    do with them. Source: istio ``ShouldAttachPolicy``.
+    """
+    spec, namespace, labels = policy.spec, policy.metadata.namespace, dict(proxy.labels)
+    if namespace not in (proxy.namespace, root_namespace):
+        return False
+    targets = spec.target_refs or ((spec.target_ref,) if spec.target_ref else ())
+    if targets:
+        same = namespace == proxy.namespace
+        return same and any(_targets(each, proxy, labels) for each in targets)
+    return selects(spec.selector.match_labels if spec.selector else {}, labels)
+
+
+def _targets(target: PolicyTargetReference, proxy: Proxy, labels: Mapping[str, str]) -> bool:
+    router = proxy.type is ProxyType.ROUTER
+    return router and target.kind == "Gateway" and labels.get(_GATEWAY_NAME) == target.name
