@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from clew.cli.main import main
@@ -63,7 +64,7 @@ def test_directories_are_searched_for_manifests(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(GOOD)
     (tmp_path / "below" / "b.yml").write_text(GOOD)
     (tmp_path / "notes.txt").write_text("not a manifest")
-    assert run("-f", str(tmp_path))[1].strip() == "1 documents, 0 with errors"
+    assert run("-f", str(tmp_path))[1].strip() == "1 document, 0 with errors"
     assert run("-R", "-f", str(tmp_path))[1].strip() == "2 documents, 0 with errors"
 
 
@@ -71,6 +72,36 @@ def test_a_missing_file_is_wrong_usage(tmp_path: Path) -> None:
     code, output = run("-f", str(tmp_path / "absent.yaml"))
     assert code == 2
     assert "absent.yaml" in output
+
+
+def test_a_file_that_cannot_be_read_is_wrong_usage_and_nothing_is_done(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD)
+    (tmp_path / "b.yaml").write_bytes(b"kind: x\nname: \xff\n")
+    code, output = run("-f", str(tmp_path))
+    assert code == 2
+    assert "b.yaml: line 2 is not text in UTF-8. Nothing was done with any file." in output
+
+
+def test_a_directory_without_manifests_is_wrong_usage(tmp_path: Path) -> None:
+    code, output = run("-f", str(tmp_path))
+    assert code == 2
+    assert "no file ends with .yaml, .yml or .json" in output
+    assert "-R looks" in output
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("a:\n\tb: x", "spaces, not tabs"),
+        ("hosts:\n- *.example.com", '"*.example.com"'),
+        ("a: @b", "@ needs quotes"),
+        ("a: b: c", "needs quotes"),
+        ("a: {{ .Values.a }}", "template"),
+        ("a:\n  b: c\n d: e", "indented as those above"),
+    ],
+)
+def test_what_is_not_yaml_is_explained(text: str, cause: str) -> None:
+    assert cause in run("-f", "-", text=text)[1]
 
 
 def test_mesh_config_is_checked_where_istio_keeps_it() -> None:

@@ -101,7 +101,8 @@ spec: {selector: {matchLabels: {app: a}}, portLevelMtls: {8080: {mode: STRICT}}}
 
 def test_a_key_that_is_no_text_is_explained() -> None:
     (document,) = parse_documents("a: {{ .Values.a }}\n", "f")
-    assert [(d.problem, d.place.line) for d in document.diagnostics] == [("a key must be text", 1)]
+    said = "a key must be text; a template has to be rendered first"
+    assert [(d.problem, d.place.line) for d in document.diagnostics] == [(said, 1)]
 
 
 def test_mesh_config_is_held_to_istios_rules() -> None:

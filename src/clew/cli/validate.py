@@ -37,7 +37,8 @@ def _print_for_people(documents: list[Document]) -> None:
     for diagnostic in (x for d in documents for x in d.diagnostics):
         click.echo(str(diagnostic))
     bad = sum(not d.valid for d in documents)
-    click.echo(f"{len(documents)} documents, {bad} with errors")
+    count = f"{len(documents)} document{'' if len(documents) == 1 else 's'}"
+    click.echo(f"{count}, {bad} with errors")
 
 
 def _print_for_programs(verdicts: list[dict[str, Any]], output: str) -> None:

@@ -14,6 +14,22 @@ MAX_NODES = 1_000_000
 _MOST_REPAIRS = 100
 _WRONG_COLON = "found unexpected ':'"
 
+# What libyaml's words come from most often, and what to do.
+_CAUSES = {
+    "did not find expected alphabetic or numeric character": (
+        'what begins with * or & needs quotes, as in "*.example.com"'
+    ),
+    "mapping values are not allowed in this context": (
+        'is the line indented as those above? A text with ": " in it needs quotes'
+    ),
+    "did not find expected key": "is the line indented as those above?",
+    "could not find expected ':'": "is the colon missing, or the line indented wrongly?",
+    "did not find expected node content": (
+        "is a value missing? A template has to be rendered first"
+    ),
+}
+_WRONG_START = "found character that cannot start any token"
+
 Path = Sequence[str | int]
 
 
@@ -33,7 +49,8 @@ class _Loader(yaml.CSafeLoader):
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 mark = key.start_mark
-                raise BadYaml("a key must be text", mark.line + 1, mark.column + 1)
+                problem = "a key must be text; a template has to be rendered first"
+                raise BadYaml(problem, mark.line + 1, mark.column + 1)
             if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
                 mark = key.start_mark
                 raise BadYaml(
@@ -94,11 +111,22 @@ def load(text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise BadYaml(error.problem or "this is not YAML", line, column) from error
+        problem = _explained(error.problem or "this is not YAML", text, line, column)
+        raise BadYaml(problem, line, column) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         if isinstance(error, BadYaml):
             raise
         raise BadYaml(f"this is not YAML: {error}", 1, 1) from error
+
+
+def _explained(problem: str, text: str, line: int, column: int) -> str:
+    """Return what libyaml says, and what it often means."""
+    cause = _CAUSES.get(problem, "")
+    if problem == _WRONG_START:
+        lines = text.splitlines()
+        found = lines[line - 1][column - 1 : column] if line <= len(lines) else ""
+        cause = "indent with spaces, not tabs" if found == "\t" else f"{found} needs quotes"
+    return f"{problem}: {cause}" if cause else problem
 
 
 def _read(read: Callable[[str, type[_Loader]], Any], text: str) -> Any:
