@@ -8,7 +8,9 @@ from typing import Any
 
 from clew.config.parse import parse_manifest
 from clew.model.base import Resource
-from clew.model.proxy import Proxy, ProxyType
+from clew.model.proxy import Interception, Proxy, ProxyType
+from tests.snapshot.gateway_api.pool import LABEL, gateway_api_manifests
+from tests.snapshot.policies_pool import mesh_configs, policy_manifests
 
 ISTIO = "networking.istio.io/v1"
 NAMES, NAMESPACES = ("a", "b"), ("one", "two", "istio-system")
@@ -20,15 +22,29 @@ EXPORTS: tuple[list[str], ...] = ([], ["."], ["two"], ["one", "two"])
 HOSTS = ("a", "a.one.svc.cluster.local", "*.example.com", "x.org")
 READY = [{"type": "Ready", "status": "True"}]
 HTTP_80 = {"name": "http-80", "port": 80, "targetPort": 8080}
+ROUTER = (("app", "a"), ("istio", "ingressgateway"))
 WEB_81 = {"name": "http-81", "port": 81, "targetPort": "web"}
-PROXIES = tuple(
-    Proxy(type=kind, name="p", namespace=namespace, ip=ip, labels=labels, node_name="a")
-    for kind, namespace, ip, labels in (
-        (ProxyType.SIDECAR, "one", "10.0.0.1", (("app", "a"), ("version", "v1"))),
-        (ProxyType.SIDECAR, "two", "10.0.0.2", (("app", "b"),)),
-        (ProxyType.SIDECAR, "two", "10.0.0.9", ()),
-        (ProxyType.ROUTER, "istio-system", "10.0.0.3", (("app", "a"), ("istio", "ingressgateway"))),
-    )
+PROXIES = (
+    *(
+        Proxy(type=kind, name="p", namespace=namespace, ip=ip, labels=labels, node_name="a")
+        for kind, namespace, ip, labels in (
+            (ProxyType.SIDECAR, "one", "10.0.0.1", (("app", "a"), ("version", "v1"))),
+            (ProxyType.SIDECAR, "two", "10.0.0.2", (("app", "b"),)),
+            (ProxyType.SIDECAR, "two", "10.0.0.9", ()),
+            (ProxyType.ROUTER, "istio-system", "10.0.0.3", ROUTER),
+            (ProxyType.ROUTER, "one", "10.0.0.4", tuple(LABEL.items())),
+        )
+    ),
+    Proxy(
+        type=ProxyType.SIDECAR,
+        name="uncaptured",
+        namespace="two",
+        ip="10.0.0.2",
+        labels=(("app", "b"),),
+        interception=Interception.NONE,
+        config='{"connectionSettings": {"profile": "EDGE"}}',
+    ),
+    Proxy(type=ProxyType.SIDECAR, name="grpc", namespace="one", ip="10.0.0.8", grpc=True),
 )
 
 
@@ -86,12 +102,6 @@ def _specs() -> Iterator[tuple[str, str, Any]]:
             },
         ):
             yield ISTIO, "Gateway", {"selector": labels, "servers": [port]}
-    for mode, labels in product(("STRICT", "DISABLE"), LABELS):
-        policy: dict[str, Any] = {"mtls": {"mode": mode}}
-        if labels:
-            policy["selector"] = {"matchLabels": labels}
-            policy["portLevelMtls"] = {"8080": {"mode": "PERMISSIVE"}}
-        yield "security.istio.io/v1", "PeerAuthentication", policy
 
 
 def _destination_rules() -> Iterator[tuple[str, str, Any]]:
@@ -175,13 +185,18 @@ def _places() -> Iterator[dict[str, Any]]:
 
 def _manifests() -> Iterator[dict[str, Any]]:
     declared = [{"apiVersion": v, "kind": k, "metadata": {}, "spec": s} for v, k, s in _specs()]
-    for each, name, namespace, age in product([*declared, *_places()], NAMES, NAMESPACES, AGES):
-        own = {"name": name, "namespace": namespace, "creationTimestamp": age}
+    placed = [*declared, *_places(), *policy_manifests()]
+    for each, name, namespace, age in product(placed, NAMES, NAMESPACES, AGES):
+        place = {} if each["kind"] == "IngressClass" else {"namespace": namespace}
+        own = {"name": name, "creationTimestamp": age, **place}
         yield {**each, "metadata": {**each["metadata"], **own}}
+    yield from gateway_api_manifests(AGES)
+    for network, namespace in product(("", "far"), NAMESPACES):
+        labels = {"topology.istio.io/network": network} if network else {}
+        space = {"name": namespace, "labels": labels}
+        yield {"apiVersion": "v1", "kind": "Namespace", "metadata": space}
     for network in ("", "far"):
         labels = {"topology.istio.io/network": network} if network else {}
-        space = {"name": "istio-system", "labels": labels}
-        yield {"apiVersion": "v1", "kind": "Namespace", "metadata": space}
         gate = {"name": "gate", "namespace": "istio-system", "labels": labels}
         yield {
             "apiVersion": "v1",
@@ -192,20 +207,32 @@ def _manifests() -> Iterator[dict[str, Any]]:
     for zone in NAMES:
         labels = {"topology.kubernetes.io/zone": zone}
         yield {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a", "labels": labels}}
-    for mode in ("REGISTRY_ONLY", "ALLOW_ANY"):
-        yield {
+    yield from mesh_configs()
+
+
+def gateway_service() -> Resource:
+    """What the Gateway of the Gateway API is reached by: it is always there."""
+    reached = [{"name": f"port-{number}", "port": number} for number in (80, 443, 8443, 9000)]
+    return _parsed(
+        {
             "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": "istio", "namespace": "istio-system"},
-            "data": {"mesh": f"outboundTrafficPolicy: {{mode: {mode}}}"},
+            "kind": "Service",
+            "metadata": {"name": "a-istio", "namespace": "one"},
+            "spec": {"clusterIP": "10.1.0.9", "selector": LABEL, "ports": reached},
         }
+    )
 
 
-def by_kind() -> dict[str, list[Resource]]:
+def by_kind() -> dict[type[Resource], list[Resource]]:
     """Return all objects of this world."""
-    found: dict[str, list[Resource]] = {}
+    found: dict[type[Resource], list[Resource]] = {}
     for manifest in _manifests():
-        parsed = parse_manifest(manifest).resource
-        assert parsed is not None, parse_manifest(manifest).diagnostics
-        found.setdefault(parsed.kind, []).append(parsed)
+        parsed = _parsed(manifest)
+        found.setdefault(type(parsed), []).append(parsed)
     return found
+
+
+def _parsed(manifest: dict[str, Any]) -> Resource:
+    document = parse_manifest(manifest)
+    assert document.resource is not None, document.diagnostics
+    return document.resource

@@ -9,14 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clew.model.base import Resource, ResourceKey
+from clew.model.deployment import Deployment
+from clew.model.kinds import KINDS
 from clew.model.proxy import Proxy
+from clew.model.replica_set import ReplicaSet
+from clew.model.service_account import ServiceAccount
+from clew.model.stateful_set import StatefulSet
 from clew.snapshot.scope import ProxyScope
 from clew.snapshot.scope_builder import affects, build_scope, may_move, scope_key
 from clew.snapshot.snapshot import MeshSnapshot, build_snapshot, update_snapshot
-from tests.snapshot.pool import PROXIES, by_kind
+from tests.snapshot.histories import OBJECTS, POOL, Batch, histories
+from tests.snapshot.pool import PROXIES
 
-OBJECTS = st.one_of([st.sampled_from(objects) for objects in by_kind().values()])
-CHANGES = st.tuples(OBJECTS, st.sampled_from(["apply", "apply", "delete"]))
+# No configuration is made from these: they run, or say with what a proxy starts.
+WITHOUT_EFFECT = {Deployment, ReplicaSet, ServiceAccount, StatefulSet}
 
 
 def change(made: tuple[Resource, str]) -> tuple[ResourceKey, Resource | None]:
@@ -25,13 +31,11 @@ def change(made: tuple[Resource, str]) -> tuple[ResourceKey, Resource | None]:
 
 
 @settings(deadline=None, max_examples=200)
-@given(
-    st.lists(OBJECTS, min_size=20, max_size=50),
-    st.lists(st.lists(CHANGES, min_size=1, max_size=2), min_size=5, max_size=20),
-)
+@given(histories())
 def test_an_updated_snapshot_is_as_good_as_one_built_anew(
-    first: list[Resource], batches: list[list[tuple[Resource, str]]]
+    history: tuple[list[Resource], list[Batch]],
 ) -> None:
+    first, batches = history
     objects = {found.key: found for found in first}
     snapshot = build_snapshot(objects.values())
     scopes = {proxy: build_scope(snapshot, proxy) for proxy in PROXIES}
@@ -64,7 +68,7 @@ def updated(
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.lists(OBJECTS, max_size=30), st.randoms(use_true_random=False))
+@given(OBJECTS, st.randoms(use_true_random=False))
 def test_the_order_in_which_objects_come_does_not_matter(
     found: list[Resource], chance: random.Random
 ) -> None:
@@ -77,9 +81,13 @@ def test_the_order_in_which_objects_come_does_not_matter(
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.lists(OBJECTS, max_size=30))
+@given(OBJECTS)
 def test_what_is_applied_again_touches_nothing(found: list[Resource]) -> None:
     objects = {each.key: each for each in found}
     again = {key: msgspec.structs.replace(each) for key, each in objects.items()}
     _, dirty = update_snapshot(build_snapshot(objects.values()), again.items())
     assert not dirty
+
+
+def test_the_pool_has_every_kind_that_makes_configuration() -> None:
+    assert {kind.type for kind in KINDS if kind.effective} <= POOL.keys() | WITHOUT_EFFECT
