@@ -28,7 +28,7 @@ GATEWAY_API = {kind for kind in POOL if kind.__module__.startswith("clew.model.g
 GATEWAY_API |= {ConfigMap, CoreService, Namespace, Secret, ServiceEntry}
 
 
-def at_play(kinds: Iterable[type[Resource]], **sizes: int) -> st.SearchStrategy[list[Any]]:
+def at_play(kinds: Iterable[type[Resource]], **sizes: Any) -> st.SearchStrategy[list[Any]]:
     """Each kind of few meets the others more often than all of them would."""
     ordered = [kind for kind in POOL if kind in kinds]
     return st.lists(st.sampled_from(ordered), unique=True, **sizes)
