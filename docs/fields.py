@@ -20,6 +20,7 @@ from typing import get_args
 import msgspec
 import yaml
 
+from clew.config.validate.unsupported import UNSUPPORTED
 from clew.model.kinds import KINDS, Kind
 from clew.model.mesh_config import MeshConfig
 from clew.model.mesh_networks import MeshNetworks
@@ -90,17 +91,22 @@ ROOTS = (("MeshConfig", MeshConfig), ("MeshNetworks", MeshNetworks))
 IN_FORCE = tuple(kind for kind in KINDS if kind.effective)
 
 
-def fields(kinds: Iterable[Kind] = IN_FORCE) -> Iterator[Field]:
-    """Yield the fields of the given kinds, in the order of ``kinds.py``, then of ``ROOTS``."""
-    seen: set[type] = set()
-    roots = [
+def roots(kinds: Iterable[Kind] = IN_FORCE) -> list[tuple[str, type]]:
+    """Return names and specs of the given kinds, in the order of ``kinds.py``, then ``ROOTS``."""
+    specs = [
         (kind.kind, field.type)
         for kind in kinds
         if kind.group in GROUPS
         for field in msgspec.structs.fields(kind.type)
         if field.name == "spec"
     ]
-    for name, root in [*roots, *ROOTS]:
+    return [*specs, *ROOTS]
+
+
+def fields(kinds: Iterable[Kind] = IN_FORCE) -> Iterator[Field]:
+    """Yield the fields of the given kinds, in the order of ``roots``."""
+    seen: set[type] = set()
+    for name, root in roots(kinds):
         for message in messages(root, seen):
             for field in msgspec.structs.fields(message):
                 yield Field(
@@ -150,9 +156,13 @@ def texts(call: ast.Call) -> Iterator[str]:
 
 
 def notes(known: Iterable[Field]) -> dict[str, tuple[str, str]]:
-    """Return what is said of fields that are not as in Istio: ``(differs | unsupported, why)``."""
+    """Return what is said of fields that are not as in Istio: ``(differs | unsupported, why)``.
+
+    Of those that clew itself warns of, it is what it says then.
+    """
     said = tomllib.loads(NOTES.read_text())
     found = {key: (how, text) for how in said for key, text in said[how].items()}
+    found |= {key: ("unsupported", why) for key, why in UNSUPPORTED.items()}
     whole = {key.removesuffix(".*"): found.pop(key) for key in tuple(found) if key.endswith(".*")}
     return {field.key: whole[field.of] for field in known if field.of in whole} | found
 
@@ -229,7 +239,7 @@ def rows(
 
 
 def row(name: str, note: tuple[str, str] | None, lacking: bool, found: Sequence[Proof]) -> str:
-    words = {"differs": "differs", "unsupported": "not supported"}
+    words = {"differs": "differs", "unsupported": "not supported", "words": "no effect"}
     text = f"{words[note[0]]}: {note[1]}" if note else "unproven" if lacking else "works"
     links = ", ".join(f"[{proof.name}](../{proof.file})" for proof in dict.fromkeys(found))
     return f"| {name} | {text} | {links} |"

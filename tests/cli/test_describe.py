@@ -43,6 +43,16 @@ def test_warnings_are_problems_of_the_description(mesh: Shell) -> None:
     assert "not yet effective" in mesh.good("describe", "telemetry", "t")
 
 
+def test_a_field_without_effect_is_told_once(mesh: Shell) -> None:
+    text = (
+        "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: r}\n"
+        "spec: {host: a, trafficPolicy: {loadBalancer: {backendUtilization: {}}}}"
+    )
+    applied = mesh.clew("apply", "-f", "-", input=text)
+    assert "  spec.trafficPolicy.loadBalancer.backendUtilization: not supp" in applied.stderr
+    assert mesh.good("describe", "dr", "r").count("not supported: accepted without effect") == 1
+
+
 def test_an_absent_object_is_an_error(mesh: Shell) -> None:
     result = mesh.clew("describe", "vs", "nothing")
     assert result.exit_code == 1

@@ -65,8 +65,8 @@ def verdict_of_scalar(case: dict[str, Any]) -> bool:
 def warns(case: dict[str, Any]) -> bool:
     """Are there warnings of the object itself, not of what clew cannot do?"""
     diagnostics = parse_manifest(case["input"]).diagnostics
-    own = (each for each in diagnostics if each.severity is Severity.WARNING)
-    return any("not yet effective" not in each.problem for each in own)
+    own = (each.problem for each in diagnostics if each.severity is Severity.WARNING)
+    return any("not yet effective" not in p and "not supported: " not in p for p in own)
 
 
 def misjudged(

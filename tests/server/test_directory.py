@@ -172,6 +172,21 @@ def test_a_proxy_config_waits_for_the_next_start_of_its_proxies() -> None:
     assert standing.message == "1 of 1 proxies take generation 1 when they start the next time"
 
 
+def test_a_field_without_effect_is_told_in_the_status() -> None:
+    mesh = mesh_with(GATEWAY.replace('hosts: ["*"]', 'hosts: ["*"], defaultEndpoint: "[::1]:80"'))
+    answering(TalkingProxy(mesh.directory, router()))
+    standing = mesh.of("web", "Gateway")
+    assert standing.in_force
+    [found] = standing.findings
+    assert found.text.startswith("Warning Gateway default/web\n  spec.servers[0].defaultEndpoint: ")
+    status = mesh.manifest("web", "Gateway")["status"]
+    assert isinstance(status, dict)
+    [message] = status["validationMessages"]
+    field = "spec.servers[0].defaultEndpoint"
+    assert message["type"]["name"] == f"{field}: not supported: ignored, as Istio does"
+    assert message["level"] == "WARNING"
+
+
 def test_a_kind_that_clew_does_not_support_yet_says_so() -> None:
     telemetry = "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {name: t}\nspec: {}"
     mesh = mesh_with(telemetry)

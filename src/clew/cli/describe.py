@@ -40,7 +40,7 @@ def command(arguments: tuple[str, ...], namespace: str, output: str | None, mesh
         reported = [f.text for f in client.problems().problems if f.object == str(key)]
         standing = _standing(client, key)
     found = [f.text for f in standing.findings] if standing is not None else []
-    problems = [*_problems_of(manifest), *reported, *found]
+    problems = list(dict.fromkeys([*_problems_of(manifest), *reported, *found]))
     if output is not None:
         described = {
             "object": manifest,

@@ -17,6 +17,7 @@ from clew.config.validate.hosts import is_dns_label, is_object_name
 from clew.config.validate.mesh_config import validate_mesh_config
 from clew.config.validate.mesh_networks import validate_mesh_networks
 from clew.config.validate.resource import validate_resource
+from clew.config.validate.unsupported import check_support
 from clew.model.base import Resource, ResourceKey
 from clew.model.config_map import ConfigMap
 from clew.model.diagnostic import Diagnostic, Place, Severity
@@ -88,6 +89,12 @@ def _parse_settings(
         return None, (problem,)
     settings, findings = read(value)
     return settings, tuple(_placed(f, locate, (), None, file) for f in findings)
+
+
+def unsupported_fields(resource: Resource) -> tuple[Diagnostic, ...]:
+    """Return a warning of each field that the object sets and that has no effect."""
+    found = check_support(resource)
+    return tuple(_placed(each, _nowhere, (), resource.key, "") for each in found)
 
 
 def field_text(path: FieldPath) -> str:
@@ -224,12 +231,15 @@ def _read_mesh_config(value: Any) -> tuple[MeshConfig | None, list[Finding]]:
     mesh, findings = _convert(MeshConfig, value)
     if mesh is None:
         return None, findings
-    return mesh, [*validate_mesh_config(mesh), *check_limits("MeshConfig", value, ())]
+    findings = [*validate_mesh_config(mesh), *check_limits("MeshConfig", value, ())]
+    return mesh, [*findings, *check_support(mesh)]
 
 
 def _read_mesh_networks(value: Any) -> tuple[MeshNetworks | None, list[Finding]]:
     networks, findings = _convert(MeshNetworks, value)
-    return networks, findings if networks is None else list(validate_mesh_networks(networks))
+    if networks is None:
+        return None, findings
+    return networks, [*validate_mesh_networks(networks), *check_support(networks)]
 
 
 def _unknown_kind(manifest: Mapping[str, Any]) -> Finding:

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from clew.api.messages import ObjectState, ObjectStatus, finding, key_message
+from clew.api.messages import Finding, ObjectState, ObjectStatus, finding, key_message
+from clew.config.parse import unsupported_fields
 from clew.model.base import ResourceKey
 from clew.model.diagnostic import Diagnostic, Severity
 from clew.model.kinds import GATEWAY_API, kind_of
@@ -56,6 +57,7 @@ def standing(
     }
     has = [node for node, each in said.items() if each is Answer.ACKNOWLEDGED]
     effective = kind is not None and kind.effective
+    ignored = unsupported_fields(stored.resource) if effective else ()
     state = _state(said.values(), published) if effective else "not supported"
     if suspected or (state == "rejected" and searching):
         state = "pending"
@@ -69,7 +71,7 @@ def standing(
         waiting=tuple(sorted(said.keys() - has)) if effective else (),
         reason=_reason(hold, effective=effective),
         held_at=hold.good_generation if hold is not None else None,
-        findings=tuple(finding(each) for each in findings),
+        findings=tuple(finding(each) for each in (*ignored, *findings)),
     )
     return msgspec.structs.replace(found_out, message=_explanation(found_out))
 
@@ -137,12 +139,16 @@ def as_status(standing: ObjectStatus) -> dict[str, Any]:
     if standing.findings:
         status["validationMessages"] = [
             {
-                "type": {"code": each.code, "name": each.problem},
+                "type": {"code": each.code, "name": _named(each)},
                 "level": _LEVELS.get(each.severity, "INFO"),
             }
             for each in standing.findings
         ]
     return status
+
+
+def _named(found: Finding) -> str:
+    return f"{found.field}: {found.problem}" if found.field else found.problem
 
 
 _LEVELS = {Severity.ERROR.value: "ERROR", Severity.WARNING.value: "WARNING"}

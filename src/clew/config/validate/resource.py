@@ -35,6 +35,7 @@ from clew.config.validate.service_entry import validate_service_entry
 from clew.config.validate.sidecar import validate_sidecar
 from clew.config.validate.telemetry import validate_telemetry
 from clew.config.validate.traffic_extension import validate_traffic_extension
+from clew.config.validate.unsupported import check_support
 from clew.config.validate.virtual_service import validate_virtual_service
 from clew.config.validate.wasm_plugin import validate_wasm_plugin
 from clew.config.validate.workload_entry import validate_workload_entry
@@ -105,10 +106,12 @@ _INTERNAL = ("always-reject", "parents", "parent-namespace")
 
 
 def validate_resource(resource: Resource) -> Iterator[Finding]:
-    """Yield what Istio's admission would say, and a warning if the kind has no effect yet."""
+    """Yield what Istio's admission would say, and warnings of kinds and fields without effect."""
     kind = kind_of(resource.key.group, resource.kind)
     if kind is not None and not kind.effective:
         yield Finding((), f"{kind.kind} is stored, but not yet effective in clew", "", True)
+    else:
+        yield from check_support(resource)
     if rules := _RULES.get(type(resource)):
         yield from _check_annotations(resource)
         yield from rules(resource)

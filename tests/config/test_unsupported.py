@@ -1,0 +1,131 @@
+"""Fields without effect: whoever sets one is told so, with its place."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from clew.config.parse import (
+    parse_documents,
+    parse_manifest,
+    parse_mesh_config,
+    parse_mesh_networks,
+    unsupported_fields,
+)
+from clew.model.diagnostic import Diagnostic, Severity
+from tests.config.admission import warnings
+
+GATEWAY = """\
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: web, namespace: shop}
+spec:
+  servers:
+  - port: {number: 80, name: http, protocol: HTTP}
+    hosts: ["*"]
+  - port: {number: 81, name: other, protocol: HTTP}
+    hosts: ["*"]
+    defaultEndpoint: 127.0.0.1:80
+"""
+
+
+def test_the_warning_names_file_line_field_and_what_happens_instead() -> None:
+    [document] = parse_documents(GATEWAY, "web.yaml")
+    assert [str(each) for each in document.diagnostics] == [
+        "web.yaml:10:5: Warning Gateway shop/web\n"
+        "  spec.servers[1].defaultEndpoint: not supported: ignored, as Istio does"
+    ]
+    assert document.valid
+
+
+def test_an_object_can_be_asked_for_them_without_its_text() -> None:
+    [document] = parse_documents(GATEWAY)
+    assert document.resource is not None
+    [found] = unsupported_fields(document.resource)
+    assert found.place.field == "spec.servers[1].defaultEndpoint"
+    assert found.place.resource == document.resource.key
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "warned"),
+    [
+        (
+            "DestinationRule",
+            {
+                "host": "a",
+                "trafficPolicy": {"loadBalancer": {"backendUtilization": {}}},
+                "subsets": [
+                    {"name": "v1", "trafficPolicy": {"loadBalancer": {"backendUtilization": {}}}}
+                ],
+            },
+            [
+                "trafficPolicy.loadBalancer.backendUtilization",
+                "subsets[0].trafficPolicy.loadBalancer.backendUtilization",
+            ],
+        ),
+        (
+            "VirtualService",
+            {
+                "hosts": ["a"],
+                "tcp": [
+                    {
+                        "match": [{"sourceSubnet": "10.0.0.0/8"}],
+                        "route": [{"destination": {"host": "a"}}],
+                    }
+                ],
+            },
+            ["tcp[0].match[0].sourceSubnet"],
+        ),
+        ("ProxyConfig", {"image": {"imageType": "debug"}, "concurrency": 2}, ["image"]),
+        ("ProxyConfig", {"concurrency": 2}, []),
+    ],
+)
+def test_fields_of_objects(kind: str, spec: dict[str, Any], warned: list[str]) -> None:
+    assert warnings(kind, spec) == warned
+
+
+@pytest.mark.parametrize(
+    ("settings", "warned"),
+    [
+        ({"serviceSettings": [{"hosts": ["a.b"]}]}, ["serviceSettings"]),
+        ({"serviceScopeConfigs": [{"scope": "GLOBAL"}]}, ["serviceScopeConfigs"]),
+        (
+            {"outboundTrafficPolicy": {"mode": "ALLOW_ANY", "tls": {"mode": "SIMPLE"}}},
+            ["outboundTrafficPolicy.tls"],
+        ),
+        ({"verifyCertificateAtClient": False}, ["verifyCertificateAtClient"]),
+        (
+            {"defaultConfig": {"statusPort": 15020, "tracing": {"sampling": 5}}},
+            ["defaultConfig.tracing", "defaultConfig.statusPort"],
+        ),
+        ({"defaultConfig": {"extraStatTags": [], "concurrency": 2}}, []),
+        ({"serviceSettings": []}, []),
+    ],
+)
+def test_fields_of_mesh_config(settings: dict[str, Any], warned: list[str]) -> None:
+    assert supported_not(parse_mesh_config(json.dumps(settings))[1]) == warned
+    config_map = parse_manifest(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "istio", "namespace": "istio-system"},
+            "data": {"mesh": json.dumps(settings)},
+        }
+    )
+    assert supported_not(config_map.diagnostics) == [f"data.mesh.{each}" for each in warned]
+
+
+def test_fields_of_mesh_networks() -> None:
+    gateway = {"address": "1.2.3.4", "port": 15443, "locality": "eu/west"}
+    networks = {"networks": {"far": {"endpoints": [], "gateways": [gateway]}}}
+    found = parse_mesh_networks(json.dumps(networks))[1]
+    assert supported_not(found) == ["networks.far.gateways[0].locality"]
+
+
+def supported_not(found: tuple[Diagnostic, ...]) -> list[str]:
+    """Return the fields that are warned of as not supported, when nothing else is wrong."""
+    assert all(each.severity is Severity.WARNING for each in found), found
+    assert all(each.problem.startswith("not supported: ") for each in found), found
+    return [each.place.field for each in found]
