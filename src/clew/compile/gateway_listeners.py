@@ -38,7 +38,7 @@ from clew.compile.gateway_servers import (
     speaks_http3,
 )
 from clew.compile.http_connection_manager import Direction, compile_hcm
-from clew.compile.token_filter import compile_token_filter
+from clew.compile.policy_filters import compile_http_policies, compile_network_policies
 from clew.compile.typed_config import typed_config
 from clew.model.mesh_config import MeshConfig
 from clew.snapshot.scope import GatewayScope, GatewayServer
@@ -50,6 +50,7 @@ _PROXY_PROTOCOL = ListenerFilter(
     name="envoy.filters.listener.proxy_protocol", typed_config=typed_config(ProxyProtocol())
 )
 _FIRST_UNPRIVILEGED_PORT = 1024
+HTTP_CONNECTION_MANAGER = "envoy.filters.network.http_connection_manager"
 # A client that does not finish its TLS handshake must not hold a connection for ever.
 _HANDSHAKE_TIMEOUT = timedelta(seconds=15)
 
@@ -84,9 +85,20 @@ def _listener(port: GatewayPort, scope: GatewayScope, known: Known) -> Listener:
     if topology and topology.proxy_protocol is not None:
         listener.listener_filters.append(_PROXY_PROTOCOL)
     listener.filter_chains.extend(_distinct(_chains(port, scope, known)))
+    _guard_connections(listener, scope)
     if any(chain.filter_chain_match.server_names for chain in listener.filter_chains):
         listener.listener_filters.append(_TLS_INSPECTOR)
     return listener
+
+
+def _guard_connections(listener: Listener, scope: GatewayScope) -> None:
+    """Put what policies ask for in front of whatever forwards connections."""
+    guarding = compile_network_policies(scope.authorization, scope.mesh)
+    for chain in listener.filter_chains if guarding else ():
+        if all(each.name != HTTP_CONNECTION_MANAGER for each in chain.filters):
+            filters = [*guarding, *chain.filters]
+            del chain.filters[:]
+            chain.filters.extend(filters)
 
 
 def _quic_listener(port: GatewayPort, scope: GatewayScope) -> Listener:
@@ -176,7 +188,9 @@ def _http(server: GatewayServer, scope: GatewayScope, *, http3: bool = False) ->
         rds_name=route_name(server),
         direction=Direction.GATEWAY,
         mesh=scope.mesh,
-        extra_filters=compile_token_filter(scope.token_rules, router=True),
+        extra_filters=compile_http_policies(
+            scope.authorization, scope.token_rules, scope.mesh, router=True
+        ),
         http3=http3,
     )
 

@@ -26,7 +26,7 @@ from clew._pb.envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_p
 from clew._pb.envoy.type.v3.range_pb2 import Int32Range
 from clew.compile.access_log import compile_listener_access_log
 from clew.compile.downstream_tls import mesh_downstream_socket, server_tls_socket
-from clew.compile.http_connection_manager import GRPC_WEB, Direction, compile_hcm
+from clew.compile.http_connection_manager import GRPC_WEB, Direction, HttpFilter, compile_hcm
 from clew.compile.inbound_chains import (
     Handling,
     Intake,
@@ -35,8 +35,8 @@ from clew.compile.inbound_chains import (
     needs_tls_inspector,
 )
 from clew.compile.inbound_routes import compile_inbound_route
+from clew.compile.policy_filters import compile_http_policies, compile_network_policies
 from clew.compile.tcp_proxy import compile_tcp_proxy, connection_filters
-from clew.compile.token_filter import compile_token_filter
 from clew.compile.typed_config import typed_config
 from clew.model import names
 from clew.model.mesh_config import MeshConfig
@@ -221,15 +221,16 @@ def _passthrough_chains(scope: InboundScope) -> Iterator[FilterChain]:
                 name="virtualInbound-catchall-http" if http else names.VIRTUAL_INBOUND,
                 match=intake.match(number),
                 intake=intake,
-                filters=[_passthrough_filter(intake, number or 0, scope)],
+                filters=_passthrough_filters(intake, number or 0, scope),
                 mesh=scope.mesh,
             )
 
 
-def _passthrough_filter(intake: Intake, number: int, scope: InboundScope) -> Filter:
+def _passthrough_filters(intake: Intake, number: int, scope: InboundScope) -> list[Filter]:
     cluster, mesh = names.INBOUND_PASSTHROUGH_CLUSTER, scope.mesh
     if intake.handling is Handling.TCP:
-        return compile_tcp_proxy(stat_prefix=cluster, clusters=[(cluster, 1)], mesh=mesh)
+        forwarding = compile_tcp_proxy(stat_prefix=cluster, clusters=[(cluster, 1)], mesh=mesh)
+        return [*compile_network_policies(scope.authorization, mesh), forwarding]
     routes = compile_inbound_route(
         cluster=cluster,
         port=number,
@@ -237,13 +238,18 @@ def _passthrough_filter(intake: Intake, number: int, scope: InboundScope) -> Fil
         protocol=Protocol.AUTO,
         mesh=mesh,
     )
-    return compile_hcm(
+    manager = compile_hcm(
         stat_prefix=cluster,
         route_config=routes,
         direction=Direction.INBOUND,
         mesh=mesh,
-        extra_filters=compile_token_filter(scope.token_rules, router=False),
+        extra_filters=_http_policies(scope),
     )
+    return [manager]
+
+
+def _http_policies(scope: InboundScope) -> tuple[HttpFilter, ...]:
+    return compile_http_policies(scope.authorization, scope.token_rules, scope.mesh, router=False)
 
 
 def _port_chains(
@@ -305,7 +311,8 @@ def _port_filters(port: InboundPort, intake: Intake, scope: InboundScope) -> lis
     cluster, mesh = names.inbound_cluster(port.target_port), scope.mesh
     if intake.handling is Handling.TCP:
         forwarding = compile_tcp_proxy(stat_prefix=cluster, clusters=[(cluster, 1)], mesh=mesh)
-        return connection_filters(port.port.protocol, forwarding, cluster)
+        guarding = compile_network_policies(scope.authorization, mesh)
+        return [*guarding, *connection_filters(port.port.protocol, forwarding, cluster)]
     routes = compile_inbound_route(
         cluster=cluster,
         port=port.port.number,
@@ -319,6 +326,6 @@ def _port_filters(port: InboundPort, intake: Intake, scope: InboundScope) -> lis
         route_config=routes,
         direction=Direction.INBOUND,
         mesh=mesh,
-        extra_filters=(*compile_token_filter(scope.token_rules, router=False), *translation),
+        extra_filters=(*_http_policies(scope), *translation),
     )
     return [manager]

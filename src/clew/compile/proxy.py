@@ -10,6 +10,7 @@ from clew.compile.check import listener_clusters
 from clew.compile.clusters import black_hole_cluster, passthrough_cluster, resolving_cluster
 from clew.compile.envoy_filter.apply import apply_envoy_filters
 from clew.compile.envoy_filter.patches import Applied
+from clew.compile.extension_configs import with_fetched_configs
 from clew.compile.gateway_connections import Known
 from clew.compile.gateway_listeners import compile_gateway_listeners
 from clew.compile.gateway_routes import compile_gateway_routes
@@ -53,6 +54,15 @@ def compile_proxy(scope: ProxyScope, memo: Memo) -> Published:
     """All resources of a proxy, by type. Equal scopes get equal bytes, whatever ``memo`` holds."""
     found = apply_envoy_filters(_configured(scope, memo), scope, memo)[0]
     return {**found, ENDPOINTS: _of_clusters(found[ENDPOINTS], found[CLUSTER], memo)}
+
+
+def compile_published(scope: ProxyScope, memo: Memo) -> Published:
+    """The same as a connected proxy gets it: it fetches what policies ask for by itself."""
+    found = compile_proxy(scope, memo)
+    if scope.inbound is None:
+        return with_fetched_configs(found, scope, found[LISTENER], memo)
+    serving = [each.name for each in memo.call(_inbound, scope.inbound)[0]]
+    return with_fetched_configs(found, scope, serving, memo)
 
 
 def applied_patches(scope: ProxyScope, memo: Memo) -> Applied:

@@ -110,7 +110,6 @@ KINDS = (
         AuthorizationPolicy,
         THREE[:2],
         ("ap",),
-        effective=False,
     ),
     Kind(
         "telemetry.istio.io",

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from clew.compile.memo import Memo
 from clew.compile.name_table import compile_name_table
-from clew.compile.proxy import compile_endpoints, compile_proxy, endpoints_shape
+from clew.compile.proxy import compile_endpoints, compile_published, endpoints_shape
 from clew.compile.proxyless_grpc import compile_proxyless_grpc
 from clew.model.base import Resource, ResourceKey
 from clew.model.kinds import kind_of
@@ -160,6 +160,15 @@ class Publisher:
         self._batch = Batch(since=since, revision=self.revision, before=before)
         self._change(batch)
 
+    def learn(self, issuers: Mapping[str, str]) -> None:
+        """Take what issuers of tokens say of where their keys are."""
+        if issuers == self.snapshot.issuers:
+            return
+        self.snapshot = replace(self.snapshot, issuers=issuers)
+        self._batch = Batch(since=self.revision, revision=self.revision)
+        for group in self._groups.values():
+            self._bring_up_to_date(group, Dirty(everything=True))
+
     def in_force(self, key: ResourceKey) -> Resource | None:
         """The version of an object that the mesh is made from."""
         kind = kind_of(key.group, key.kind)
@@ -297,7 +306,7 @@ def _versions(changed: Changed, published: Published) -> Versions:
 def _compile(scope: ProxyScope, memo: Memo) -> Published:
     if scope.proxy.grpc:
         return compile_proxyless_grpc(scope.outbound, memo)
-    return {**compile_proxy(scope, memo), NAME_TABLE: _name_table(scope, memo)}
+    return {**compile_published(scope, memo), NAME_TABLE: _name_table(scope, memo)}
 
 
 def _name_table(scope: ProxyScope, memo: Memo) -> ResourcesByName:

@@ -35,6 +35,9 @@ class Authorization:
         return (*self.custom, *self.audit, *self.deny, *self.allow)
 
 
+UNRESTRICTED = Authorization()
+
+
 def authorization_of(
     policies: Iterable[AuthorizationPolicy],
     proxy: Proxy,

@@ -14,7 +14,7 @@ from clew.model.secret import Secret
 from clew.model.service import NOWHERE, Endpoint, Locality, Service, ServiceKey, ServicePort
 from clew.model.sidecar import IstioEgressListener, IstioIngressListener
 from clew.model.virtual_service import Destination, VirtualService
-from clew.snapshot.authorization_policies import Authorization
+from clew.snapshot.authorization_policies import UNRESTRICTED, Authorization
 from clew.snapshot.credentials import Credentials
 from clew.snapshot.envoy_filters import SelectedPatch
 from clew.snapshot.networks import ONE_NETWORK, Networks
@@ -145,7 +145,7 @@ class InboundScope:
     passthrough_mutual_tls: MutualTls = MutualTls.PERMISSIVE
     passthrough_port_mutual_tls: tuple[tuple[int, MutualTls], ...] = ()
     token_rules: tuple[TokenRule, ...] = ()
-    authorization: Authorization = Authorization()
+    authorization: Authorization = UNRESTRICTED
 
     @property
     def ip(self) -> str:
@@ -168,7 +168,7 @@ class GatewayScope:
     servers: tuple[GatewayServer, ...] = ()
     credentials: tuple[Secret, ...] = ()
     token_rules: tuple[TokenRule, ...] = ()
-    authorization: Authorization = Authorization()
+    authorization: Authorization = UNRESTRICTED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

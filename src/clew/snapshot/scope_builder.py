@@ -129,13 +129,14 @@ def build_scope(
     router = proxy.type is ProxyType.ROUTER
     mesh = _mesh(snapshot, proxy)
     outbound = replace(_build_outbound(snapshot, proxy), mesh=mesh)
-    tokens = _token_rules(snapshot, proxy, outbound)
-    inbound = (
-        None if router else replace(build_inbound(snapshot, proxy), mesh=mesh, token_rules=tokens)
+    guarded = partial(
+        replace,
+        mesh=mesh,
+        token_rules=_token_rules(snapshot, proxy, outbound),
+        authorization=_authorization(snapshot, proxy),
     )
-    gateway = (
-        replace(build_gateway(snapshot, proxy), mesh=mesh, token_rules=tokens) if router else None
-    )
+    inbound = None if router else guarded(build_inbound(snapshot, proxy))
+    gateway = guarded(build_gateway(snapshot, proxy)) if router else None
     patches = _patches(snapshot, proxy)
     if previous is not None:
         outbound = previous.outbound if previous.outbound == outbound else outbound

@@ -10,6 +10,7 @@ from clew._pb.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequ
 from clew.model.xds import (
     CLUSTER,
     ENDPOINTS,
+    EXTENSION,
     LISTENER,
     NAME_TABLE,
     PUSH_ORDER,
@@ -25,9 +26,9 @@ from clew.xds.subscription import MAX_IN_FLIGHT, Changes, Held, Subscription
 
 # Types of which naming nothing in the first request means everything ("legacy wildcard").
 WILDCARD_TYPES = frozenset({CLUSTER, LISTENER, NAME_TABLE, TRUST_BUNDLE})
-# What routes and listeners refer to: made before them, removed after them.
+# What routes, listeners and filters refer to: made before them, removed after them.
 REFERRED = (CLUSTER, ENDPOINTS)
-REFERRING = (LISTENER, ROUTE)
+REFERRING = (LISTENER, ROUTE, EXTENSION)
 
 
 class DeltaStream:
