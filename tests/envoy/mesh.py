@@ -27,6 +27,8 @@ from clew.stores.namespaces import in_namespace
 from tests.envoy.rig import running_envoy
 from tests.stores.objects import noon
 
+_GROUPS = {"Secret": "", "RequestAuthentication": "security.istio.io"}
+
 
 @dataclass
 class LiveMesh:
@@ -46,7 +48,7 @@ class LiveMesh:
 
     async def status(self, kind: str, name: str) -> ObjectStatus:
         """The standing of an object, once it is settled."""
-        group = "" if kind == "Secret" else "networking.istio.io"
+        group = _GROUPS.get(kind, "networking.istio.io")
         key = ResourceKey(group, kind, "default", name)
         found = await settled(key, self.store, self.directory, 20, self.closing)
         assert found.settled, found

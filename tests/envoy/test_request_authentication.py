@@ -182,6 +182,20 @@ spec:
     asyncio.run(scenario())
 
 
+def test_an_issuer_that_says_where_its_keys_are_needs_no_more(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        login = issuer("https://login.example.com")
+        async with login.server() as keys, gateway(tmp_path, policy({"issuer": login.name})) as web:
+            await web.eventually(401, headers=login.bearer())
+            status = await web.mesh.status("RequestAuthentication", "tokens")
+            assert "nobody says where the keys of https://login.example.com are" in str(status)
+            learned = {login.name: f"http://127.0.0.1:{keys}/keys"}
+            web.mesh.directory.publisher.learn(learned)
+            await web.eventually(200, headers=login.bearer())
+
+    asyncio.run(scenario())
+
+
 def test_refusals_say_what_is_wrong_with_a_token(tmp_path: Path) -> None:
     async def scenario() -> None:
         login, other = issuer("https://login.example.com"), issuer("https://other.example.com")

@@ -6,7 +6,7 @@ import asyncio
 import json
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,20 +55,20 @@ class Issuer:
         """The server of the keys, on loopback; yields its port."""
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            with suppress(asyncio.IncompleteReadError, ConnectionError):
+            try:
                 while True:
                     head = (await reader.readuntil(b"\r\n\r\n")).decode()
                     path = head.split()[1]
                     self.asked.append(path)
-                    body = self.answers.get(path)
-                    status = "200 OK" if body is not None else "404 Not Found"
-                    body = body or b""
-                    writer.write(
-                        f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n\r\n".encode()
-                    )
-                    writer.write(body)
+                    body = self.answers.get(path, b"")
+                    status = "200 OK" if path in self.answers else "404 Not Found"
+                    head = f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n\r\n"
+                    writer.write(head.encode() + body)
                     await writer.drain()
-            writer.close()
+            except (asyncio.IncompleteReadError, ConnectionError):
+                return
+            finally:
+                writer.close()
 
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         try:

@@ -17,16 +17,20 @@ from clew.api.location import API_SOCKET, CA_SOCKET, XDS_SOCKET, socket_path
 from clew.ca.authority import Authority
 from clew.ca.keys import load_or_create
 from clew.model.diagnostic import Diagnostic
+from clew.model.request_authentication import RequestAuthentication
 from clew.server.ads import AdsServer, require_identity
 from clew.server.api import build_app, serve_api
 from clew.server.csr import CertificateService
 from clew.server.directory import Directory
 from clew.server.holds import Holds
 from clew.server.holds_file import load_holds, save_holds
+from clew.server.issuers import Issuers
 from clew.server.mtls import GRPC_OPTIONS, ServingCertificate, listen
 from clew.server.publisher import Publisher
 from clew.server.registration import GRACE, Registration
 from clew.server.service_addresses import add_service_addresses
+from clew.snapshot.objects import objects_of
+from clew.snapshot.request_authentication import undiscovered_issuers
 from clew.stores.directory import DirectoryStore
 from clew.stores.sqlite import SqliteStore
 from clew.stores.store import Store
@@ -77,6 +81,7 @@ async def _serve(
     resources = [holds.in_force(stored.key, stored.resource) for stored in objects]
     publisher = Publisher((each for each in resources if each is not None), revision)
     directory = Directory(publisher, revision, holds)
+    issuers = Issuers(partial(_undiscovered, publisher), publisher.learn)
     registration = Registration(store, now=_now, grace=settings.grace)
     servers = await _start_grpc(
         settings, directory, registration, publisher.snapshot.mesh.trust_domain
@@ -96,12 +101,18 @@ async def _serve(
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(serve_api(app, socket_path(settings.state, API_SOCKET)))
             tasks.create_task(registration.run())
+            tasks.create_task(issuers.run())
             async for changes in store.watch(revision):
                 directory.take(changes)
                 registration.take(changes)
+                issuers.look()
     finally:
         for server in servers:
             await server.stop(STOP_SECONDS)
+
+
+def _undiscovered(publisher: Publisher) -> frozenset[str]:
+    return undiscovered_issuers(objects_of(RequestAuthentication, publisher.snapshot.objects))
 
 
 def _spare_the_collector() -> None:

@@ -14,6 +14,7 @@ from clew.model.diagnostic import Diagnostic
 from clew.model.status import Statuses
 from clew.snapshot.gateway_api.statuses import statuses_of
 from clew.snapshot.ingress_classes import ingress_statuses
+from clew.snapshot.issuers import issuers_without_keys
 from clew.snapshot.references import (
     hosts_outside_gateways,
     ports_without_proxy,
@@ -52,6 +53,7 @@ FINDINGS: tuple[Callable[[MeshSnapshot], Iterable[Diagnostic]], ...] = (
     unknown_destinations,
     unknown_rule_hosts,
     ports_without_proxy,
+    issuers_without_keys,
 )
 
 # Kinds that define a status of their own. The conditions of being in force are added to it.
