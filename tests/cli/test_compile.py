@@ -93,6 +93,17 @@ def test_a_proxys_own_settings_are_part_of_what_it_gets() -> None:
     assert found.exit_code == 0
     assert '"server_name": "mine"' in found.stdout
     assert '"server_name": "istio-envoy"' not in found.stdout
-    wrong = run(*SIDECAR, "--proxy-config", "{concurrency: many}", text=SERVICE)
+    wrong = run(*SIDECAR, "--proxy-config", "{concurrency: many, drainDurration: 1s}", text=SERVICE)
     assert wrong.exit_code == 2
     assert "--proxy-config" in wrong.stderr
+    assert 'concurrency: expected a whole number, got "many"' in wrong.stderr
+    assert 'did you mean "drainDuration"?' in wrong.stderr
+
+
+def test_a_proxys_own_settings_may_be_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("proxyHeaders: {server: {value: mine}}\nstatusPort: 15020\n")
+    found = run(*SIDECAR, "--proxy-config", str(file), text=SERVICE + "---\n" + POD)
+    assert found.exit_code == 0
+    assert '"server_name": "mine"' in found.stdout
+    assert "statusPort: not supported: ignored" in found.stderr

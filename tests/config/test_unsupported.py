@@ -117,6 +117,46 @@ def test_fields_of_mesh_config(settings: dict[str, Any], warned: list[str]) -> N
     assert supported_not(config_map.diagnostics) == [f"data.mesh.{each}" for each in warned]
 
 
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ("Pod", ()),
+        ("Deployment", ("spec", "template")),
+        ("StatefulSet", ("spec", "template")),
+        ("WorkloadGroup", ("spec",)),
+    ],
+)
+def test_a_workloads_annotation_is_looked_into(kind: str, path: tuple[str, ...]) -> None:
+    settings = "{binaryPath: /bin/envoy, concurrency: 2}"
+    metadata = {"annotations": {"proxy.istio.io/config": settings}}
+    spec: dict[str, Any] = {"template": {}} if kind == "WorkloadGroup" else {}
+    manifest = {
+        "apiVersion": {"Pod": "v1", "WorkloadGroup": "networking.istio.io/v1"}.get(kind, "apps/v1"),
+        "kind": kind,
+        "metadata": {"name": "a"},
+        "spec": spec,
+    }
+    place = manifest
+    for each in path:
+        place = place.setdefault(each, {})
+    place["metadata"] = {**place.get("metadata", {}), **metadata}
+    at = ".".join((*path, "metadata.annotations.proxy.istio.io/config.binaryPath"))
+    assert supported_not(parse_manifest(manifest).diagnostics) == [at]
+
+
+def test_an_annotation_with_errors_is_warned_of_for_its_object_can_be_had() -> None:
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "a", "annotations": {"proxy.istio.io/config": "concurrency: many"}},
+    }
+    [found] = parse_manifest(pod).diagnostics
+    assert found.severity is Severity.WARNING
+    assert found.place.field == "metadata.annotations.proxy.istio.io/config.concurrency"
+    assert found.problem == 'expected a whole number, got "many"'
+    assert found.hint == "until it is corrected, programs with this annotation are not started"
+
+
 def test_fields_of_mesh_networks() -> None:
     gateway = {"address": "1.2.3.4", "port": 15443, "locality": "eu/west"}
     networks = {"networks": {"far": {"endpoints": [], "gateways": [gateway]}}}

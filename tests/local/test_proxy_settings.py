@@ -12,7 +12,7 @@ from clew.agent.spec import AgentSpec, decode, encode
 from clew.config.parse import parse_mesh_config
 from clew.local.programs import CannotRun
 from clew.local.proxy_settings import with_proxy_settings
-from clew.snapshot.proxy_configs import ANNOTATION
+from clew.model.mesh_proxy_config import ANNOTATION
 from tests.agent.test_bootstrap import SPEC
 from tests.manifests import resources_of
 

@@ -169,7 +169,10 @@ def test_a_proxy_config_waits_for_the_next_start_of_its_proxies() -> None:
     answering(TalkingProxy(mesh.directory, router()))
     standing = mesh.of("threads", "ProxyConfig")
     assert standing.text == "in force 1/1"
-    assert standing.message == "1 of 1 proxies take generation 1 when they start the next time"
+    assert standing.message == (
+        "1 of 1 proxies take generation 1 when they start; "
+        "those that ran before keep their settings until they start again"
+    )
 
 
 def test_a_field_without_effect_is_told_in_the_status() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import msgspec
 from clew.cli.files import read_files
 from clew.cli.output import echo_value
 from clew.config import yaml
-from clew.config.parse import parse_documents, parse_mesh_config
+from clew.config.parse import parse_documents, parse_mesh_config, parse_proxy_settings
 from clew.model.base import Resource
 from clew.model.diagnostic import Diagnostic, Severity
 from clew.model.kinds import kind_for
@@ -35,14 +36,18 @@ def _locality(_context: click.Context, _option: click.Parameter, text: str) -> L
     return Locality.parse(text)
 
 
-def _proxy_config(_context: click.Context, _option: click.Parameter, text: str) -> str:
-    from clew.snapshot.proxy_configs import parse_config
-
+def _proxy_config(_context: click.Context, _option: click.Parameter, given: str) -> str:
+    """Return the settings as a proxy says them of itself, in JSON."""
     try:
-        settings = yaml.load(text) or {}
-        parse_config(settings)
-    except (yaml.BadYaml, ValueError) as error:
-        raise click.BadParameter(str(error)) from error
+        text = Path(given).read_text(encoding="utf-8") if os.path.isfile(given) else given
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"cannot read {given}: {error}") from error
+    _, found = parse_proxy_settings(text)
+    if problems := [str(each) for each in found if each.severity is Severity.ERROR]:
+        raise click.BadParameter("\n".join(problems))
+    for each in found:
+        click.echo(str(each), err=True)
+    settings = yaml.without_nulls(yaml.load(text))
     return json.dumps(settings, sort_keys=True) if settings else ""
 
 
@@ -81,7 +86,8 @@ def _proxy_config(_context: click.Context, _option: click.Parameter, text: str) 
     "--proxy-config",
     default="",
     callback=_proxy_config,
-    help="Its own settings in YAML, as in the annotation proxy.istio.io/config.",
+    metavar="FILE|YAML",
+    help="Its own settings, as in the annotation proxy.istio.io/config.",
 )
 @click.option(
     "-o",

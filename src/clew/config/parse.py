@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import msgspec
-
 from clew.config import yaml
 from clew.config.finding import FieldPath, Finding
-from clew.config.structure import check_structure, decode_custom, did_you_mean, with_camel_names
+from clew.config.settings import (
+    check_texts,
+    read_mesh_config,
+    read_mesh_networks,
+    read_proxy_settings,
+)
+from clew.config.structure import convert, did_you_mean
 from clew.config.validate.crd_limits import check_limits, check_nulls
 from clew.config.validate.hosts import is_dns_label, is_object_name
-from clew.config.validate.mesh_config import validate_mesh_config
-from clew.config.validate.mesh_networks import validate_mesh_networks
 from clew.config.validate.resource import validate_resource
 from clew.config.validate.unsupported import check_support
 from clew.model.base import Resource, ResourceKey
-from clew.model.config_map import ConfigMap
 from clew.model.diagnostic import Diagnostic, Place, Severity
 from clew.model.kinds import KINDS, Kind, kind_for
 from clew.model.mesh_config import MeshConfig
 from clew.model.mesh_networks import MeshNetworks
+from clew.model.mesh_proxy_config import MeshProxyConfig
 
 T = TypeVar("T")
 Locate = Callable[[FieldPath], tuple[int, int]]
@@ -65,14 +66,21 @@ def parse_manifest(manifest: Mapping[str, Any], file: str = "") -> Document:
 
 def parse_mesh_config(text: str, file: str = "") -> tuple[MeshConfig, tuple[Diagnostic, ...]]:
     """Read MeshConfig from YAML. With errors in its structure, the defaults are returned."""
-    mesh, diagnostics = _parse_settings(text, file, _read_mesh_config)
+    mesh, diagnostics = _parse_settings(text, file, read_mesh_config)
     return mesh or MeshConfig(), diagnostics
 
 
 def parse_mesh_networks(text: str, file: str = "") -> tuple[MeshNetworks, tuple[Diagnostic, ...]]:
     """Read MeshNetworks from YAML. With errors in its structure, there are none."""
-    networks, diagnostics = _parse_settings(text, file, _read_mesh_networks)
+    networks, diagnostics = _parse_settings(text, file, read_mesh_networks)
     return networks or MeshNetworks(), diagnostics
+
+
+def parse_proxy_settings(
+    text: str, file: str = ""
+) -> tuple[MeshProxyConfig | None, tuple[Diagnostic, ...]]:
+    """Read a proxy's own settings, as in its workload's annotation, from YAML."""
+    return _parse_settings(text, file, read_proxy_settings)
 
 
 def _parse_settings(
@@ -162,34 +170,16 @@ def _read(
     kind = kind_for(str(manifest.get("apiVersion")), str(manifest.get("kind")))
     if kind is None:
         return None, [_unknown_kind(manifest)]
-    resource, findings = _convert(kind.type, manifest)
+    resource, findings = convert(kind.type, manifest)
     if resource is None:
         return None, findings
     findings = [*_check_name(kind, resource), *validate_resource(resource)]
-    findings += _check_mesh_config(resource)
+    findings += check_texts(resource)
     if kind.group.endswith(".istio.io"):
         findings += check_limits(kind.kind, manifest.get("spec"))
         if manifest is not given:
             findings += check_nulls(kind.kind, given.get("spec"))
     return resource, findings
-
-
-def _convert(kind: type[T], value: Any) -> tuple[T | None, list[Finding]]:
-    """Convert fast; only what does not fit is looked at again, field by field."""
-    try:
-        return msgspec.convert(value, kind, dec_hook=decode_custom), []
-    except (msgspec.ValidationError, ValueError) as error:
-        findings = list(check_structure(kind, value))
-        if findings and (respelt := with_camel_names(value)) != value:
-            return _convert(kind, respelt)
-        if findings:
-            return None, findings
-        first = error
-    try:
-        # All that is left are numbers as strings, which protobuf's JSON allows.
-        return msgspec.convert(value, kind, dec_hook=decode_custom, strict=False), []
-    except (msgspec.ValidationError, ValueError):
-        return None, [Finding((), str(first))]
 
 
 def _check_name(kind: Kind, resource: Resource) -> Iterator[Finding]:
@@ -209,37 +199,6 @@ def _check_name(kind: Kind, resource: Resource) -> Iterator[Finding]:
             "",
             True,
         )
-
-
-def _check_mesh_config(resource: Resource) -> Iterator[Finding]:
-    """MeshConfig has no kind of its own: it is text in ConfigMap ``istio`` or ``istio-…``."""
-    name = resource.metadata.name
-    if not isinstance(resource, ConfigMap) or not (name == "istio" or name.startswith("istio-")):
-        return
-    for key, read in (("mesh", _read_mesh_config), ("meshNetworks", _read_mesh_networks)):
-        at: FieldPath = ("data", key)
-        try:
-            value = yaml.without_nulls(yaml.load(resource.data.get(key, "")) or {})
-        except yaml.BadYaml as error:
-            yield Finding(at, f"line {error.line} of this text: {error.problem}")
-            continue
-        for finding in read(value)[1]:
-            yield dataclasses.replace(finding, path=(*at, *finding.path))
-
-
-def _read_mesh_config(value: Any) -> tuple[MeshConfig | None, list[Finding]]:
-    mesh, findings = _convert(MeshConfig, value)
-    if mesh is None:
-        return None, findings
-    findings = [*validate_mesh_config(mesh), *check_limits("MeshConfig", value, ())]
-    return mesh, [*findings, *check_support(mesh)]
-
-
-def _read_mesh_networks(value: Any) -> tuple[MeshNetworks | None, list[Finding]]:
-    networks, findings = _convert(MeshNetworks, value)
-    if networks is None:
-        return None, findings
-    return networks, [*validate_mesh_networks(networks), *check_support(networks)]
 
 
 def _unknown_kind(manifest: Mapping[str, Any]) -> Finding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import inspect
@@ -13,12 +13,35 @@ from msgspec import inspect
 from clew.config.finding import FieldPath, Finding
 from clew.model.duration import Duration
 
+T = TypeVar("T")
+
 
 def decode_custom(kind: type, value: Any) -> Any:
     """msgspec's hook for the types that are our own. Raises: ValueError."""
     if issubclass(kind, Duration) and isinstance(value, str):
         return kind.parse(value)
     raise ValueError(f"expected a duration such as 1.5s, got {_shown(value)}")
+
+
+def convert(kind: type[T], value: Any) -> tuple[T | None, list[Finding]]:
+    """Return the value as a struct, or all that does not fit.
+
+    Only what does not fit is looked at again, field by field.
+    """
+    try:
+        return msgspec.convert(value, kind, dec_hook=decode_custom), []
+    except (msgspec.ValidationError, ValueError) as error:
+        findings = list(check_structure(kind, value))
+        if findings and (respelt := _with_camel_names(value)) != value:
+            return convert(kind, respelt)
+        if findings:
+            return None, findings
+        first = error
+    try:
+        # All that is left are numbers as strings, which protobuf's JSON allows.
+        return msgspec.convert(value, kind, dec_hook=decode_custom, strict=False), []
+    except (msgspec.ValidationError, ValueError):
+        return None, [Finding((), str(first))]
 
 
 def check_structure(kind: type, value: Any, path: FieldPath = ()) -> Iterator[Finding]:
@@ -43,7 +66,7 @@ _OTHER_SPELLINGS = (
 )
 
 
-def with_camel_names(manifest: Any) -> Any:
+def _with_camel_names(manifest: Any) -> Any:
     """Return the manifest with the two fields that Istio also takes in snake_case respelt."""
     spec = manifest.get("spec") if isinstance(manifest, dict) else None
     if not isinstance(spec, dict):

@@ -20,12 +20,12 @@ from clew.model.base import Resource
 from clew.model.envoy_filter import ApplyTo, EnvoyFilter
 from clew.model.envoy_messages import PATCHED, missing_extension, read_message
 from clew.model.mesh_config import MeshConfig
-from clew.model.mesh_proxy_config import MeshProxyConfig
+from clew.model.mesh_proxy_config import ANNOTATION, MeshProxyConfig
 from clew.model.proxy import Proxy
 from clew.model.proxy_config import ProxyConfig
 from clew.model.service import Locality
 from clew.snapshot.envoy_filters import index_envoy_filters, selected_patches
-from clew.snapshot.proxy_configs import ANNOTATION, effective_config, parse_config
+from clew.snapshot.proxy_configs import effective_config, parse_config
 
 # The kinds that have a say in it, besides MeshConfig.
 KINDS = ("ProxyConfig", "EnvoyFilter")

@@ -10,6 +10,9 @@ from clew.model.duration import Duration
 from clew.model.pod import Probe
 from clew.model.proxy_config import ProxyImage
 
+# The workload's annotation that holds a MeshProxyConfig in YAML.
+ANNOTATION = "proxy.istio.io/config"
+
 
 class TraceContext(StrEnum):
     UNSPECIFIED = "UNSPECIFIED"

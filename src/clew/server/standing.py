@@ -164,7 +164,8 @@ def _explanation(standing: ObjectStatus) -> str:
     counted = f"{standing.acknowledged} of {standing.concerned} proxies"
     match standing.state:
         case "in force" if standing.key.kind in _AT_START:
-            return f"{counted} take generation {generation} when they start the next time"
+            kept = "those that ran before keep their settings until they start again"
+            return f"{counted} take generation {generation} when they start; {kept}"
         case "in force":
             return f"{counted} acknowledged generation {generation}"
         case "pending":

@@ -24,9 +24,6 @@ from clew.snapshot.labels import selects
 
 M = TypeVar("M", bound=Model)
 
-# The workload's annotation that holds a MeshProxyConfig in YAML.
-ANNOTATION = "proxy.istio.io/config"
-
 _SECOND = 1_000_000_000
 # Source: Envoy's advice for proxies that strangers reach, Istio's profile EDGE.
 _EDGE = ConnectionSettings(
