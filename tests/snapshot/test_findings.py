@@ -63,6 +63,30 @@ def test_a_destination_without_service_subset_or_port_is_named() -> None:
     assert said(service("reviews"), rule("reviews, port: {number: 81}")) == [("IST0101", field)]
 
 
+DELEGATING = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews, namespace: default}
+spec: {hosts: [reviews], http: [{delegate: {name: leaf, namespace: other}}]}
+"""
+LEAF = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: leaf, namespace: other}
+spec: {http: [{route: [{destination: {host: reviews.default.svc.cluster.local}}]}]}
+"""
+
+
+def test_a_delegate_that_cannot_take_the_route_is_named() -> None:
+    delegate = [("IST0101", "spec.http[0].delegate")]
+    assert said(service("reviews"), DELEGATING) == delegate
+    assert said(service("reviews"), DELEGATING, LEAF) == []
+    private = LEAF.replace("spec: {", 'spec: {exportTo: ["."], ')
+    assert said(service("reviews"), DELEGATING, private) == delegate
+    with_hosts = LEAF.replace("spec: {", "spec: {hosts: [leaf], ")
+    assert said(service("reviews"), DELEGATING, with_hosts) == delegate
+
+
 def test_a_destination_rule_for_no_service_is_named() -> None:
     key = ResourceKey("networking.istio.io", "DestinationRule", "default", "reviews")
     assert said(SUBSETS, of=key) == [("IST0101", "spec.host")]

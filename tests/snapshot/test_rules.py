@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from clew.model.duration import Duration
 from clew.snapshot.hosts import covers, overlap
 from clew.snapshot.snapshot import MeshSnapshot
 from tests.snapshot.world import istio, mesh, outbound, service
@@ -89,6 +90,18 @@ def test_a_delegates_routes_take_the_place_of_the_reference_within_its_match() -
     assert [route.route[0].destination.host for route in rule.spec.http] == [
         "cart.team.svc.cluster.local"
     ]
+
+
+def test_what_a_delegate_says_itself_holds_and_the_rest_is_the_roots() -> None:
+    copies = "mirror: {host: copy}, mirrorPercent"
+    root = f"{{hosts: [a.com], http: [{{delegate: {{name: d}}, timeout: 3s, {copies}: 50}}]}}"
+    to = "route: [{destination: {host: a}}]"
+    leaf = f"{{http: [{{{to}, {copies}: 0}}, {{{to}, timeout: 0s}}]}}"
+    snapshot = mesh(istio("VirtualService", "root", root), istio("VirtualService", "d", leaf))
+    [listener] = outbound(snapshot).egress
+    [rule] = listener.virtual_services
+    said = [(route.timeout, route.mirror_percent) for route in rule.spec.http]
+    assert said == [(Duration.parse("3s"), 0), (Duration.parse("0s"), 50)]
 
 
 def test_the_clients_namespace_rules_first_then_the_services_then_the_root() -> None:

@@ -14,6 +14,7 @@ from clew.compile.envoy_filter.findings import (
 )
 from clew.compile.gateway_servers import dropped_servers
 from clew.compile.memo import Memo
+from clew.compile.missing_secrets import rules_without_secrets, servers_without_secrets
 from clew.compile.proxy import applied_patches
 from clew.model.diagnostic import Diagnostic
 from clew.snapshot.scope import ProxyScope
@@ -23,6 +24,14 @@ Find = Callable[[ProxyScope, Memo], Iterable[Diagnostic]]
 
 def _servers_left_out(scope: ProxyScope, memo: Memo) -> Iterable[Diagnostic]:
     return dropped_servers(scope.gateway) if scope.gateway is not None else ()
+
+
+def _secrets_of_servers(scope: ProxyScope, memo: Memo) -> Iterable[Diagnostic]:
+    return servers_without_secrets(scope.gateway) if scope.gateway is not None else ()
+
+
+def _secrets_of_rules(scope: ProxyScope, memo: Memo) -> Iterable[Diagnostic]:
+    return rules_without_secrets(scope)
 
 
 def _patches_left_out(scope: ProxyScope, memo: Memo) -> Iterable[Diagnostic]:
@@ -38,7 +47,13 @@ def _patches_nowhere(scope: ProxyScope, memo: Memo) -> Iterable[Diagnostic]:
 
 
 # True of an object as soon as one proxy that it concerns says so.
-FINDINGS: tuple[Find, ...] = (_servers_left_out, _patches_left_out, _patches_at_start)
+FINDINGS: tuple[Find, ...] = (
+    _servers_left_out,
+    _secrets_of_servers,
+    _secrets_of_rules,
+    _patches_left_out,
+    _patches_at_start,
+)
 
 # True of an object only if every proxy that it concerns says so: a patch that matches nothing
 # in one of them may be meant for the other.

@@ -18,6 +18,7 @@ from clew.snapshot.issuers import issuers_without_keys
 from clew.snapshot.references import (
     hosts_outside_gateways,
     ports_without_proxy,
+    unknown_delegates,
     unknown_destinations,
     unknown_gateways,
     unknown_rule_hosts,
@@ -50,6 +51,7 @@ def published_ingresses(snapshot: MeshSnapshot) -> Statuses:
 FINDINGS: tuple[Callable[[MeshSnapshot], Iterable[Diagnostic]], ...] = (
     unknown_gateways,
     hosts_outside_gateways,
+    unknown_delegates,
     unknown_destinations,
     unknown_rule_hosts,
     ports_without_proxy,

@@ -13,10 +13,12 @@ from clew.model.destination_rule import DestinationRule
 from clew.model.diagnostic import Diagnostic
 from clew.model.service import Protocol
 from clew.model.status import HOST_NOT_IN_GATEWAY, REFERENCE_NOT_FOUND, object_warning
-from clew.model.virtual_service import Destination, VirtualService
+from clew.model.virtual_service import Delegate, Destination, VirtualService
 from clew.snapshot.destination_rules import rule_host
+from clew.snapshot.export import visible
 from clew.snapshot.hosts import covers, is_wildcard, overlap
 from clew.snapshot.objects import objects_of
+from clew.snapshot.rule_index import export_of
 from clew.snapshot.snapshot import MeshSnapshot
 from clew.snapshot.virtual_services import MESH
 
@@ -74,6 +76,33 @@ def unknown_destinations(snapshot: MeshSnapshot) -> Iterator[Diagnostic]:
         for field, destination in dict.fromkeys(_references(rule)):
             if problem := _missing(destination, snapshot, wildcards, subsets):
                 yield object_warning(rule.key, problem, field=field, code=REFERENCE_NOT_FOUND)
+
+
+def unknown_delegates(snapshot: MeshSnapshot) -> Iterator[Diagnostic]:
+    """Yield the routes that are delegated to a VirtualService which cannot take them."""
+    for rule in _written(snapshot):
+        for index, route in enumerate(rule.spec.http):
+            if route.delegate is not None and (
+                problem := _refusal(route.delegate, rule.metadata.namespace, snapshot)
+            ):
+                yield object_warning(
+                    rule.key,
+                    f"{problem}: the route is left out",
+                    field=f"spec.http[{index}].delegate",
+                    code=REFERENCE_NOT_FOUND,
+                )
+
+
+def _refusal(delegate: Delegate, own: str, snapshot: MeshSnapshot) -> str:
+    place = (delegate.namespace or own, delegate.name)
+    name = f'VirtualService "{"/".join(place)}"'
+    found = snapshot.virtual_services.delegates.get(place)
+    if found is None:
+        exists = place[1] in snapshot.objects.get(VirtualService, {}).get(place[0], {})
+        return f"{name} has hosts, so it is no delegate" if exists else f"there is no {name}"
+    if not visible(export_of(found, snapshot.mesh), own):
+        return f"{name} is not exported to {own}"
+    return ""
 
 
 def unknown_rule_hosts(snapshot: MeshSnapshot) -> Iterator[Diagnostic]:

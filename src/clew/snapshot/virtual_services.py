@@ -144,9 +144,7 @@ def _merged(root: HTTPRoute, leaf: HTTPRoute) -> HTTPRoute | None:
     if match is None:
         return None
     inherited = {
-        name: getattr(leaf, name) or getattr(root, name)
-        for name in _DELEGATED
-        if getattr(leaf, name) or getattr(root, name)
+        name: getattr(root, name) for name in _DELEGATED if getattr(leaf, name) in (None, ())
     }
     everything = HTTPMatchRequest() in match
     return msgspec.structs.replace(
