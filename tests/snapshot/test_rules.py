@@ -97,14 +97,14 @@ def test_what_a_delegate_says_itself_holds_and_the_rest_is_the_roots() -> None:
     copies = "mirror: {host: copy}, mirrorPercent"
     root = f"{{hosts: [a.com], http: [{{delegate: {{name: d}}, timeout: 3s, {copies}: 50}}]}}"
     to = "route: [{destination: {host: a}}]"
-    leaf = f"{{http: [{{{to}, {copies}: 0}}, {{{to}, timeout: 0s}}]}}"
+    leaf = f"{{http: [{{{to}, {copies}: 0}}, {{{to}, timeout: 1s}}]}}"
     texts = (istio("VirtualService", "root", root), istio("VirtualService", "d", leaf))
     # Not by mesh(), which takes no warnings: mirrorPercent has one.
     snapshot = build_snapshot(resources_of("---".join(texts)))
     [listener] = outbound(snapshot).egress
     [rule] = listener.virtual_services
     said = [(route.timeout, route.mirror_percent) for route in rule.spec.http]
-    assert said == [(Duration.parse("3s"), 0), (Duration.parse("0s"), 50)]
+    assert said == [(Duration.parse("3s"), 0), (Duration.parse("1s"), 50)]
 
 
 def test_the_clients_namespace_rules_first_then_the_services_then_the_root() -> None:
