@@ -16,6 +16,7 @@ from clew.local.addresses import WORKLOADS, choose_subnet, mesh_hash, numbered
 from clew.local.capture_choice import Trial, tool_path, try_network
 from clew.local.network import (
     MeshNetwork,
+    Outside,
     add_workload,
     cable,
     enter_workload,
@@ -54,7 +55,7 @@ async def mesh(
         log=directory / "network.log",
         mesh_hash=mesh_hash(str(directory)),
         inbound=inbound,
-        resolvers=(),
+        outside=Outside(),
     ) as network:
         yield network
 

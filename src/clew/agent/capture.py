@@ -28,10 +28,12 @@ def ruleset(spec: AgentSpec, local_resolvers: Collection[str] = ()) -> str:
     """Return the nftables rules: outbound TCP to 15001, inbound to 15006, DNS to the agent.
 
     A DNS server on the loopback is the program's own affair, unless it is one of those that the
-    machine's programs ask: ``local_resolvers``.
+    machine's programs ask: ``local_resolvers``. Without a proxy there is only DNS to capture.
 
     Source: Istio's iptables rules, with a packet mark in place of the proxy's user.
     """
+    if not spec.proxy:
+        return _ruleset_of_names(spec.dns_port, local_resolvers)
     own_ports = {*_PROXY_PORTS, spec.readiness_port, spec.prometheus_port} - {0}
     return f"""\
 table inet clew {{
@@ -51,6 +53,18 @@ table inet clew {{
 \t}}
 }}
 """.replace("\n\n", "\n")  # no DNS: no empty line
+
+
+def _ruleset_of_names(port: int, local_resolvers: Collection[str]) -> str:
+    return f"""\
+table inet clew {{
+\tchain output {{
+\t\ttype nat hook output priority -100; policy accept;
+\t\tmeta mark {PROXY_MARK} return
+{_lines(_dns_rules(port, local_resolvers))}
+\t}}
+}}
+"""
 
 
 def _own_address_rules() -> Iterable[str]:

@@ -26,6 +26,7 @@ from clew.agent.identity import (
 )
 from clew.agent.name_table import NameTables, follow_names
 from clew.agent.resolvers import machine_resolvers, on_loopback
+from clew.agent.service_names import ServiceNames
 from clew.agent.spec import AgentSpec, Capture
 from clew.agent.system_roots import link_system_roots
 
@@ -92,7 +93,7 @@ class Workload:
 
     async def live(self) -> int:
         """Start everything in order; return the exit code once it has stopped in order."""
-        work = await self._prepare_proxy() if self._spec.proxy else []
+        work = await (self._prepare_proxy() if self._spec.proxy else self._prepare_names())
         await self._conditions.set_envoy_ready(not self._spec.proxy)
         if self._spec.api:
             work.append(run_reports(self._spec, self._conditions))
@@ -127,10 +128,19 @@ class Workload:
             services.append(follow_names(self._spec, tables, self._names_known))
         return services
 
+    async def _prepare_names(self) -> list[Coroutine[Any, Any, None]]:
+        """Return what a program without a proxy has beside it: the names of services."""
+        if not self._resolves_names:
+            return []
+        await install(ruleset(self._spec, on_loopback(machine_resolvers())))
+        names = ServiceNames()
+        server = DnsServer(self._spec, lambda: names.names)
+        return [server.run(self._dns_answers), names.follow(self._spec, self._names_known)]
+
     @property
     def _resolves_names(self) -> bool:
-        captured = self._spec.proxy and self._spec.capture is Capture.NETNS
-        return captured and self._spec.dns_port != 0
+        known = self._spec.proxy or self._spec.api
+        return bool(known) and self._spec.capture is Capture.NETNS and self._spec.dns_port != 0
 
     async def _start_and_stop_program(self) -> int:
         running = asyncio.ensure_future(self._run_program())

@@ -57,10 +57,10 @@ class AgentSpec(OpenModel, frozen=True, kw_only=True):
     locality: str = ""
     network: str = ""
     capture: Capture = Capture.NETNS
-    proxy: bool = True  # False: only the program runs, in the network it is put in
+    proxy: bool = True  # False: the program runs by itself; it has the names of services
     xds: str = ""
     ca: str = ""
-    api: str = ""  # unix socket of the admin API, for health reports; "": none
+    api: str = ""  # unix socket of the admin API, for health reports and names; "": none
     directory: str = ""  # private to this workload: keys, bootstrap, admin socket, logs
     readiness_port: int = 15021
     prometheus_port: int = 15090

@@ -18,6 +18,7 @@ _PACKAGES = {
     "unshare": "util-linux",
     "nsenter": "util-linux",
     "mount": "mount",
+    "flock": "util-linux",
 }
 # Everything that the network of a mesh is made of, in namespaces that end with the command.
 _TRIAL = (

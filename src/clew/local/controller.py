@@ -38,6 +38,7 @@ from clew.local.registrar import (
 from clew.local.replica import ReplicaProcess, release_place
 from clew.local.rollout import Replica, plan_rollout
 from clew.local.state import ReplicaState, is_alive, parse_process
+from clew.local.virtual_addresses import VirtualAddresses
 from clew.local.workloads import RUN_BY, Workload, is_gateway, pod_labels
 from clew.local.world import KINDS, World, is_ready, restarts
 from clew.model.base import ResourceKey
@@ -60,6 +61,7 @@ class Controller:
         images: Images,
         inherited: dict[str, str],
         ports: Ports,
+        virtual: VirtualAddresses,
         report: Report,
         on_change: Callable[[], None],
     ) -> None:
@@ -68,6 +70,7 @@ class Controller:
         self._images = images
         self._inherited = inherited
         self._ports = ports
+        self._virtual = virtual
         self._say = report
         self._on_change = on_change
         self._world = World()
@@ -126,6 +129,8 @@ class Controller:
             tasks.create_task(self._follow())
             tasks.create_task(self._reconcile_for_ever())
             tasks.create_task(self._unregister_dead_runners())
+            if self._place.network is not None:
+                tasks.create_task(self._virtual.run(self._place.network, self._client))
 
     async def _follow(self) -> None:
         while True:

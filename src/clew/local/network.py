@@ -13,7 +13,7 @@ import json
 import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -31,6 +31,7 @@ from clew.local.relay import (
 )
 
 _FILES = "networks"
+_RULES = "services.nft"
 _STOP_SECONDS = 2.0
 
 _SET_UP_MESH = """
@@ -66,6 +67,7 @@ exec nsenter --net="$FILE" sh -ec '
     ip addr add "$ADDRESS" dev eth0
     ip link set eth0 up
     ip route add default via "$BRIDGE"
+    if [ -e "$RULES" ]; then flock --shared "$FILES" nft --file "$RULES"; fi
 '
 """
 _REMOVE_WORKLOAD = """
@@ -91,6 +93,14 @@ class MeshNetwork:
         return numbered(self.subnet, BRIDGE)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """The world outside, as workloads see it: who resolves names, where connections really go."""
+
+    resolvers: tuple[str, ...] = ()
+    destination: Callable[[Address], Address] = lambda address: address
+
+
 def enter_mesh(network: MeshNetwork) -> tuple[str, ...]:
     """A command prefix: runs the rest in the mesh's own namespace."""
     return (*_enter(network), "--net")
@@ -106,8 +116,18 @@ def _enter(network: MeshNetwork) -> tuple[str, ...]:
     return ("nsenter", "--target", str(network.holder), "--mount", *user)
 
 
+def namespace_files(network: MeshNetwork) -> Path:
+    """The directory of one file per workload, on which its namespace is mounted."""
+    return network.directory / _FILES
+
+
+def rules_file(network: MeshNetwork) -> Path:
+    """The nftables rules that every workload's namespace has, if there is such a file."""
+    return network.directory / _RULES
+
+
 def _file(network: MeshNetwork, address: str) -> Path:
-    return network.directory / _FILES / address
+    return namespace_files(network) / address
 
 
 def _prefixed(network: MeshNetwork, address: str) -> str:
@@ -124,7 +144,7 @@ async def open_network(
     log: Path,
     mesh_hash: str,
     inbound: Sequence[tuple[socket.socket, Address]],
-    resolvers: tuple[str, ...],
+    outside: Outside,
 ) -> AsyncIterator[MeshNetwork]:
     """Make the mesh's network, serve its connections to the outside, and remove it in the end.
 
@@ -147,7 +167,7 @@ async def open_network(
                 environ=environ,
             )
             await _set_up(network, outbound, mesh_hash)
-            async with _serve_outside(network, outbound, dns, resolvers):
+            async with _serve_outside(network, outbound, dns, outside):
                 yield network
         finally:
             if not user_namespace:
@@ -166,6 +186,7 @@ def _forget_files(directory: Path) -> None:
     """The files on which namespaces were mounted mean nothing without the holder."""
     files = directory / _FILES
     files.mkdir(mode=0o700, exist_ok=True)
+    (directory / _RULES).unlink(missing_ok=True)
     for file in files.iterdir():
         file.unlink()
 
@@ -241,6 +262,8 @@ def _variables(network: MeshNetwork, address: str) -> dict[str, str]:
         "MAC": (b"\x02\x00" + packed).hex(":"),
         "ADDRESS": _prefixed(network, address),
         "BRIDGE": network.bridge,
+        "FILES": str(namespace_files(network)),
+        "RULES": str(rules_file(network)),
     }
 
 
@@ -261,14 +284,16 @@ async def _run(
 
 @contextlib.asynccontextmanager
 async def _serve_outside(
-    network: MeshNetwork, outbound: socket.socket, dns: socket.socket, resolvers: tuple[str, ...]
+    network: MeshNetwork, outbound: socket.socket, dns: socket.socket, outside: Outside
 ) -> AsyncIterator[None]:
     """Connect workloads to the world outside: TCP by relay, names by the machine's resolvers."""
+
+    resolvers = outside.resolvers
 
     def target(accepted: socket.socket) -> Address:
         host, port = original_destination(accepted)
         if host != network.bridge:
-            return host, port
+            return outside.destination((host, port))
         return (resolvers[0] if port == 53 and resolvers else "127.0.0.1"), port
 
     loop = asyncio.get_running_loop()

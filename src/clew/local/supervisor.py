@@ -33,7 +33,7 @@ from clew.local.control_plane import ControlPlane
 from clew.local.controller import Controller
 from clew.local.ingress import ingress_manifests, strict_manifest
 from clew.local.leftovers import remove_leftovers
-from clew.local.network import MeshNetwork, open_network, used_networks
+from clew.local.network import MeshNetwork, Outside, open_network, used_networks
 from clew.local.options import DEFAULT_PORT, BadManifests, UpOptions, check_manifests
 from clew.local.ports import Ports, PortTaken
 from clew.local.state import (
@@ -46,6 +46,7 @@ from clew.local.state import (
     read_state,
     write_state,
 )
+from clew.local.virtual_addresses import VirtualAddresses
 from clew.model.base import ResourceKey
 
 _STORE = "mesh.db"
@@ -213,7 +214,8 @@ async def _open_mesh(
     taken = Ports(_ports_of_others(directory))
     ports = _publish(taken, options.port)
     subnet = await _subnet(directory, choice, environ)
-    async with _network(choice, directory, subnet, ports, environ) as network:
+    virtual = VirtualAddresses(report)
+    async with _network(choice, directory, subnet, ports, environ, virtual) as network:
         place = MeshPlace(
             mesh=mesh_name(options.mesh, options.environ),
             directory=directory,
@@ -230,6 +232,7 @@ async def _open_mesh(
                 images=options.images,
                 inherited=_inherited(options.environ),
                 ports=taken,
+                virtual=virtual,
                 report=report,
                 on_change=lambda: _save(mesh, network, control_plane),
             )
@@ -334,6 +337,7 @@ async def _network(
     subnet: IPv4Network,
     ports: PublishedPorts,
     environ: Mapping[str, str],
+    virtual: VirtualAddresses,
 ) -> AsyncIterator[MeshNetwork | None]:
     if choice.capture is Capture.ENV:
         yield None
@@ -348,7 +352,7 @@ async def _network(
             log=directory / HOLDER_LOG,
             mesh_hash=mesh_hash(str(directory)),
             inbound=[(sock, (gateway, sock.getsockname()[1])) for sock in listeners],
-            resolvers=machine_resolvers(),
+            outside=Outside(resolvers=machine_resolvers(), destination=virtual.destination),
         ) as network:
             yield network
 
