@@ -31,6 +31,7 @@ from clew._pb.envoy.extensions.filters.network.http_connection_manager.v3 import
 from clew._pb.envoy.extensions.request_id.uuid.v3.uuid_pb2 import UuidRequestIdConfig
 from clew.compile.access_log import compile_access_log
 from clew.compile.connection_settings import apply_connection_settings, connection_settings
+from clew.compile.edge_headers import NO_WORDS_OF_PROXIES
 from clew.compile.proxy_headers import (
     apply_headers,
     forwarding,
@@ -197,3 +198,4 @@ def _identify_client(
             )
             details.subject.value = details.cert = details.uri = details.dns = True
             set_certificate_details(manager, headers)
+            manager.early_header_mutation_extensions.append(NO_WORDS_OF_PROXIES)
