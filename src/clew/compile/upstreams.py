@@ -146,39 +146,31 @@ def _compiled(  # noqa: PLR0913  (the arguments are the key in the memo)
         )
         if networks.gateways or view:
             own = memo.call(seen_from, network, view, own, networks)
-        if how is Resolution.EDS:
-            endpoints += (
-                compile_assignment(memo, service, port, rule, subset, own, client, mesh)
-                for _, subset in cluster_names(service, port, rule)
-                if discovery(service, rule, port.number, site, subset) is Resolution.EDS
+        subsets = [subset for _, subset in cluster_names(service, port, rule)]
+        if how is not Resolution.EDS:
+            built_in = (
+                built_in_assignment(service, port, rule, subset, own, client, mesh)
+                for subset in subsets
+                if how in _BY_DNS
             )
-            ours = memo.call(compile_clusters, upstream, rule, (), site, mesh)
-            clusters += ours
-            if site.passes_mesh_tls and not service.mesh_external:
-                clusters += memo.call(sni_clusters, service, port, ours)
-                # Whatever comes without mTLS could not be passed on: nobody would know of it.
-                secured = tuple(e for e in own if e.mutual_tls)
-                endpoints += (
-                    compile_assignment(
-                        memo,
-                        service,
-                        port,
-                        rule,
-                        subset,
-                        secured,
-                        client,
-                        mesh,
-                        sni_name(service, port, subset),
-                    )
-                    for _, subset in cluster_names(service, port, rule)
-                )
+            clusters += compile_clusters(upstream, rule, tuple(built_in), site, mesh)
             continue
-        built_in = (
-            built_in_assignment(service, port, rule, subset, own, client, mesh)
-            for _, subset in cluster_names(service, port, rule)
-            if how in _BY_DNS
+        endpoints += (
+            compile_assignment(memo, service, port, rule, subset, own, client, mesh)
+            for subset in subsets
+            if discovery(service, rule, port.number, site, subset) is Resolution.EDS
         )
-        clusters += compile_clusters(upstream, rule, tuple(built_in), site, mesh)
+        ours = memo.call(compile_clusters, upstream, rule, (), site, mesh)
+        clusters += ours
+        if site.passes_mesh_tls and not service.mesh_external:
+            clusters += memo.call(sni_clusters, service, port, ours)
+            # Whatever comes without mTLS could not be passed on: nobody would know of it.
+            own = tuple(e for e in own if e.mutual_tls)
+            endpoints += (
+                compile_assignment(memo, service, port, rule, subset, own, client, mesh, name)
+                for subset in subsets
+                for name in (sni_name(service, port, subset),)
+            )
     return Upstreams(tuple(clusters), tuple(endpoints))
 
 
