@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -34,9 +38,11 @@ def world() -> Iterator[World]:
         assert running.refusals == []
 
 
-def call(world: World, address: str, port: int = 80, **more: object) -> Result:
+def call(
+    world: World, address: str, port: int = 80, *, by: str = "client", **more: object
+) -> Result:
     request: Call = {"scheme": "http", "address": address, "port": port, **more}
-    return world.calls("client", [request])[0]
+    return world.calls(by, [request])[0]
 
 
 def has_mtls(result: Result) -> bool:
@@ -58,6 +64,92 @@ def test_a_workload_without_a_sidecar_is_called_in_plaintext(world: World) -> No
     result = call(world, "plain")
     assert succeeded(result)
     assert not has_mtls(result)
+
+
+def virtual_address(world: World, name: str) -> str:
+    (service,) = (s for s in world.client.list(kinds=("Service",)).items if is_named(s, name))
+    return str(service["spec"]["clusterIP"])
+
+
+def is_named(manifest: Mapping[str, Any], name: str) -> bool:
+    return bool(manifest["metadata"]["name"] == name)
+
+
+def test_a_workload_without_a_sidecar_reaches_services_by_name_and_address(world: World) -> None:
+    for address in ("web", "web.shop.svc.cluster.local", virtual_address(world, "web")):
+        result = call(world, address, by="plain")
+        assert succeeded(result), result
+        assert result["echo"]["hostname"].startswith("web-")
+        assert not has_mtls(result)
+    assert succeeded(call(world, "db", 18080, by="plain"))
+    assert "error" in call(world, "nothing.shop.svc.cluster.local", by="plain")
+    question = "web.shop.svc.cluster.local?protocol=tcp"
+    assert call(world, question, by="plain", scheme="dns")["addresses"]
+
+
+def test_what_passes_a_sidecar_reaches_services_at_their_addresses(world: World) -> None:
+    text = """
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: client}
+spec:
+  workloadSelector: {labels: {app: client}}
+  egress: [{hosts: ["./db.shop.svc.cluster.local"]}]
+"""
+    address = virtual_address(world, "web")
+    assert has_mtls(call(world, address))
+    with world.configured(text, "shop"):
+        result = call(world, address)
+        assert succeeded(result), result
+        assert not has_mtls(result)
+
+
+def test_a_service_that_nobody_serves_refuses_connections_until_somebody_does(
+    world: World,
+) -> None:
+    service = """
+apiVersion: v1
+kind: Service
+metadata: {name: late}
+spec: {selector: {app: NAME}, ports: [{name: http, port: 80, targetPort: 18080}]}
+"""
+    with world.configured(service.replace("NAME", "nobody"), "shop"):
+        eventually(lambda: "refused" in error(call(world, "late", by="plain")), what="a refusal")
+        world.client.apply(service.replace("NAME", "web"), namespace="shop")
+        eventually(lambda: succeeded(call(world, "late", by="plain")), what="the endpoints")
+
+
+def error(result: Result) -> str:
+    return str(result.get("error", "")).lower()
+
+
+def test_an_address_that_the_mesh_gave_out_leads_to_hosts_outside(world: World) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as outside:
+        text = f"""
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: outside}}
+spec:
+  hosts: [outside.example]
+  ports: [{{name: tcp, number: 7000, protocol: TCP}}]
+  resolution: DNS
+  endpoints: [{{address: localhost, ports: {{tcp: {outside.getsockname()[1]}}}}}]
+"""
+        with world.configured(text, "shop"):
+            name = "outside.example?protocol=udp"
+            eventually(lambda: call(world, name, scheme="dns").get("addresses"), what="a name")
+            (address,) = call(world, name, scheme="dns")["addresses"]
+            assert address.startswith("240.240.")
+            threading.Thread(target=echo_once, args=(outside,), daemon=True).start()
+            ask = partial(call, world, address, 7000, by="plain", scheme="tcp")
+            eventually(lambda: ask().get("body") == "hello\n", what="an echo from outside")
+
+
+def echo_once(listener: socket.socket) -> None:
+    """Answer a line with a line."""
+    connection, _ = listener.accept()
+    with connection, connection.makefile("rb") as lines:
+        connection.sendall(lines.readline())
 
 
 def test_a_server_may_speak_first_and_connections_may_be_upgraded(world: World) -> None:
