@@ -14,12 +14,13 @@ import grpc
 from clew.ca.authority import Authority
 from clew.ca.keys import load_or_create
 from clew.model.proxy import Proxy
-from clew.server.ads import AdsServer, Authenticate, OnPublish, require_identity
+from clew.server.ads import AdsServer, Authenticate, require_identity
 from clew.server.csr import CertificateService
 from clew.server.directory import Directory
 from clew.server.mtls import GRPC_OPTIONS, ServingCertificate, listen
 from clew.server.proxies import ConnectedProxy
 from clew.server.publisher import Publisher
+from clew.server.trust import OnPublish
 from clew.xds.answers import Acked, Conversation, Nacked
 
 TRUST_DOMAIN = "cluster.local"
@@ -67,8 +68,8 @@ async def serving(
     directory = WatchedDirectory(publisher)
     authority = authority_in(folder)
     certificate = ServingCertificate(lambda: authority, TRUST_DOMAIN)
-    check: Authenticate = require_identity(TRUST_DOMAIN) if secure else _anybody
-    signing = CertificateService(lambda: authority, TRUST_DOMAIN, trust_claims=True)
+    check: Authenticate = require_identity(lambda: (TRUST_DOMAIN,)) if secure else _anybody
+    signing = CertificateService(lambda: authority, lambda: (TRUST_DOMAIN,), trust_claims=True)
     servers = [
         _server(AdsServer(directory, check).handler()),
         _server(signing.handler()),

@@ -20,16 +20,20 @@ from tests.agent.test_run import SERVER, agent, specification, until
 from tests.server.directory import Directory
 
 
+def _trust_domains() -> tuple[str, ...]:
+    return ("cluster.local",)
+
+
 @asynccontextmanager
 async def services(plane: ControlPlane, published: Published) -> AsyncIterator[Directory]:
     authority = load_or_create(plane.directory / "ca", "cluster.local", now=datetime.now(UTC))
     directory = Directory(published)
     signing, ads = grpc.aio.server(), grpc.aio.server()
     signing.add_generic_rpc_handlers(
-        (CertificateService(lambda: authority, "cluster.local", trust_claims=True).handler(),)
+        (CertificateService(lambda: authority, _trust_domains, trust_claims=True).handler(),)
     )
     ads.add_generic_rpc_handlers(
-        (AdsServer(directory, require_identity("cluster.local")).handler(),)
+        (AdsServer(directory, require_identity(_trust_domains)).handler(),)
     )
     listen(signing, plane.ca, None)
     listen(ads, plane.xds, ServingCertificate(lambda: authority, "cluster.local").credentials())

@@ -69,7 +69,7 @@ async def live_mesh(
     mesh.directory = Directory(publisher, revision, holds)
     authority = load_or_create(folder / "ca", "cluster.local", now=datetime.now(UTC))
     server = grpc.aio.server()
-    ads = AdsServer(mesh.directory, require_identity("cluster.local"))
+    ads = AdsServer(mesh.directory, require_identity(lambda: ("cluster.local",)))
     server.add_generic_rpc_handlers((ads.handler(),))
     certificate = ServingCertificate(lambda: authority, "cluster.local")
     listen(server, f"unix:{folder}/xds.sock", certificate.credentials())

@@ -135,7 +135,7 @@ class Rig:
     async def start_control_plane(self) -> None:
         authority = load_or_create(self.folder / "ca", "cluster.local", now=datetime.now(UTC))
         self.server = grpc.aio.server()
-        ads = AdsServer(self.directory, require_identity("cluster.local"))
+        ads = AdsServer(self.directory, require_identity(lambda: ("cluster.local",)))
         self.server.add_generic_rpc_handlers((ads.handler(),))
         certificate = ServingCertificate(lambda: authority, "cluster.local")
         listen(self.server, f"unix:{self.folder}/xds.sock", certificate.credentials())
@@ -211,7 +211,7 @@ def _write_envoy_files(folder: Path, api_type: str, more: Mapping[str, Any]) -> 
     document["stats_config"] = {}
     (folder / "envoy.json").write_text(json.dumps(document))
     authority = load_or_create(folder / "ca", "cluster.local", now=datetime.now(UTC))
-    own = workload(authority, "default", "default")
+    own = workload(authority, spec.namespace, "default", proxy=spec.name)
     (folder / "sds").mkdir(exist_ok=True)
     (folder / "sds" / "default.json").write_bytes(certificate_secret(own.key, own.chain))
     (folder / "sds" / "rootca.json").write_bytes(root_secret(own.root))

@@ -18,10 +18,12 @@ from clew.ca.authority import Authority
 from clew.ca.keys import load_or_create
 from clew.model.proxy import Proxy
 from clew.model.service import NOWHERE
+from clew.model.spiffe import Identity
 from clew.model.xds import CLUSTER, HEALTH_INFORMATION, EnvoyResource, Published
-from clew.server.ads import SERVICE, AdsServer, OnPublish, require_identity
-from clew.server.mtls import Identity, ServingCertificate, listen
+from clew.server.ads import SERVICE, AdsServer, require_identity
+from clew.server.mtls import Peer, ServingCertificate, listen
 from clew.server.registration import Registration
+from clew.server.trust import OnPublish
 from clew.xds.answers import Acked, Conversation
 from tests.server.directory import Connected, Directory
 from tests.server.test_registration import GROUP, Place, health, is_gone
@@ -38,9 +40,8 @@ async def ads(
 ) -> AsyncIterator[tuple[str, Authority]]:
     authority = load_or_create(tmp_path / "ca", "cluster.local", now=datetime.now(UTC))
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers(
-        (AdsServer(directory, require_identity("cluster.local"), registration).handler(),)
-    )
+    check = require_identity(lambda: ("cluster.local",))
+    server.add_generic_rpc_handlers((AdsServer(directory, check, registration).handler(),))
     address = f"unix:{tmp_path}/xds.sock"
     listen(server, address, ServingCertificate(lambda: authority, "cluster.local").credentials())
     await server.start()
@@ -52,9 +53,12 @@ async def ads(
 
 @asynccontextmanager
 async def delta_call(
-    address: str, authority: Authority, service_account: str = "default"
+    address: str,
+    authority: Authority,
+    service_account: str = "default",
+    proxy: str = "reviews-v1-0",
 ) -> AsyncIterator[Any]:
-    credentials = workload(authority, "default", service_account).credentials()
+    credentials = workload(authority, "default", service_account, proxy).credentials()
     async with grpc.aio.secure_channel(address, credentials, options=call_options()) as channel:
         method = channel.stream_stream(
             f"/{SERVICE}/DeltaAggregatedResources",
@@ -96,7 +100,8 @@ def test_a_proxy_is_served_reports_and_is_gone_when_it_hangs_up(tmp_path: Path) 
 def test_a_state_of_the_world_client_is_served_too(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with ads(Directory(PUBLISHED), tmp_path) as (address, authority):
-            credentials = workload(authority, "default", "default").credentials()
+            own = workload(authority, "default", "default", "reviews-v1-0")
+            credentials = own.credentials()
             channel = grpc.aio.secure_channel(address, credentials, options=call_options())
             async with channel:
                 call = channel.stream_stream(
@@ -128,7 +133,7 @@ def test_a_proxy_of_another_service_account_is_refused_and_logged(
         assert directory.connected == []
 
     asyncio.run(scenario())
-    assert f"proxy refused proxy={NODE}" in caplog.text
+    assert f"proxy refused proxy={NODE!r}" in caplog.text
 
 
 def test_a_node_id_that_is_none_is_refused_with_the_form_it_must_have(tmp_path: Path) -> None:
@@ -177,7 +182,7 @@ def test_a_failure_ends_one_stream_and_names_the_proxy(
         async with (
             ads(directory, tmp_path) as (address, authority),
             delta_call(address, authority) as good,
-            delta_call(address, authority) as bad,
+            delta_call(address, authority, proxy="bad") as bad,
         ):
             await good.write(first_request())
             await good.read()
@@ -192,16 +197,21 @@ def test_a_failure_ends_one_stream_and_names_the_proxy(
 
 
 def test_the_identity_must_be_that_of_the_node() -> None:
-    check = require_identity("cluster.local")
+    check = require_identity(lambda: ("cluster.local", "old.domain"))
     proxy = Proxy.from_node(NODE, {"SERVICE_ACCOUNT": "reviews"}, NOWHERE)
-    assert check(proxy, Identity("cluster.local", "default", "reviews")) == ""
+    name = "reviews-v1-0.default"
+    for domain in ("cluster.local", "old.domain"):
+        assert check(proxy, Peer(Identity(domain, "default", "reviews"), name)) == ""
     assert "not proven" in check(proxy, None)
     for other in (
         Identity("cluster.local", "default", "ratings"),
         Identity("cluster.local", "other", "reviews"),
         Identity("elsewhere", "default", "reviews"),
     ):
-        assert "claims to be" in check(proxy, other)
+        assert "claims to be" in check(proxy, Peer(other, name))
+    own = Identity("cluster.local", "default", "reviews")
+    assert "is for proxy reviews-v1-1.default" in check(proxy, Peer(own, "reviews-v1-1.default"))
+    assert "is for no proxy by name" in check(proxy, Peer(own))
 
 
 def member_request(health: str | None = None, group: str = "vm") -> DeltaDiscoveryRequest:
@@ -224,7 +234,7 @@ def test_a_member_of_a_group_is_registered_and_its_reports_are_kept(tmp_path: Pa
             place.control_plane() as registration,
             ads(Directory(PUBLISHED), tmp_path, registration) as (address, authority),
         ):
-            async with delta_call(address, authority, "reviews") as call:
+            async with delta_call(address, authority, "reviews", "vm-0") as call:
                 await call.write(member_request("connection refused"))
                 await place.until(lambda entry: health(entry).get("status") == "False")
                 assert health(await place.entry())["message"] == "connection refused"
@@ -245,11 +255,11 @@ def test_a_member_without_its_group_or_identity_is_refused(tmp_path: Path) -> No
             place.control_plane() as registration,
             ads(Directory(PUBLISHED), tmp_path, registration) as (address, authority),
         ):
-            async with delta_call(address, authority, "reviews") as call:
+            async with delta_call(address, authority, "reviews", "vm-0") as call:
                 await call.write(member_request(group="other"))
                 assert await call.code() is grpc.StatusCode.FAILED_PRECONDITION
                 assert "there is no WorkloadGroup default/other" in await call.details()
-            async with delta_call(address, authority, "somebody") as call:
+            async with delta_call(address, authority, "somebody", "vm-0") as call:
                 request = member_request()
                 request.node.metadata.update({"SERVICE_ACCOUNT": "somebody"})
                 await call.write(request)

@@ -15,7 +15,7 @@ from clew.agent.certificates import signing_request
 from clew.ca.authority import Authority, pem
 from clew.ca.keys import load_or_create
 from clew.server.csr import CertificateService
-from clew.server.mtls import ServingCertificate, listen
+from clew.server.mtls import SERVER_NAMES, ServingCertificate, listen
 from tests.server.workload import Workload, call_options, workload
 
 CREATE = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
@@ -31,7 +31,9 @@ async def service(
 ) -> AsyncIterator[None]:
     server = grpc.aio.server()
     csr = CertificateService(
-        lambda: authority, "cluster.local", trust_claims=not certificates_required
+        lambda: authority,
+        lambda: ("cluster.local", "old.domain"),
+        trust_claims=not certificates_required,
     )
     server.add_generic_rpc_handlers((csr.handler(),))
     certificate = ServingCertificate(lambda: authority, "cluster.local")
@@ -136,5 +138,58 @@ def test_a_certificate_of_another_mesh_gets_no_connection(tmp_path: Path) -> Non
             with pytest.raises(grpc.aio.AioRpcError) as refusal:
                 await ask(address, {}, caller)
             assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE
+
+    asyncio.run(scenario())
+
+
+def proxies_of(certificate: x509.Certificate) -> list[str]:
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return names.get_values_for_type(x509.DNSName)
+
+
+def test_a_certificate_names_the_proxy_that_it_is_for_and_keeps_to_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        authority, address = authority_in(tmp_path), f"unix:{tmp_path}/ca.sock"
+        async with service(authority, address, certificates_required=False):
+            leaf, *_ = await ask(address, {**REVIEWS, "proxy": "reviews-v1-0"})
+            assert proxies_of(leaf) == ["reviews-v1-0.default.proxy"]
+            leaf, *_ = await ask(address, REVIEWS)
+            assert proxies_of(leaf) == []
+        address = f"unix:{tmp_path}/xds.sock"
+        caller = workload(authority, "default", "bookinfo-reviews", "reviews-v1-0")
+        async with service(authority, address, certificates_required=True):
+            for metadata in ({}, {**REVIEWS, "proxy": "reviews-v1-0"}):
+                leaf, *_ = await ask(address, metadata, caller)
+                assert proxies_of(leaf) == ["reviews-v1-0.default.proxy"]
+            with pytest.raises(grpc.aio.AioRpcError, match="may only renew its own"):
+                await ask(address, {**REVIEWS, "proxy": "reviews-v1-1"}, caller)
+
+    asyncio.run(scenario())
+
+
+def test_no_proxy_can_have_a_name_of_the_control_plane(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        authority, address = authority_in(tmp_path), f"unix:{tmp_path}/ca.sock"
+        claim = {"namespace": "svc", "serviceAccount": "default", "proxy": "istiod.istio-system"}
+        async with service(authority, address, certificates_required=False):
+            leaf, *_ = await ask(address, claim)
+        assert not set(proxies_of(leaf)) & set(SERVER_NAMES)
+
+    asyncio.run(scenario())
+
+
+def test_a_certificate_of_an_alias_is_renewed_in_the_mesh_s_own_trust_domain(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        authority, address = authority_in(tmp_path), f"unix:{tmp_path}/xds.sock"
+        caller = workload(authority, "default", "default", "a", trust_domain="old.domain")
+        stranger = workload(authority, "default", "default", "a", trust_domain="other.domain")
+        async with service(authority, address, certificates_required=True):
+            leaf, *_ = await ask(address, {}, caller)
+            assert identity_of(leaf) == "spiffe://cluster.local/ns/default/sa/default"
+            with pytest.raises(grpc.aio.AioRpcError, match="may only renew") as refusal:
+                await ask(address, {}, stranger)
+            assert refusal.value.code() is grpc.StatusCode.PERMISSION_DENIED
 
     asyncio.run(scenario())

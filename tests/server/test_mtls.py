@@ -7,23 +7,9 @@ import grpc
 import pytest
 
 from clew.ca.keys import load_or_create
-from clew.server.mtls import GRPC_OPTIONS, Identity, ServingCertificate, listen, parse_identity
+from clew.server.mtls import GRPC_OPTIONS, ServingCertificate, listen
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("uri", "identity"),
-    [
-        ("spiffe://cluster.local/ns/a/sa/b", Identity("cluster.local", "a", "b")),
-        ("spiffe://cluster.local/ns/a/sa/b/c", None),
-        ("spiffe://cluster.local/ns//sa/b", None),
-        ("https://cluster.local/ns/a/sa/b", None),
-        ("", None),
-    ],
-)
-def test_only_istios_form_is_an_identity(uri: str, identity: Identity | None) -> None:
-    assert parse_identity(uri) == identity
 
 
 def test_the_serving_certificate_is_renewed_when_a_handshake_finds_it_due(tmp_path: Path) -> None:
@@ -35,6 +21,18 @@ def test_the_serving_certificate_is_renewed_when_a_handshake_finds_it_due(tmp_pa
     certificate.credentials()
     assert certificate.fetch() is None, "after 11 hours"
     assert certificate.fetch() is not None, "after 23 hours"
+
+
+def test_the_serving_certificate_follows_the_authority_at_the_next_handshake(
+    tmp_path: Path,
+) -> None:
+    authorities = [load_or_create(tmp_path / name, "cluster.local", now=NOW) for name in "ab"]
+    certificate = ServingCertificate(lambda: authorities[0], "cluster.local", lambda: NOW)
+    certificate.credentials()
+    assert certificate.fetch() is None
+    del authorities[0]
+    assert certificate.fetch() is not None
+    assert certificate.fetch() is None
 
 
 def test_an_address_that_is_taken_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:

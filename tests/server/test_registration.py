@@ -15,8 +15,8 @@ from clew.config.parse import parse_manifest
 from clew.model.base import ResourceKey
 from clew.model.proxy import Proxy, ProxyType
 from clew.model.service import NOWHERE, Locality
+from clew.model.spiffe import Identity
 from clew.model.workload_entry import CONNECTED_AT, DISCONNECTED_AT, WORKLOAD_CONTROLLER
-from clew.server.mtls import Identity
 from clew.server.registration import NoSuchGroup, Registration, RegistrationRefused
 from clew.stores.memory import MemoryStore
 from tests.stores.objects import NOON

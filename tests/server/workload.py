@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from clew.agent.certificates import signing_request
 from clew.ca.authority import Authority, issue
 from clew.model.names import spiffe_id
+from clew.server.mtls import proxy_dns_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +34,23 @@ class Workload:
         )
 
 
-def workload(authority: Authority, namespace: str, service_account: str) -> Workload:
+def workload(
+    authority: Authority,
+    namespace: str,
+    service_account: str,
+    proxy: str = "",
+    trust_domain: str = "cluster.local",
+) -> Workload:
+    """``proxy``: the name, without namespace, of the proxy that it is for; "": of none."""
     key = ec.generate_private_key(ec.SECP256R1())
-    identity = spiffe_id("cluster.local", namespace, service_account)
+    identity = spiffe_id(trust_domain, namespace, service_account)
     *chain, root = issue(
         authority,
         signing_request(key, identity),
         identity,
         now=datetime.now(UTC),
         serial=x509.random_serial_number(),
+        dns_names=[proxy_dns_name(f"{proxy}.{namespace}")] if proxy else [],
     )
     return Workload(key, chain, root)
 

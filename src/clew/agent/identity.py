@@ -88,7 +88,13 @@ async def request_certificate(spec: AgentSpec, key: ec.EllipticCurvePrivateKey) 
     """
     identity = names.spiffe_id(spec.trust_domain, spec.namespace, spec.service_account)
     metadata = Struct()
-    metadata.update({"namespace": spec.namespace, "serviceAccount": spec.service_account})
+    metadata.update(
+        {
+            "namespace": spec.namespace,
+            "serviceAccount": spec.service_account,
+            "proxy": spec.name,
+        }
+    )
     request = IstioCertificateRequest(
         csr=signing_request(key, identity),
         validity_duration=_LIFETIME_SECONDS,

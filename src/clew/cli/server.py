@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from clew.ca.keys import KeyKind
+
 # Istio's name for it: how long a proxy that registered itself may be away.
 _GRACE = "PILOT_WORKLOAD_ENTRY_GRACE_PERIOD"
 
@@ -24,11 +26,46 @@ _GRACE = "PILOT_WORKLOAD_ENTRY_GRACE_PERIOD"
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Serve the manifests of this directory, read-only, instead of the store.",
 )
-def command(state_dir: Path | None, mesh: str, configuration: Path | None) -> None:
+@click.option(
+    "--ca-dir",
+    envvar="ROOT_CA_DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Sign with the authority of this directory: ca-cert.pem, ca-key.pem, root-cert.pem, "
+    "cert-chain.pem (ROOT_CA_DIR).",
+)
+@click.option(
+    "--ca-key",
+    envvar="CLEW_CA_KEY",
+    type=click.Choice([kind.value for kind in KeyKind]),
+    default=KeyKind.EC_P256.value,
+    show_default=True,
+    help="The kind of keys of clew's own authority, when it makes new ones (CLEW_CA_KEY).",
+)
+@click.option(
+    "--listen",
+    default="",
+    metavar="HOST:PORT",
+    help="Also serve proxies of other hosts here, with mutual TLS. Istio's port is 15012.",
+)
+@click.option(
+    "--listen-join",
+    default="",
+    metavar="HOST:PORT",
+    help="Give hosts with a join token their first certificate here, with TLS.",
+)
+def command(
+    state_dir: Path | None,
+    mesh: str,
+    configuration: Path | None,
+    ca_dir: Path | None,
+    ca_key: str,
+    listen: str,
+    listen_join: str,
+) -> None:
     """Run the control plane in the foreground until it is stopped.
 
     Proxies connect to xds.sock and ca.sock, `clew apply` and its like to api.sock, all in the
-    state directory.
+    state directory. Proxies of other hosts connect only where `--listen` says.
     """
     import asyncio
     import logging
@@ -37,8 +74,11 @@ def command(state_dir: Path | None, mesh: str, configuration: Path | None) -> No
 
     from clew.api.location import BadLocation, mesh_directory
     from clew.ca.keys import UnusableKeys
+    from clew.ca.plugged_in import UnusableAuthority
     from clew.model.duration import Duration
     from clew.server.control_plane import Settings, run_control_plane
+    from clew.server.identities import AuthoritySettings
+    from clew.server.proxy_ports import RemotePorts
     from clew.server.registration import GRACE
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level="INFO")
@@ -64,9 +104,11 @@ def command(state_dir: Path | None, mesh: str, configuration: Path | None) -> No
             state=(state_dir or mesh_directory(mesh, os.environ)).absolute(),
             configuration=configuration,
             grace=grace(),
+            authority=AuthoritySettings(plugged_in=ca_dir, key_kind=KeyKind(ca_key)),
+            remote=RemotePorts(xds=listen, join=listen_join),
         )
         asyncio.run(serve(settings))
-    except (BadLocation, UnusableKeys, OSError) as error:
+    except (BadLocation, UnusableKeys, UnusableAuthority, OSError) as error:
         raise click.ClickException(str(error)) from error
     except ExceptionGroup as group:
         raise click.ClickException("; ".join(str(e) for e in group.exceptions)) from group

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -20,9 +20,11 @@ from clew._pb.envoy.service.discovery.v3.discovery_pb2 import (
 )
 from clew.model.proxy import Proxy
 from clew.model.service import Locality
-from clew.model.xds import HEALTH_INFORMATION, Published, TypeUrl
-from clew.server.mtls import Identity, peer_identity
+from clew.model.spiffe import Identity
+from clew.model.xds import HEALTH_INFORMATION, TRUST_BUNDLE
+from clew.server.mtls import Peer, peer_of
 from clew.server.registration import NoSuchGroup, Registration, RegistrationRefused
+from clew.server.trust import Follower, OnPublish, TrustBundles
 from clew.xds.answers import Acked, Conversation, Nacked, Response
 from clew.xds.delta_stream import DeltaStream
 from clew.xds.sotw_stream import SotwStream
@@ -33,8 +35,6 @@ SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 # A proxy that takes nothing for so long is cut off; it reconnects and hears only what it missed.
 STALLED_SECONDS = 30.0
 
-# What is published now, and at least the names that differ from before (None: compare all).
-OnPublish = Callable[[Published, Mapping[TypeUrl, AbstractSet[str]] | None], None]
 Connection = TypeVar("Connection")
 Request = TypeVar("Request", DeltaDiscoveryRequest, DiscoveryRequest)
 
@@ -57,22 +57,32 @@ class ProxyDirectory(Protocol[Connection]):
         ...
 
 
-# Whether the caller with this proven identity may be this proxy: "", or why not.
-Authenticate = Callable[[Proxy, Identity | None], str]
+# Whether the caller with this certificate may be this proxy: "", or why not.
+Authenticate = Callable[[Proxy, Peer | None], str]
 
 
-def require_identity(trust_domain: str) -> Authenticate:
-    """The rule that a proxy is of the namespace and service account of its certificate.
+def require_identity(trust_domains: Callable[[], Sequence[str]]) -> Authenticate:
+    """The rule that a proxy is what its certificate says: of its namespace and service account,
+    in one of the mesh's trust domains, and the very proxy that the certificate was made for.
 
-    Source: istio PILOT_ENABLE_XDS_IDENTITY_CHECK.
+    Source: istio PILOT_ENABLE_XDS_IDENTITY_CHECK, which leaves the proxy's name open.
     """
 
-    def authenticate(proxy: Proxy, identity: Identity | None) -> str:
-        claimed = Identity(trust_domain, proxy.namespace, proxy.service_account)
-        if identity is None:
+    def authenticate(proxy: Proxy, peer: Peer | None) -> str:
+        domains = trust_domains()
+        claimed = Identity(domains[0], proxy.namespace, proxy.service_account)
+        if peer is None:
             return f"{claimed} is not proven: connect with the workload's certificate"
-        if identity != claimed:
-            return f"the certificate is of {identity}, the proxy claims to be {claimed}"
+        proven = peer.identity
+        if (
+            proven.trust_domain not in domains
+            or replace(proven, trust_domain=domains[0]) != claimed
+        ):
+            return f"the certificate is of {proven}, the proxy claims to be {claimed}"
+        name = f"{proxy.name}.{proxy.namespace}"
+        if peer.proxy != name:
+            certified = f"proxy {peer.proxy}" if peer.proxy else "no proxy by name"
+            return f"the certificate of {proven} is for {certified}, not for {name}"
         return ""
 
     return authenticate
@@ -86,10 +96,12 @@ class AdsServer(Generic[Connection]):
         directory: ProxyDirectory[Connection],
         authenticate: Authenticate,
         registration: Registration | None = None,
+        trust: TrustBundles | None = None,
     ) -> None:
         self._directory = directory
         self._authenticate = authenticate
         self._registration = registration
+        self._trust = trust
 
     def handler(self) -> grpc.GenericRpcHandler:
         return grpc.method_handlers_generic_handler(
@@ -152,14 +164,8 @@ class AdsServer(Generic[Connection]):
         conversation: Conversation,
     ) -> None:
         wake = asyncio.Event()
-
-        def on_publish(
-            published: Published, changed: Mapping[TypeUrl, AbstractSet[str]] | None
-        ) -> None:
-            publish(published, changed)
-            wake.set()
-
-        connection = self._directory.connect(proxy, on_publish, conversation)
+        follower = Follower(self._trust, proxy, publish, wake.set)
+        connection = self._directory.connect(proxy, follower.publish, conversation)
         log.info("proxy connected proxy=%s", proxy.node_id)
 
         def take(request: Request) -> None:
@@ -167,6 +173,8 @@ class AdsServer(Generic[Connection]):
             if verdict is not None:
                 _log_verdict(proxy, verdict)
                 self._directory.report(connection, verdict)
+            if request.type_url == TRUST_BUNDLE:
+                follower.heard(verdict)
             wake.set()
 
         try:
@@ -182,6 +190,7 @@ class AdsServer(Generic[Connection]):
             await context.abort(grpc.StatusCode.INTERNAL, reason)
         finally:
             self._directory.disconnect(connection)
+            follower.disconnect()
             log.info("proxy disconnected proxy=%s", proxy.node_id)
 
     @asynccontextmanager
@@ -194,7 +203,8 @@ class AdsServer(Generic[Connection]):
             yield lambda problem: None
             return
         try:
-            stream = await registration.connect(proxy, peer_identity(context))
+            peer = peer_of(context)
+            stream = await registration.connect(proxy, peer.identity if peer else None)
         except (RegistrationRefused, NoSuchGroup) as error:
             log.warning("proxy not registered proxy=%s reason=%s", proxy.node_id, error)
             refused = isinstance(error, RegistrationRefused)
@@ -217,9 +227,9 @@ class AdsServer(Generic[Connection]):
         except (ValueError, TypeError) as error:
             log.warning("proxy refused node=%r reason=%s", node.id, error)
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        refusal = self._authenticate(proxy, peer_identity(context))
+        refusal = self._authenticate(proxy, peer_of(context))
         if refusal:
-            log.warning("proxy refused proxy=%s reason=%s", proxy.node_id, refusal)
+            log.warning("proxy refused proxy=%r reason=%s", proxy.node_id, refusal)
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, refusal)
         return proxy
 

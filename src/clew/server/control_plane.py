@@ -6,26 +6,22 @@ import asyncio
 import gc
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-import grpc
-
-from clew.api.location import API_SOCKET, CA_SOCKET, XDS_SOCKET, socket_path
-from clew.ca.authority import Authority
-from clew.ca.keys import load_or_create
+from clew.api.location import API_SOCKET, socket_path
 from clew.model.diagnostic import Diagnostic
 from clew.model.request_authentication import RequestAuthentication
-from clew.server.ads import AdsServer, require_identity
 from clew.server.api import build_app, serve_api
-from clew.server.csr import CertificateService
+from clew.server.authority_api import AuthorityApi
 from clew.server.directory import Directory
 from clew.server.holds import Holds
 from clew.server.holds_file import load_holds, save_holds
+from clew.server.identities import AuthoritySettings, Identities
 from clew.server.issuers import Issuers
-from clew.server.mtls import GRPC_OPTIONS, ServingCertificate, listen
+from clew.server.proxy_ports import RemotePorts, serving_proxies
 from clew.server.publisher import Publisher
 from clew.server.registration import GRACE, Registration
 from clew.server.service_addresses import add_service_addresses
@@ -36,9 +32,6 @@ from clew.stores.sqlite import SqliteStore
 from clew.stores.store import Store
 
 log = logging.getLogger("clew.control_plane")
-
-# How long streams may take to end when the control plane stops.
-STOP_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +44,8 @@ class Settings:
     state: Path
     configuration: Path | None = None
     grace: timedelta = GRACE
+    authority: AuthoritySettings = field(default_factory=AuthoritySettings)
+    remote: RemotePorts = field(default_factory=RemotePorts)
 
 
 async def run_control_plane(settings: Settings) -> None:
@@ -58,6 +53,7 @@ async def run_control_plane(settings: Settings) -> None:
 
     Raises:
         OSError: a socket cannot be bound. UnusableKeys: the authority's files are damaged.
+        UnusableAuthority: a new mesh cannot begin with what is plugged in.
     """
     settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     if settings.configuration is not None:
@@ -83,8 +79,8 @@ async def _serve(
     directory = Directory(publisher, revision, holds)
     issuers = Issuers(partial(_undiscovered, publisher), publisher.learn)
     registration = Registration(store, now=_now, grace=settings.grace)
-    servers = await _start_grpc(
-        settings, directory, registration, publisher.snapshot.mesh.trust_domain
+    identities = Identities(
+        settings.state, settings.authority, lambda: publisher.snapshot, now=_now
     )
     app = build_app(
         store,
@@ -95,20 +91,21 @@ async def _serve(
         standings=directory,
     )
     add_service_addresses(app, lambda: publisher.snapshot.registry, directory.changed)
+    app.router.routes += AuthorityApi(identities, _now).routes()
     _spare_the_collector()
     log.info("ready state=%s objects=%d revision=%d", settings.state, len(objects), revision)
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(serve_api(app, socket_path(settings.state, API_SOCKET)))
-            tasks.create_task(registration.run())
-            tasks.create_task(issuers.run())
-            async for changes in store.watch(revision):
-                directory.take(changes)
-                registration.take(changes)
-                issuers.look()
-    finally:
-        for server in servers:
-            await server.stop(STOP_SECONDS)
+    async with (
+        serving_proxies(settings.state, settings.remote, identities, directory, registration),
+        asyncio.TaskGroup() as tasks,
+    ):
+        tasks.create_task(serve_api(app, socket_path(settings.state, API_SOCKET)))
+        tasks.create_task(registration.run())
+        tasks.create_task(identities.run())
+        tasks.create_task(issuers.run())
+        async for changes in store.watch(revision):
+            directory.take(changes)
+            registration.take(changes)
+            issuers.look()
 
 
 def _undiscovered(publisher: Publisher) -> frozenset[str]:
@@ -127,26 +124,3 @@ def _spare_the_collector() -> None:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-async def _start_grpc(
-    settings: Settings, directory: Directory, registration: Registration, trust_domain: str
-) -> tuple[grpc.aio.Server, ...]:
-    """Listen for proxies on xds.sock (mTLS) and for certificate requests on ca.sock."""
-
-    def authority() -> Authority:
-        return load_or_create(settings.state / "ca", trust_domain, now=_now())
-
-    certificate = ServingCertificate(authority, trust_domain)
-    xds = grpc.aio.server(options=GRPC_OPTIONS)
-    ads = AdsServer(directory, require_identity(trust_domain), registration)
-    renewals = CertificateService(authority, trust_domain, trust_claims=False)
-    xds.add_generic_rpc_handlers((ads.handler(), renewals.handler()))
-    listen(xds, f"unix:{socket_path(settings.state, XDS_SOCKET)}", certificate.credentials())
-    signing = grpc.aio.server(options=GRPC_OPTIONS)
-    requests = CertificateService(authority, trust_domain, trust_claims=True)
-    signing.add_generic_rpc_handlers((requests.handler(),))
-    listen(signing, f"unix:{socket_path(settings.state, CA_SOCKET)}", None)
-    for server in (xds, signing):
-        await server.start()
-    return xds, signing

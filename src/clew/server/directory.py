@@ -17,7 +17,6 @@ from clew.model.base import Resource, ResourceKey
 from clew.model.proxy import Proxy
 from clew.model.xds import CLUSTER, LISTENER, TypeUrl
 from clew.server.acknowledgements import Answer, answer, is_refused
-from clew.server.ads import OnPublish
 from clew.server.findings import Findings
 from clew.server.holds import Hold, Holds
 from clew.server.proxies import ConnectedProxy
@@ -25,6 +24,7 @@ from clew.server.publisher import Publisher
 from clew.server.standing import standing
 from clew.server.suspects import Suspects, suspects
 from clew.server.trial import Step, Trial
+from clew.server.trust import OnPublish
 from clew.stores.store import Change, Stored
 from clew.xds.answers import Acked, Conversation, Nacked, named_as_guilty
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,9 +14,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from clew.ca.authority import Authority, issue, pem
+from clew.ca.authority import Authority, bundle, issue
 from clew.ca.renewal import renewal_time
-from clew.model.names import spiffe_id
+from clew.model.spiffe import Identity
 
 # Who the control plane is; Istio's names, which agents check.
 NAMESPACE, SERVICE_ACCOUNT = "istio-system", "istiod"
@@ -33,38 +32,46 @@ GRPC_OPTIONS = (
     ("grpc.so_reuseport", 0),  # A second control plane on the same port is an error.
 )
 
-_SPIFFE = re.compile(r"spiffe://(?P<domain>[^/]+)/ns/(?P<namespace>[^/]+)/sa/(?P<account>[^/]+)")
+# Of a proxy's name in its certificate: no server of ours has a name that ends so.
+_PROXY_SUFFIX = ".proxy"
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """What a verified certificate says of the workload that presented it."""
+class Peer:
+    """What a verified certificate says of who presented it.
 
-    trust_domain: str
-    namespace: str
-    service_account: str
+    ``proxy``: ``<name>.<namespace>``, as in the node id; "" if the certificate names none.
+    """
 
-    def __str__(self) -> str:
-        return spiffe_id(self.trust_domain, self.namespace, self.service_account)
-
-
-def parse_identity(uri: str) -> Identity | None:
-    """Read a SPIFFE id of Istio's form; None if it is of another."""
-    match = _SPIFFE.fullmatch(uri)
-    return Identity(match["domain"], match["namespace"], match["account"]) if match else None
+    identity: Identity
+    proxy: str = ""
 
 
-def peer_identity(context: grpc.aio.ServicerContext) -> Identity | None:
+def peer_of(context: grpc.aio.ServicerContext) -> Peer | None:
     """Who called, proven by a client certificate; None without one, or if it names no workload."""
-    (uri, *others) = context.auth_context().get("peer_spiffe_id") or (b"",)
-    return None if others else parse_identity(uri.decode(errors="replace"))
+    proven = context.auth_context()
+    (uri, *others) = proven.get("peer_spiffe_id") or (b"",)
+    if others:
+        return None
+    try:
+        identity = Identity.parse(uri.decode(errors="replace"))
+    except ValueError:
+        return None
+    names = (name.decode(errors="replace") for name in proven.get("peer_dns") or ())
+    proxies = [n.removesuffix(_PROXY_SUFFIX) for n in names if n.endswith(_PROXY_SUFFIX)]
+    return Peer(identity, proxies[0] if proxies else "")
+
+
+def proxy_dns_name(proxy: str) -> str:
+    """How a certificate names the proxy that it is for."""
+    return proxy + _PROXY_SUFFIX
 
 
 class ServingCertificate:
     """The control plane's own certificate, renewed when a handshake finds it due.
 
-    ``authority`` returns the one in force, so that a new intermediate or root is taken up at the
-    next renewal. ``fetch`` is called from gRPC's threads, one handshake at a time.
+    ``authority`` returns the one in force; the first handshake after another has come into force
+    takes it up. ``fetch`` is called from gRPC's threads, one handshake at a time.
     """
 
     def __init__(
@@ -74,19 +81,21 @@ class ServingCertificate:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._authority = authority
-        self._identity = spiffe_id(trust_domain, NAMESPACE, SERVICE_ACCOUNT)
+        self._identity = str(Identity(trust_domain, NAMESPACE, SERVICE_ACCOUNT))
         self._now = now
         self._due = now()
+        self._issued_by: Authority | None = None
 
-    def credentials(self) -> grpc.ServerCredentials:
-        """mTLS, with a client certificate required."""
+    def credentials(self, *, mutual: bool = True) -> grpc.ServerCredentials:
+        """TLS; ``mutual``: a client certificate of the mesh is required, else none is looked at."""
         return grpc.dynamic_ssl_server_credentials(
-            self._issue(), self.fetch, require_client_authentication=True
+            self._issue(), self.fetch, require_client_authentication=mutual
         )
 
     def fetch(self) -> Any:
         """What to serve with from now on; None: no change."""
-        return self._issue() if self._now() >= self._due else None
+        due = self._now() >= self._due or self._authority() is not self._issued_by
+        return self._issue() if due else None
 
     def _issue(self) -> Any:
         authority, now = self._authority(), self._now()
@@ -100,6 +109,7 @@ class ServingCertificate:
             dns_names=SERVER_NAMES,
         )
         ends = x509.load_pem_x509_certificate(own[0].encode()).not_valid_after_utc
+        self._issued_by = authority
         self._due = renewal_time(now, ends, jitter=random.uniform(0, 0.8))
         private_key = key.private_bytes(
             serialization.Encoding.PEM,
@@ -107,7 +117,7 @@ class ServingCertificate:
             serialization.NoEncryption(),
         )
         return grpc.ssl_server_certificate_configuration(
-            ((private_key, "".join(own).encode()),), pem(authority.root).encode()
+            ((private_key, "".join(own).encode()),), bundle(authority.roots).encode()
         )
 
 

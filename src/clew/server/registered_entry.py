@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from clew.model.proxy import Proxy
+from clew.model.spiffe import Identity
 from clew.model.workload_entry import (
     AUTO_REGISTRATION_GROUP,
     CONNECTED_AT,
@@ -22,7 +23,6 @@ from clew.model.workload_entry import (
     WorkloadEntry,
 )
 from clew.model.workload_group import GroupMetadata, WorkloadGroup
-from clew.server.mtls import Identity
 
 Manifest = Mapping[str, Any]
 

@@ -15,9 +15,9 @@ from functools import partial
 from clew.config.parse import parse_manifest
 from clew.model.base import ResourceKey
 from clew.model.proxy import Proxy
+from clew.model.spiffe import Identity
 from clew.model.workload_entry import AUTO_REGISTRATION_GROUP, WORKLOAD_CONTROLLER, WorkloadEntry
 from clew.model.workload_group import WorkloadGroup
-from clew.server.mtls import Identity
 from clew.server.registered_entry import (
     Manifest,
     control_refusal,

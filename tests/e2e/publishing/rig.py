@@ -169,7 +169,7 @@ async def _start_envoy(rig: Rig, place: str) -> Process:
     document["stats_config"] = {}
     (folder / "envoy.json").write_text(json.dumps(document))
     authority = load_or_create(rig.state / "ca", "cluster.local", now=datetime.now(UTC))
-    own = workload(authority, NAMESPACE, "default")
+    own = workload(authority, NAMESPACE, "default", proxy=spec.name)
     (folder / "sds" / "default.json").write_bytes(certificate_secret(own.key, own.chain))
     (folder / "sds" / "rootca.json").write_bytes(root_secret(own.root))
     with (folder / "envoy.log").open("wb") as log:
