@@ -54,7 +54,7 @@ def main(configuration: Path, hostname: str, ip: str) -> None:
     settings = json.loads(configuration.read_text())
     place = Place(hostname=hostname, ip=ip, certificate=settings["certificate"])
     ports = [_port(described, ip) for described in settings["ports"]]
-    asyncio.run(run(ports, place, configuration.with_name(f"{hostname}.sock")))
+    asyncio.run(run(ports, place, configuration.with_name(f"{ip}.sock")))
 
 
 if __name__ == "__main__":

@@ -16,13 +16,17 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """One workload and its service. ``standard``: it is one of those behind shared services."""
+    """One workload and its service, which those of other versions share.
+
+    ``standard``: it is one of those behind shared services.
+    """
 
     name: str
     namespace: str
     proxy: bool = True
     headless: bool = False
     standard: bool = False
+    version: str = "v1"
     annotations: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -37,8 +41,8 @@ def world_manifests(
     listed, given = tuple(apps), tuple(ports)
     namespaces = dict.fromkeys(app.namespace for app in listed)
     documents: list[Manifest] = [_namespace(name) for name in namespaces]
-    for app in listed:
-        documents += [_service(app, given), _deployment(app, given, command, file)]
+    documents += [_service(app, given) for app in {app.host: app for app in listed}.values()]
+    documents += [_deployment(app, given, command, file) for app in listed]
     return "\n---\n".join(json.dumps(document) for document in documents)
 
 
@@ -65,7 +69,8 @@ def _service(app: App, ports: tuple[Port, ...]) -> Manifest:
 
 
 def _deployment(app: App, ports: tuple[Port, ...], command: tuple[str, ...], file: str) -> Manifest:
-    labels = {"app": app.name, "version": "v1"}
+    name = app.name if app.version == "v1" else f"{app.name}-{app.version}"
+    labels = {"app": app.name, "version": app.version}
     if app.standard:
         labels["test.istio.io/class"] = "standard"
     if not app.proxy:
@@ -90,10 +95,10 @@ def _deployment(app: App, ports: tuple[Port, ...], command: tuple[str, ...], fil
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": app.name, "namespace": app.namespace},
+        "metadata": {"name": name, "namespace": app.namespace},
         "spec": {
             "replicas": 1,
-            "selector": {"matchLabels": {"app": app.name}},
+            "selector": {"matchLabels": {"app": app.name, "version": app.version}},
             "template": template,
         },
     }

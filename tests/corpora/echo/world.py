@@ -37,7 +37,9 @@ Result = dict[str, Any]
 
 @dataclass(slots=True)
 class World:
-    """One running mesh. ``addresses``: of each workload, by the name of its app."""
+    """One running mesh. ``addresses``: of each workload, by the name of its app, with and without
+    its namespace. ``virtual``: of its service, by the address of the workload.
+    """
 
     home: Path
     directory: Path
@@ -46,6 +48,7 @@ class World:
     apps: tuple[App, ...]
     pods: dict[str, str] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
+    virtual: dict[str, str] = field(default_factory=dict)
     sockets: dict[str, socket.socket] = field(default_factory=dict)
     refusals: list[str] = field(default_factory=list)
 
@@ -62,7 +65,7 @@ class World:
         if app not in self.sockets:
             channel = socket.socket(socket.AF_UNIX)
             channel.settimeout(60.0)
-            channel.connect(str(self.home / f"{self.pods[app]}.sock"))
+            channel.connect(str(self.home / f"{self.addresses[app]}.sock"))
             self.sockets[app] = channel
         return self.sockets[app]
 
@@ -194,9 +197,22 @@ def _wait_until_ready(world: World) -> None:
     eventually(is_up, seconds=_START_SECONDS, what=f"the echo world:\n{log.read_text()}")
     for pod in world.client.list(kinds=("Pod",)).items:
         name = pod["metadata"].get("labels", {}).get("app", "")
-        world.pods[name] = pod["metadata"]["name"]
-        world.addresses[name] = pod["status"]["podIP"]
+        for known_as in (name, f"{pod['metadata']['namespace']}/{name}"):
+            world.pods[known_as] = pod["metadata"]["name"]
+            world.addresses[known_as] = pod["status"]["podIP"]
     world.settle()
+    _note_virtual_addresses(world)
+
+
+def _note_virtual_addresses(world: World) -> None:
+    services = {}
+    for service in world.client.list(kinds=("Service",)).items:
+        named = service["metadata"]["namespace"], service["metadata"]["name"]
+        services[named] = service["spec"].get("clusterIP", "None")
+    for pod in world.client.list(kinds=("Pod",)).items:
+        named = pod["metadata"]["namespace"], pod["metadata"].get("labels", {}).get("app", "")
+        if (address := services.get(named, "None")) != "None":
+            world.virtual[pod["status"]["podIP"]] = address
 
 
 def _stop(world: World) -> None:
