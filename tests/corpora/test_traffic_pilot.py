@@ -15,7 +15,7 @@ from tests.corpora.echo.world import running_world
 from tests.e2e.mesh import needs_root
 
 # Of the calls that mean the same everywhere; raise it, never lower it.
-REACHED = 0.96
+REACHED = 0.97
 
 STANDARD = [App(name=name, namespace="echo", standard=True) for name in "abcd"]
 OTHERS = [
