@@ -27,7 +27,11 @@ from clew.stores.namespaces import in_namespace
 from tests.envoy.rig import running_envoy
 from tests.stores.objects import noon
 
-_GROUPS = {"Secret": "", "RequestAuthentication": "security.istio.io"}
+_GROUPS = {
+    "Secret": "",
+    "RequestAuthentication": "security.istio.io",
+    "AuthorizationPolicy": "security.istio.io",
+}
 
 
 @dataclass
