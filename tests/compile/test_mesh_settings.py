@@ -15,8 +15,15 @@ from clew._pb.envoy.extensions.filters.network.http_connection_manager.v3 import
 )
 from clew._pb.envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from clew._pb.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext
-from clew.model.xds import CLUSTER, LISTENER, ROUTE, Published
-from tests.compile.meshes import SERVICE, listener_in, mesh_config, published, rule
+from clew.model.xds import CLUSTER, LISTENER, ROUTE, SECRET, Published
+from tests.compile.meshes import (
+    SERVICE,
+    listener_in,
+    mesh_config,
+    options_of,
+    published,
+    rule,
+)
 
 POD = {"labels": {"app": "reviews", "version": "v1"}, "ip": "10.0.0.1"}
 RULE = """
@@ -104,6 +111,22 @@ def test_what_nobody_declared_passes_or_does_not(
     assert default_cluster(found, "virtualOutbound") == connections
     assert last_host(found) == requests
     assert ("AllowAnyDynamicDNSCluster" in found[CLUSTER]) is (mode == "ALLOW_ANY_DYNAMIC_DNS")
+
+
+def test_requests_for_unknown_hosts_are_secured_only_where_they_are_resolved() -> None:
+    tls = "tls: {mode: SIMPLE}"
+    found = mesh(f"outboundTrafficPolicy: {{mode: ALLOW_ANY_DYNAMIC_DNS, {tls}}}")
+    cluster = Cluster.FromString(found[CLUSTER]["AllowAnyDynamicDNSCluster"].body)
+    assert cluster.transport_socket.name == "envoy.transport_sockets.tls"
+    options = options_of(cluster).upstream_http_protocol_options
+    # A server is asked for by the request's own host, and must show a certificate of that name.
+    assert options.auto_sni
+    assert options.auto_san_validation
+    assert "file-root:system" in found[SECRET]
+    other = mesh(f"outboundTrafficPolicy: {{mode: ALLOW_ANY, {tls}}}")
+    passing = Cluster.FromString(other[CLUSTER]["PassthroughCluster"].body)
+    assert not passing.HasField("transport_socket")
+    assert other[SECRET] == {}
 
 
 @pytest.mark.proves(

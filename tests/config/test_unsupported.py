@@ -91,10 +91,6 @@ def test_fields_of_objects(kind: str, spec: dict[str, Any], warned: list[str]) -
     [
         ({"serviceSettings": [{"hosts": ["a.b"]}]}, ["serviceSettings"]),
         ({"serviceScopeConfigs": [{"scope": "GLOBAL"}]}, ["serviceScopeConfigs"]),
-        (
-            {"outboundTrafficPolicy": {"mode": "ALLOW_ANY", "tls": {"mode": "SIMPLE"}}},
-            ["outboundTrafficPolicy.tls"],
-        ),
         ({"verifyCertificateAtClient": False}, ["verifyCertificateAtClient"]),
         (
             {"defaultConfig": {"statusPort": 15020, "tracing": {"sampling": 5}}},

@@ -141,7 +141,7 @@ async def proxy(
         yield
 
 
-async def through(sidecar: int, *, wanted: int) -> str:
+async def through(sidecar: int, *, wanted: int, url: str = "http://web.example.com/") -> str:
     """What is answered to a plain request through a sidecar, once its status is ``wanted``."""
     async with (
         asyncio.timeout(30),
@@ -149,7 +149,7 @@ async def through(sidecar: int, *, wanted: int) -> str:
     ):
         while True:
             with suppress(httpx2.TransportError):
-                response = await client.get("http://web.example.com/")
+                response = await client.get(url)
                 if response.status_code == wanted:
                     return response.text
             await asyncio.sleep(0.05)
@@ -193,6 +193,35 @@ def test_a_server_outside_is_verified_by_what_the_host_trusts(tmp_path: Path) ->
                 )
                 async with trusting:
                     assert "host: web.example.com" in await through(sidecar, wanted=200)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.proves("MeshOutboundTrafficPolicy.tls")
+def test_requests_for_unknown_hosts_leave_with_the_tls_of_the_mesh(tmp_path: Path) -> None:
+    policy = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: istio, namespace: istio-system}}
+data:
+  mesh: |
+    outboundTrafficPolicy:
+      mode: ALLOW_ANY_DYNAMIC_DNS
+      tls:
+        {{mode: SIMPLE, sni: web.example.com, caCertificates: {roots}, subjectAltNames: [{name}]}}
+"""
+
+    async def scenario() -> None:
+        sidecar = free_port()
+        async with tls_server(tmp_path) as (outside, roots):
+            url = f"http://localhost:{outside}/"
+            async with (
+                live_mesh(tmp_path, policy.format(roots=roots, name="web.example.com")) as mesh,
+                proxy(tmp_path, "client-0", ip="127.0.0.2", http_proxy_port=sidecar),
+            ):
+                assert f"host: localhost:{outside}" in await through(sidecar, wanted=200, url=url)
+                await mesh.apply(policy.format(roots=roots, name="other.example.com"))
+                assert "connection failure" in await through(sidecar, wanted=503, url=url)
 
     asyncio.run(scenario())
 

@@ -24,10 +24,12 @@ from clew.compile.resources import resource, sources
 from clew.compile.secrets import OWN_TLS
 from clew.compile.stat_names import stat_name
 from clew.compile.traffic_policy import Policy, declared_policy, policy_for
-from clew.compile.unknown_traffic import RESOLVING_CLUSTER
+from clew.compile.transport_sockets import client_tls_socket
+from clew.compile.unknown_traffic import RESOLVING_CLUSTER, unknown_tls
 from clew.compile.upstream_tls import apply_upstream_tls, mesh_tls_of, tls_in_force
 from clew.model import names
 from clew.model.destination_rule import (
+    ClientTLSMode,
     ClientTLSSettings,
     DestinationRule,
     H2UpgradePolicy,
@@ -139,7 +141,18 @@ def resolving_cluster(mesh: MeshConfig) -> EnvoyResource:
     cluster = Cluster(name=RESOLVING_CLUSTER)
     forward_to_named_host(cluster)
     apply_connection_pool(cluster, None, None, mesh)
-    apply_version(cluster, Version.AS_CLIENT, None)
+    tls = unknown_tls(mesh)
+    named, verified = _server_name_from_host(tls)
+    apply_version(
+        cluster,
+        Version.AS_CLIENT,
+        None,
+        server_name_from_host=named,
+        verify_server_name=verified,
+    )
+    if tls is not None and tls.mode is not ClientTLSMode.DISABLE:
+        socket = client_tls_socket(tls, sans=(), sni="", alpn=(), mesh=mesh)
+        cluster.transport_socket.CopyFrom(socket)
     return resource(cluster.name, cluster)
 
 
@@ -179,15 +192,14 @@ def _cluster(
     if original and tls is None and not _all_are_known_to_accept(upstream):
         coverage = Coverage.NONE
     version = _version(port.protocol, policy, coverage, site, mesh)
-    from_host = tls is not None and tls.mode in OWN_TLS and not tls.sni
-    verified = tls is not None and not tls.subject_alt_names and not tls.insecure_skip_verify
+    named, verified = _server_name_from_host(tls)
     apply_version(
         cluster,
         version,
         policy.connection_pool,
         policy.outlier_detection,
-        server_name_from_host=from_host and version is not Version.TCP,
-        verify_server_name=from_host and verified,
+        server_name_from_host=named and version is not Version.TCP,
+        verify_server_name=verified,
     )
     apply_upstream_tls(
         cluster,
@@ -200,6 +212,13 @@ def _cluster(
     )
     _describe(cluster, upstream, rule, subset)
     return cluster
+
+
+def _server_name_from_host(tls: ClientTLSSettings | None) -> tuple[bool, bool]:
+    """Whether a server is asked for by the name of the request's host, and verified by it."""
+    if tls is None or tls.mode not in OWN_TLS or tls.sni:
+        return False, False
+    return True, not tls.subject_alt_names and not tls.insecure_skip_verify
 
 
 def _all_are_known_to_accept(upstream: Upstream) -> bool:

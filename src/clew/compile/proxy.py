@@ -29,7 +29,7 @@ from clew.compile.secrets import (
     compile_secrets,
 )
 from clew.compile.token_keys import compile_key_clusters, compile_key_secrets
-from clew.compile.unknown_traffic import RESOLVING_CLUSTER, unknown_requests
+from clew.compile.unknown_traffic import RESOLVING_CLUSTER, unknown_requests, unknown_tls
 from clew.compile.upstreams import compile_upstreams, site_of, upstreams_shape
 from clew.model.destination_rule import DestinationRule
 from clew.model.gateway import ServerTLSSettings
@@ -46,7 +46,7 @@ from clew.model.xds import (
     Published,
     ResourcesByName,
 )
-from clew.snapshot.credentials import Credentials
+from clew.snapshot.credentials import Credentials, tls_settings
 from clew.snapshot.scope import GatewayScope, InboundScope, ProxyScope
 
 
@@ -112,7 +112,9 @@ def _compiled(scope: ProxyScope, memo: Memo) -> Published:
         if serving is not None and serving.token_rules:
             clusters += memo.call(compile_key_clusters, serving.token_rules, outbound.mesh)
             secrets = [*secrets, *memo.call(compile_key_secrets, serving.token_rules)]
-    client = memo.call(_client_secrets, outbound.destination_rules, outbound.credentials)
+    client = memo.call(
+        _client_secrets, outbound.destination_rules, outbound.credentials, outbound.mesh
+    )
     if client:
         secrets = [*secrets, *client]
     return {
@@ -210,10 +212,13 @@ def _gateway_routes(
 
 
 def _client_secrets(
-    rules: Mapping[str, DestinationRule], credentials: Credentials
+    rules: Mapping[str, DestinationRule], credentials: Credentials, mesh: MeshConfig
 ) -> list[EnvoyResource]:
     """What clients need, files beside the proxy included."""
-    found = chain(compile_client_secrets(credentials), compile_client_files(rules.values()))
+    settings = [each for rule in rules.values() for each in tls_settings(rule)]
+    if (of_unknown := unknown_tls(mesh)) is not None:
+        settings.append(of_unknown)
+    found = chain(compile_client_secrets(credentials), compile_client_files(settings))
     return [resource(secret.name, secret) for secret in found]
 
 

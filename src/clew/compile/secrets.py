@@ -17,9 +17,9 @@ from clew._pb.envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
 from clew._pb.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 from clew.model import secret as declared
 from clew.model.config_map import ConfigMap
-from clew.model.destination_rule import ClientTLSMode, DestinationRule
+from clew.model.destination_rule import ClientTLSMode, ClientTLSSettings
 from clew.model.gateway import ServerTLSMode, ServerTLSSettings
-from clew.snapshot.credentials import Credentials, tls_settings
+from clew.snapshot.credentials import Credentials
 
 # A server is verified by what the proxy's system trusts.
 SYSTEM_ROOTS = "system"
@@ -93,12 +93,12 @@ def compile_client_secrets(credentials: Credentials) -> Iterator[Secret]:
             yield from _of_kubernetes(name.removeprefix("kubernetes://"), secrets)
 
 
-def compile_client_files(rules: Iterable[DestinationRule]) -> Iterator[Secret]:
-    """Yield the secrets of files beside the proxy that DestinationRules name.
+def compile_client_files(of_clients: Iterable[ClientTLSSettings]) -> Iterator[Secret]:
+    """Yield the secrets of files beside the proxy that clients' settings name.
 
     As secrets they are read again when they change, and a missing one stops nobody else.
     """
-    for settings in (each for rule in rules for each in tls_settings(rule)):
+    for settings in of_clients:
         if settings.credential_name or settings.mode not in OWN_TLS:
             continue
         if settings.client_certificate and settings.mode is ClientTLSMode.MUTUAL:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from clew.compile.destinations import destination_cluster
 from clew.compile.memo import Memo
+from clew.compile.upstream_tls import tls_in_force
 from clew.model import names
-from clew.model.mesh_config import OutboundTrafficPolicyMode
+from clew.model.destination_rule import ClientTLSSettings
+from clew.model.mesh_config import MeshConfig, OutboundTrafficPolicyMode
 from clew.model.service import Service
 from clew.snapshot.scope import OutboundScope
 
@@ -31,6 +33,17 @@ def unknown_requests(scope: OutboundScope, memo: Memo) -> str:
     if policy and policy.mode is OutboundTrafficPolicyMode.ALLOW_ANY_DYNAMIC_DNS:
         return RESOLVING_CLUSTER
     return names.PASSTHROUGH_CLUSTER
+
+
+def unknown_tls(mesh: MeshConfig) -> ClientTLSSettings | None:
+    """How requests leave that go to the host they name; None: as the client made them.
+
+    Source: Istio's ``outboundTrafficPolicy.tls``, which is about ALLOW_ANY_DYNAMIC_DNS only.
+    """
+    policy = mesh.outbound_traffic_policy
+    if policy is None or policy.mode is not OutboundTrafficPolicyMode.ALLOW_ANY_DYNAMIC_DNS:
+        return None
+    return tls_in_force(policy.tls, None, router=False)
 
 
 def _services_by_hostname(services: tuple[Service, ...]) -> dict[str, Service]:

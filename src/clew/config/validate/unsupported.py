@@ -34,7 +34,6 @@ UNSUPPORTED: Mapping[str, str] = {
         "not in force yet: checked, but nothing can name a provider with effect"
     ),
     "MeshConfig.defaultProviders": "not in force yet: the Telemetry API is not",
-    "MeshOutboundTrafficPolicy.tls": "traffic that nobody declared passes as the program sent it",
     "CertificateData.pem": _OWN_ROOT,
     "CertificateData.spiffeBundleUrl": _OWN_ROOT,
     "CertificateData.certSigners": (
