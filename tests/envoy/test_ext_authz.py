@@ -1,0 +1,123 @@
+"""Action CUSTOM at a real gateway: who is asked, what about, and what holds when nobody answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.envoy.rig import free_port
+from tests.envoy.test_authorization_policies import (
+    gateway,
+    paths,
+    policy,
+    remove,
+    until_answered,
+)
+
+# The authorizer is a service of the mesh.
+SERVICE = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: authorizer}}
+spec:
+  hosts: [authorizer.example.com]
+  resolution: STATIC
+  ports: [{{number: 9000, name: http, protocol: HTTP}}]
+  endpoints: [{{address: 127.0.0.1, ports: {{http: {port}}}}}]
+"""
+
+
+def mesh_config(**provider: object) -> str:
+    http = {"service": "default/authorizer.example.com", "port": 9000, **provider}
+    providers = [{"name": "asked", "envoyExtAuthzHttp": http}]
+    data = {"mesh": json.dumps({"extensionProviders": providers})}
+    metadata = {"name": "istio", "namespace": "istio-system"}
+    return json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+
+
+CUSTOM = policy("CUSTOM", paths("/private"), provider={"name": "asked"})
+
+
+@asynccontextmanager
+async def authorizer(status: int) -> AsyncIterator[tuple[int, list[str]]]:
+    """A server that always says the same; yields its port, and what it was asked about."""
+    asked: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                asked.append(head.split()[1].decode())
+                writer.write(b"HTTP/1.1 %d Said\r\ncontent-length: 0\r\n\r\n" % status)
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield int(server.sockets[0].getsockname()[1]), asked
+    finally:
+        server.close()
+
+
+@pytest.mark.proves(
+    "AuthorizationAction.CUSTOM",
+    "AuthorizationPolicySpec.provider",
+    "AuthorizationProvider.name",
+    "EnvoyExternalAuthorizationHttpProvider.service",
+    "EnvoyExternalAuthorizationHttpProvider.port",
+    "EnvoyExternalAuthorizationHttpProvider.pathPrefix",
+)
+@pytest.mark.parametrize(("says", "answer"), [(200, 200), (403, 403), (302, 302)])
+def test_the_authorizer_is_asked_about_what_the_rules_match(
+    says: int, answer: int, tmp_path: Path
+) -> None:
+    async def run() -> None:
+        async with authorizer(says) as (port, asked):
+            more = (SERVICE.format(port=port), mesh_config(pathPrefix="/check"))
+            async with gateway(tmp_path, *more) as (mesh, at):
+                await mesh.apply(CUSTOM)
+                found = await mesh.status("AuthorizationPolicy", "flip")
+                assert found.state == "in force", found
+                while not asked:
+                    await until_answered(at, "/private", answer)
+                await until_answered(at, "/private", answer)
+                assert set(asked) == {"/check/private"}
+                await remove(mesh)
+                await until_answered(at, "/private", 200)
+
+    asyncio.run(run())
+
+
+@pytest.mark.proves(
+    "EnvoyExternalAuthorizationHttpProvider.failOpen",
+    "EnvoyExternalAuthorizationHttpProvider.statusOnError",
+)
+@pytest.mark.parametrize(("fail_open", "answer"), [(True, 200), (False, 503)])
+def test_what_holds_when_the_authorizer_is_not_there(
+    fail_open: bool, answer: int, tmp_path: Path
+) -> None:
+    async def run() -> None:
+        more = (
+            SERVICE.format(port=free_port()),
+            mesh_config(failOpen=fail_open, statusOnError="503"),
+            CUSTOM,
+        )
+        async with gateway(tmp_path, *more) as (_, at):
+            await until_answered(at, "/open", 200)
+            await until_answered(at, "/private", answer)
+
+    asyncio.run(run())
+
+
+def test_without_a_provider_what_would_be_asked_is_denied(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with gateway(tmp_path, CUSTOM) as (_, at):
+            await until_answered(at, "/open", 200)
+            await until_answered(at, "/private", 403)
+
+    asyncio.run(run())
