@@ -37,6 +37,21 @@ def test_of_http1_nothing_is_said_so_that_an_envoy_filter_may() -> None:
     assert not inbound().typed_extension_protocol_options
 
 
+@pytest.mark.proves("SidecarPort.name")
+def test_statistics_call_a_port_what_the_sidecar_does() -> None:
+    settings = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data: {mesh: 'inboundClusterStatName: "%SERVICE_PORT_NAME%"'}
+"""
+    ingress = "{port: {number: 8080, protocol: HTTP, name: mine}, defaultEndpoint: 127.0.0.1:80}"
+    found = inbound(
+        settings, istio("Sidecar", "web", f"{{ingress: [{ingress}], egress: [{{hosts: ['*/*']}}]}}")
+    )
+    assert found.alt_stat_name == "mine;"
+
+
 def test_a_connection_to_the_workloads_own_address_is_not_captured_again() -> None:
     ingress = "{port: {number: 8080, protocol: HTTP, name: http}, defaultEndpoint: 0.0.0.0:8080}"
     found = inbound(

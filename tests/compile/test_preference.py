@@ -161,8 +161,9 @@ def test_envoy_may_spread_requests_over_the_zones_of_a_region() -> None:
         return f"{DETECTS}, loadBalancer: {{zoneAwareLbSetting: {{{text}}}}}"
 
     assert zones(policy=zoned("minClusterSize: 3")).min_cluster_size.value == 3
-    off = zones(policy=zoned("enabled: false")).routing_enabled
-    assert off.value == 0
+    off = zones(policy=zoned("enabled: false"))
+    assert off.HasField("routing_enabled")
+    assert off.routing_enabled.value == 0
     assert (
         zones(
             mesh_config("zoneAwareLbSetting: {minClusterSize: 4}"), policy=DETECTS
