@@ -35,7 +35,8 @@ def test_the_warning_names_file_line_field_and_what_happens_instead() -> None:
     [document] = parse_documents(GATEWAY, "web.yaml")
     assert [str(each) for each in document.diagnostics] == [
         "web.yaml:10:5: Warning Gateway shop/web\n"
-        "  spec.servers[1].defaultEndpoint: not supported: ignored, as Istio does"
+        "  spec.servers[1].defaultEndpoint: not supported: "
+        "ignored, as Istio does: routes say where requests go"
     ]
     assert document.valid
 

@@ -186,7 +186,7 @@ def test_a_field_without_effect_is_told_in_the_status() -> None:
     assert isinstance(status, dict)
     [message] = status["validationMessages"]
     field = "spec.servers[0].defaultEndpoint"
-    assert message["type"]["name"] == f"{field}: not supported: ignored, as Istio does"
+    assert message["type"]["name"] == f"{field}: {found.problem}"
     assert message["level"] == "WARNING"
 
 

@@ -14,8 +14,11 @@ from clew.config.finding import FieldPath, Finding
 _NO_AMBIENT = "there is no ambient mode"
 _NO_WAYPOINTS = "there are no waypoints; the patch matches nothing"
 _TELEMETRY = "it comes with telemetry; nothing is sent there"
+_NO_TRACES = "not in force yet: proxies send no traces"
+_NO_LOG_SERVICE = "not in force yet: access logs go to files only"
 _OWN_ROOT = "not in force yet: proxies trust the mesh's own root only"
 _AS_IN_ISTIO = "ignored, as Istio does"
+_NO_SESSIONS = f"{_AS_IN_ISTIO}: each request may go to another endpoint"
 _NO_DEFAULT_GATEWAYS = "there are no default gateways; name the parents in parentRefs"
 _REFUSED_ROUTE = "the route is refused in its status, as in Istio"
 
@@ -27,13 +30,27 @@ UNSUPPORTED: Mapping[str, str] = {
     "MeshConfig.serviceSettings": "no effect in a mesh of one cluster",
     "MeshConfig.configSources": "ignored: configuration comes from the mesh's own store",
     "MeshConfig.verifyCertificateAtClient": f"{_AS_IN_ISTIO}: servers are always verified",
-    "MeshConfig.certificates": _AS_IN_ISTIO,
+    "MeshConfig.certificates": f"{_AS_IN_ISTIO}: none are made",
     "MeshConfig.ca": "certificates are signed by the mesh's own authority only",
-    "MeshConfig.enableEnvoyAccessLogService": "not in force yet: access logs go to files only",
-    "MeshConfig.extensionProviders": (
-        "not in force yet: checked, but nothing can name a provider with effect"
-    ),
+    "MeshConfig.enableEnvoyAccessLogService": _NO_LOG_SERVICE,
     "MeshConfig.defaultProviders": "not in force yet: the Telemetry API is not",
+    **dict.fromkeys(
+        (
+            "ExtensionProvider.zipkin",
+            "ExtensionProvider.lightstep",
+            "ExtensionProvider.datadog",
+            "ExtensionProvider.stackdriver",
+            "ExtensionProvider.opencensus",
+            "ExtensionProvider.skywalking",
+            "ExtensionProvider.opentelemetry",
+        ),
+        _NO_TRACES,
+    ),
+    "ExtensionProvider.envoyFileAccessLog": "not in force yet: logs go to accessLogFile only",
+    "ExtensionProvider.envoyHttpAls": _NO_LOG_SERVICE,
+    "ExtensionProvider.envoyTcpAls": _NO_LOG_SERVICE,
+    "ExtensionProvider.envoyOtelAls": _NO_LOG_SERVICE,
+    "ExtensionProvider.sds": "not in force yet: certificates come from the control plane only",
     "CertificateData.pem": _OWN_ROOT,
     "CertificateData.spiffeBundleUrl": _OWN_ROOT,
     "CertificateData.certSigners": (
@@ -54,8 +71,8 @@ UNSUPPORTED: Mapping[str, str] = {
         "ignored: readiness is at port 15021, and the agent has no other pages"
     ),
     "MeshProxyConfig.caCertificatesPem": "ignored: workloads trust the mesh's own authority",
-    "MeshProxyConfig.tracing": "not in force yet: proxies send no traces",
-    "MeshProxyConfig.sds": _AS_IN_ISTIO,
+    "MeshProxyConfig.tracing": _NO_TRACES,
+    "MeshProxyConfig.sds": f"{_AS_IN_ISTIO}: proxies always get certificates by SDS",
     "MeshProxyConfig.zipkinAddress": _TELEMETRY,
     "MeshProxyConfig.statsdUdpAddress": _TELEMETRY,
     "MeshProxyConfig.extraStatTags": "it comes with telemetry; statistics have no such tags",
@@ -69,14 +86,17 @@ UNSUPPORTED: Mapping[str, str] = {
     "MeshProxyConfig.image": "ignored: proxies are processes, not images",
     "ProxyConfigSpec.image": "ignored: proxies are processes, not images",
     "LoadBalancerSettings.backendUtilization": (
-        "accepted without effect: Envoy would have to be told of each backend's load"
+        "accepted without effect, as in Istio: requests go to the less busy of two endpoints"
     ),
     "L4MatchAttributes.sourceSubnet": f"{_AS_IN_ISTIO}: the route is for clients of any address",
-    "Server.defaultEndpoint": _AS_IN_ISTIO,
+    "Server.defaultEndpoint": f"{_AS_IN_ISTIO}: routes say where requests go",
     "TLSCertificate.caCertificates": f"{_AS_IN_ISTIO}: the server's own caCertificates count",
     "ListenerMatch.portName": f"{_AS_IN_ISTIO}: the patch is for ports of any name",
     "EnvoyConfigObjectMatch.waypoint": _NO_WAYPOINTS,
-    "JWTRule.presence": "accepted without effect, as in Istio",
+    "JWTRule.presence": (
+        "accepted without effect, as in Istio: requests without a token pass, unless an "
+        "AuthorizationPolicy says otherwise"
+    ),
     "GatewayClassSpec.parametersRef": "accepted without effect, as in Istio",
     "GatewayInfrastructure.parametersRef": (
         "accepted without effect; Istio merges a ConfigMap's Deployment into the gateway's"
@@ -89,8 +109,8 @@ UNSUPPORTED: Mapping[str, str] = {
     "GRPCRouteSpec.useDefaultGateways": _NO_DEFAULT_GATEWAYS,
     "TLSRouteSpec.useDefaultGateways": _NO_DEFAULT_GATEWAYS,
     "TCPRouteSpec.useDefaultGateways": _NO_DEFAULT_GATEWAYS,
-    "HTTPRouteRule.sessionPersistence": _AS_IN_ISTIO,
-    "GRPCRouteRule.sessionPersistence": _AS_IN_ISTIO,
+    "HTTPRouteRule.sessionPersistence": _NO_SESSIONS,
+    "GRPCRouteRule.sessionPersistence": _NO_SESSIONS,
     "HTTPRouteFilter.externalAuth": _REFUSED_ROUTE,
     "HTTPRouteFilter.extensionRef": _REFUSED_ROUTE,
     "GRPCRouteFilter.extensionRef": _REFUSED_ROUTE,
@@ -98,7 +118,7 @@ UNSUPPORTED: Mapping[str, str] = {
         "ignored: a policy's target is in its own namespace, as in Istio"
     ),
     "BackendTLSPolicySpec.options": "accepted without effect, as in Istio",
-    "BackendTrafficPolicySpec.sessionPersistence": f"{_AS_IN_ISTIO}; the policy's status says so",
+    "BackendTrafficPolicySpec.sessionPersistence": f"{_NO_SESSIONS}; the policy's status says so",
     "RequestRate.interval": (
         f"{_AS_IN_ISTIO}: Envoy has a number of retries at once, and no rate of them"
     ),
