@@ -44,9 +44,11 @@ class Authority:
     def sign(self, request: x509.CertificateSigningRequest) -> tuple[str, str]:
         self.issued += 1
         names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        key = request.public_key()
-        assert isinstance(key, ec.EllipticCurvePublicKey)
-        return self._certificate(key, list(names)), self.root
+        return self._certificate(request.public_key(), list(names)), self.root
+
+    def issue_for(self, key: Any, identity: str) -> tuple[str, str]:
+        """Return a certificate for a key of any kind, and the root."""
+        return self._certificate(key, [x509.UniformResourceIdentifier(identity)]), self.root
 
     def issue(self, identity: str) -> tuple[bytes, bytes]:
         """Return a new key and its certificate, PEM."""
@@ -59,9 +61,7 @@ class Authority:
         )
         return pem, self._certificate(key.public_key(), [name]).encode()
 
-    def _certificate(
-        self, key: ec.EllipticCurvePublicKey, names: list[Any], *, authority: bool = False
-    ) -> str:
+    def _certificate(self, key: Any, names: list[Any], *, authority: bool = False) -> str:
         issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "root")])
         now = datetime.now(UTC)
         builder = (

@@ -1,19 +1,22 @@
 from __future__ import annotations
 
-import stat
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-
 import msgspec
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from clew.agent.certificates import certificate_secret, new_key, signing_request
-from clew.agent.identity import write_certificate
+from clew.agent.certificates import (
+    Certificate,
+    certificate_secret,
+    new_key,
+    read_roots,
+    root_secret,
+    signing_request,
+)
 from tests.agent.control_plane import Authority
 
 IDENTITY = "spiffe://cluster.local/ns/default/sa/reviews"
-START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_the_request_names_the_identity_and_nothing_else() -> None:
@@ -36,13 +39,35 @@ def test_the_secret_has_the_chain_in_order_and_the_key() -> None:
     assert loaded.public_key() == key.public_key()
 
 
-def test_files_are_private_and_old_ones_are_replaced_whole(tmp_path: Path) -> None:
-    authority, key = Authority(), new_key()
-    request = x509.load_pem_x509_csr(signing_request(key, IDENTITY).encode())
-    for _ in range(2):
-        due = write_certificate(tmp_path, key, authority.sign(request))
-    assert timedelta(minutes=29) < due - datetime.now(UTC) < timedelta(minutes=60)
-    assert stat.S_IMODE((tmp_path / "sds").stat().st_mode) == 0o700
-    files = sorted((tmp_path / "sds").iterdir())
-    assert [file.name for file in files] == ["default.json", "rootca.json"]
-    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+def test_a_certificate_is_read_back_as_it_was_written() -> None:
+    authority, key = Authority(), new_key({"WORKLOAD_RSA_KEY_SIZE": "2048"})
+    leaf, root = authority.issue_for(key.public_key(), IDENTITY)
+    read = Certificate.read(certificate_secret(key, [leaf]))
+    assert read.key.private_numbers() == key.private_numbers()
+    assert read.chain == (leaf,)
+    assert read.is_under(root)
+    assert not read.is_under(Authority().root)
+    assert read_roots(root_secret(root)) == root
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        Certificate.read(root_secret(root))
+
+
+@pytest.mark.parametrize(
+    ("environment", "kind", "size"),
+    [
+        ({}, ec.EllipticCurvePrivateKey, 256),
+        ({"WORKLOAD_RSA_KEY_SIZE": "4096"}, rsa.RSAPrivateKey, 4096),
+        ({"WORKLOAD_RSA_KEY_SIZE": "512"}, ec.EllipticCurvePrivateKey, 256),
+        (
+            {"ECC_SIGNATURE_ALGORITHM": "ECDSA", "ECC_CURVE": "P384"},
+            ec.EllipticCurvePrivateKey,
+            384,
+        ),
+    ],
+)
+def test_keys_are_of_the_kind_that_the_proxy_s_variables_say(
+    environment: dict[str, str], kind: type, size: int
+) -> None:
+    key = new_key(environment)
+    assert isinstance(key, kind)
+    assert key.key_size == size

@@ -6,7 +6,6 @@ from clew._pb.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryResp
 from clew._pb.istio.networking.nds.v1.nds_pb2 import NameTable
 from clew.agent.name_table import NameTables
 from clew.model.xds import NAME_TABLE
-from tests.agent.test_bootstrap import SPEC
 
 
 def table(name: str, version: str, **hosts: str) -> Resource:
@@ -31,12 +30,7 @@ def test_tables_are_joined_replaced_and_removed() -> None:
 
 def test_a_new_stream_says_what_is_known_already() -> None:
     tables = NameTables()
-    acknowledgement = tables.receive(
-        DeltaDiscoveryResponse(resources=[table("a", "7")], nonce="n1")
-    )
-    assert acknowledgement.response_nonce == "n1"
-    assert not acknowledgement.HasField("error_detail")
-    request = tables.first_request(SPEC)
-    assert request.node.id.startswith("sidecar~10.0.0.7~reviews-v1-0.books~")
-    assert dict(request.initial_resource_versions) == {"a": "7"}
-    assert list(request.resource_names_subscribe) == ["*"]
+    assert not tables.known.is_set()
+    tables.receive(DeltaDiscoveryResponse(resources=[table("a", "7")], nonce="n1"))
+    assert tables.known.is_set()
+    assert tables.versions() == {"a": "7"}

@@ -148,7 +148,7 @@ def test_a_workload_becomes_ready_and_ends_in_order(tmp_path: Path) -> None:
                 assert plane.nodes[0] == (
                     "sidecar~127.0.0.1~reviews-v1-0.default~default.svc.cluster.local"
                 )
-                assert plane.identities == ["spiffe://cluster.local/ns/default/sa/default"]
+                assert set(plane.identities) == {"spiffe://cluster.local/ns/default/sa/default"}
                 assert b" 200 " in await page(spec.readiness_port, "/healthz/ready")
                 stats = await page(spec.prometheus_port, "/stats/prometheus")
                 assert b"envoy_server_live{}" in stats

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
+from google.protobuf.json_format import ParseDict
 
+from clew._pb.envoy.config.core.v3.base_pb2 import Node
 from clew._pb.envoy.service.discovery.v3.discovery_pb2 import (
     DeltaDiscoveryRequest,
     DeltaDiscoveryResponse,
 )
-from clew.agent.bootstrap import CONTROL_PLANE_SOCKET
+from clew.agent.backoff import delays
+from clew.agent.bootstrap import CONTROL_PLANE_SOCKET, node
 from clew.agent.spec import AgentSpec
+
+log = logging.getLogger("clew.agent")
 
 _METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 _LONGEST_MESSAGE = 64 * 1024 * 1024
@@ -36,3 +43,78 @@ async def ads_stream(spec: AgentSpec) -> AsyncIterator[Any]:
             request_serializer=DeltaDiscoveryRequest.SerializeToString,
             response_deserializer=DeltaDiscoveryResponse.FromString,
         )()
+
+
+class XdsClient(Protocol):
+    """What follows one type of resources, all of them, over one stream after the other."""
+
+    @property
+    def type_url(self) -> str: ...
+
+    def versions(self) -> Mapping[str, str]:
+        """What it has, for the control plane to send only what differs."""
+        ...
+
+    def receive(self, response: DeltaDiscoveryResponse) -> None:
+        """Take a response over."""
+        ...
+
+    async def settled(self) -> None:
+        """Return when what was received is in use: then it is acknowledged."""
+        ...
+
+
+async def follow(spec: AgentSpec, clients: Sequence[XdsClient]) -> None:
+    """Keep the clients up to date until cancelled; the last they have heard stays meanwhile."""
+    while True:
+        for delay in delays(0.1, 10.0):
+            received = False
+            try:
+                async for _ in _responses(spec, clients):
+                    received = True
+            except grpc.aio.AioRpcError as error:
+                log.debug("stream to the control plane ended error=%r", error.details())
+            await asyncio.sleep(delay)
+            if received:
+                break
+
+
+async def _responses(spec: AgentSpec, clients: Sequence[XdsClient]) -> AsyncIterator[None]:
+    """Yield after each response that was received. None waits for another to be in use."""
+    by_type = {client.type_url: client for client in clients}
+    requests: asyncio.Queue[DeltaDiscoveryRequest] = asyncio.Queue()
+    for client in clients:
+        requests.put_nowait(_first_request(spec, client))
+
+    async def acknowledge(response: DeltaDiscoveryResponse) -> None:
+        await by_type[response.type_url].settled()
+        acknowledgement = DeltaDiscoveryRequest(
+            type_url=response.type_url, response_nonce=response.nonce
+        )
+        requests.put_nowait(acknowledgement)
+
+    async with ads_stream(spec) as stream:
+        work = {asyncio.ensure_future(_send(stream, requests))}
+        try:
+            async for response in stream:
+                by_type[response.type_url].receive(response)
+                work.add(asyncio.ensure_future(acknowledge(response)))
+                yield
+        finally:
+            for task in work:
+                task.cancel()
+            await asyncio.gather(*work, return_exceptions=True)
+
+
+def _first_request(spec: AgentSpec, client: XdsClient) -> DeltaDiscoveryRequest:
+    return DeltaDiscoveryRequest(
+        node=ParseDict(node(spec), Node()),
+        type_url=client.type_url,
+        resource_names_subscribe=["*"],
+        initial_resource_versions=client.versions(),
+    )
+
+
+async def _send(stream: Any, requests: asyncio.Queue[DeltaDiscoveryRequest]) -> None:
+    while True:
+        await stream.write(await requests.get())

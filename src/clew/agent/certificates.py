@@ -2,23 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 _SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
 
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
-def new_key() -> ec.EllipticCurvePrivateKey:
+# Smaller ones no authority signs, larger ones are slow in every handshake.
+_RSA_BITS = ("2048", "3072", "4096")
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A key and the PEM chain of its certificate: the leaf first, without the root."""
+
+    key: PrivateKey
+    chain: tuple[str, ...]
+
+    @property
+    def validity(self) -> tuple[datetime, datetime]:
+        """From when and until when it is valid, in UTC."""
+        leaf = x509.load_pem_x509_certificate(self.chain[0].encode())
+        return leaf.not_valid_before_utc, leaf.not_valid_after_utc
+
+    def is_under(self, root: str) -> bool:
+        """Whether it leads to this root, a PEM certificate."""
+        top = x509.load_pem_x509_certificate(self.chain[-1].encode())
+        try:
+            top.verify_directly_issued_by(x509.load_pem_x509_certificate(root.encode()))
+        except (ValueError, TypeError, InvalidSignature):
+            return False
+        return True
+
+    @classmethod
+    def read(cls, secret: bytes) -> Self:
+        """Read ``sds/default.json`` back. Raises: ValueError, KeyError, TypeError."""
+        [resource] = msgspec.json.decode(secret)["resources"]
+        held = resource["tls_certificate"]
+        pem = held["private_key"]["inline_string"].encode()
+        key = serialization.load_pem_private_key(pem, password=None)
+        if not isinstance(key, PrivateKey):
+            raise TypeError("the key is of an unusual kind")
+        chain = x509.load_pem_x509_certificates(held["certificate_chain"]["inline_string"].encode())
+        encoding = serialization.Encoding.PEM
+        return cls(key, tuple(each.public_bytes(encoding).decode() for each in chain))
+
+
+def new_key(environment: Mapping[str, str] = {}) -> PrivateKey:
+    """A key of EC P-256, or as the proxy's variables say.
+
+    Source: istio's agent, ``ECC_SIGNATURE_ALGORITHM``, ``ECC_CURVE``, ``WORKLOAD_RSA_KEY_SIZE``.
+    """
+    bits = environment.get("WORKLOAD_RSA_KEY_SIZE", "")
+    if bits in _RSA_BITS and not environment.get("ECC_SIGNATURE_ALGORITHM"):
+        return rsa.generate_private_key(65537, int(bits))
+    if environment.get("ECC_CURVE") == "P384":
+        return ec.generate_private_key(ec.SECP384R1())
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def signing_request(key: ec.EllipticCurvePrivateKey, identity: str) -> str:
+def signing_request(key: PrivateKey, identity: str) -> str:
     """Return a PEM request for a certificate whose only name is the SPIFFE ``identity``."""
     request = (
         x509.CertificateSigningRequestBuilder()
@@ -31,7 +83,7 @@ def signing_request(key: ec.EllipticCurvePrivateKey, identity: str) -> str:
     return request.public_bytes(serialization.Encoding.PEM).decode()
 
 
-def certificate_secret(key: ec.EllipticCurvePrivateKey, chain: Sequence[str]) -> bytes:
+def certificate_secret(key: PrivateKey, chain: Sequence[str]) -> bytes:
     """Return the content of ``sds/default.json``: the certificate, intermediates, and the key."""
     private_key = key.private_bytes(
         serialization.Encoding.PEM,
@@ -62,11 +114,11 @@ def root_secret(roots: str) -> bytes:
     )
 
 
+def read_roots(secret: bytes) -> str:
+    """Read the content of ``sds/rootca.json`` back. Raises: ValueError, KeyError, TypeError."""
+    [resource] = msgspec.json.decode(secret)["resources"]
+    return str(resource["validation_context"]["trusted_ca"]["inline_string"])
+
+
 def _discovery_response(resource: dict[str, Any]) -> bytes:
     return msgspec.json.encode({"resources": [resource]})
-
-
-def validity(certificate: str) -> tuple[datetime, datetime]:
-    """Return from when and until when a PEM certificate is valid, in UTC."""
-    parsed = x509.load_pem_x509_certificate(certificate.encode())
-    return parsed.not_valid_before_utc, parsed.not_valid_after_utc

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from clew.agent.ads_stream import XdsClient, follow
 from clew.agent.app import App
 from clew.agent.bootstrap import encode_bootstrap
 from clew.agent.capture import CaptureFailed, install, ruleset
@@ -18,13 +19,9 @@ from clew.agent.dns_server import DnsFailed, DnsServer
 from clew.agent.envoy_process import BOOTSTRAP, EnvoyFailed, EnvoyProcess
 from clew.agent.health import report_once, run_reports
 from clew.agent.health_information import HealthReports
-from clew.agent.identity import (
-    IdentityRefused,
-    obtain_certificate,
-    renew_for_ever,
-    write_private,
-)
-from clew.agent.name_table import NameTables, follow_names
+from clew.agent.identity import IdentityRefused, WorkloadIdentity
+from clew.agent.name_table import NameTables
+from clew.agent.private_file import write_private
 from clew.agent.resolvers import machine_resolvers, on_loopback
 from clew.agent.service_names import ServiceNames
 from clew.agent.spec import AgentSpec, Capture
@@ -40,8 +37,10 @@ _FIRST_NAMES_SECONDS = 3.0
 _LAST_REPORT_SECONDS = 1.0
 
 
-async def run_workload(spec: AgentSpec, *, foreground: bool) -> int:
+async def run_workload(spec: AgentSpec, *, foreground: bool, token: str = "") -> int:
     """Run one workload until its program ends for good or a signal asks for the end.
+
+    ``token``: a join token, for a host that has no certificate yet.
 
     Returns the exit code: the program's when it is not to be restarted, else 0. The first SIGTERM
     or SIGINT ends it in order, the second one at once.
@@ -49,7 +48,7 @@ async def run_workload(spec: AgentSpec, *, foreground: bool) -> int:
     Raises:
         CaptureFailed, DnsFailed, EnvoyFailed, IdentityRefused: nothing of it runs any more.
     """
-    workload = Workload(spec, foreground=foreground)
+    workload = Workload(spec, foreground=foreground, token=token)
     life = asyncio.ensure_future(workload.live())
 
     def on_signal() -> None:
@@ -71,13 +70,14 @@ async def run_workload(spec: AgentSpec, *, foreground: bool) -> int:
 class Workload:
     """The parts of one workload, and the order in which they start and stop."""
 
-    def __init__(self, spec: AgentSpec, *, foreground: bool) -> None:
+    def __init__(self, spec: AgentSpec, *, foreground: bool, token: str) -> None:
         self.started = False
         self._spec = spec
         self._conditions = Conditions()
         self._stop = asyncio.Event()
         self._dns_answers = asyncio.Event()
         self._names_known = asyncio.Event()
+        self._identity = WorkloadIdentity(spec, token)
         self._envoy = EnvoyProcess(spec, self._conditions)
         self._health = HealthReports(spec, self._conditions)
         self._app = (
@@ -113,19 +113,21 @@ class Workload:
 
     async def _prepare_proxy(self) -> list[Coroutine[Any, Any, None]]:
         """Return what must go on for as long as the workload is there, its last moments too."""
-        due = await obtain_certificate(self._spec)
+        await self._identity.start()
         if self._spec.capture is Capture.NETNS:
             await install(ruleset(self._spec, on_loopback(machine_resolvers())))
         link_system_roots(Path(self._spec.directory))
         write_private(Path(self._spec.directory, BOOTSTRAP), encode_bootstrap(self._spec))
-        services = [renew_for_ever(self._spec, due), self._envoy.run()]
+        services = [self._identity.run(), self._envoy.run()]
         if self._spec.auto_register_group:
             services.append(self._health.run())
+        followers: list[XdsClient] = [self._identity]
         if self._resolves_names:
-            tables = NameTables()
+            tables = NameTables(self._names_known)
             server = DnsServer(self._spec, lambda: tables.names)
             services.append(server.run(self._dns_answers))
-            services.append(follow_names(self._spec, tables, self._names_known))
+            followers.append(tables)
+        services.append(follow(self._spec, followers))
         return services
 
     async def _prepare_names(self) -> list[Coroutine[Any, Any, None]]:

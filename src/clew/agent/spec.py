@@ -38,7 +38,8 @@ class AppSpec(OpenModel, frozen=True, kw_only=True):
 class AgentSpec(OpenModel, frozen=True, kw_only=True):
     """One proxy, and the workload it stands beside.
 
-    Paths are absolute. ``xds`` is ``unix:/path`` or ``host:port``; ``ca`` likewise. Ports of 0 are
+    Paths are absolute. ``xds`` is ``unix:/path`` or ``host:port``; ``ca`` likewise, and on other
+    hosts is where the first certificate comes from, with a join token. Ports of 0 are
     off. In a network namespace the well-known ports (15001, 15006 …) are free to use; elsewhere
     the runtime chooses free ones.
     """
@@ -94,11 +95,19 @@ def prepare(spec: AgentSpec, working_dir: str) -> AgentSpec:
     for field in ("xds", "ca", "directory"):
         if not getattr(spec, field):
             raise msgspec.ValidationError(f"Object missing required field `{field}`")
-    if not spec.ca.startswith("unix:"):
-        raise msgspec.ValidationError(f"Expected `unix:/path` of a socket - at `$.ca`: {spec.ca!r}")
+    for field, target in (("xds", spec.xds), ("ca", spec.ca)):
+        if not _is_target(target):
+            raise msgspec.ValidationError(
+                f"Expected `unix:/path` or `host:port` - at `$.{field}`: {target!r}"
+            )
     if spec.app is None:
         return spec
     if not spec.app.command:
         raise msgspec.ValidationError("Expected a program and its arguments - at `$.app.command`")
     app = msgspec.structs.replace(spec.app, working_dir=spec.app.working_dir or working_dir)
     return msgspec.structs.replace(spec, app=app)
+
+
+def _is_target(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    return text.startswith("unix:/") or bool(host and port.isdecimal())

@@ -25,7 +25,15 @@ import click
     type=click.Path(dir_okay=False, path_type=Path),
     help="Append the agent's own log to this file instead of its error output.",
 )
-def command(spec_file: Path, foreground_app: bool, log_file: Path | None) -> None:
+@click.option(
+    "--token",
+    envvar="CLEW_JOIN_TOKEN",
+    default="",
+    show_default=False,
+    help="A join token, for a host that has no certificate yet (CLEW_JOIN_TOKEN, which other "
+    "users of the host do not see). See clew token create.",
+)
+def command(spec_file: Path, foreground_app: bool, log_file: Path | None, token: str) -> None:
     """Run one Envoy beside one workload, until the program ends or a signal comes.
 
     Runs in the foreground, inside the network namespace it is started in. The first SIGTERM or
@@ -55,7 +63,7 @@ def command(spec_file: Path, foreground_app: bool, log_file: Path | None) -> Non
     os.chdir(spec.directory)
     spec = msgspec.structs.replace(spec, directory=".")
     try:
-        code = asyncio.run(run_workload(spec, foreground=foreground_app))
+        code = asyncio.run(run_workload(spec, foreground=foreground_app, token=token))
     except FAILURES as error:
         click.echo(f"clew agent: {error}", err=True)
         code = 1
