@@ -12,6 +12,7 @@ from urllib.parse import quote
 import httpx2
 import msgspec
 
+from clew.api.access import ApiTokenList, ApiTokenRequest, CreatedApiToken
 from clew.api.messages import (
     Applied,
     ApplyReport,
@@ -56,12 +57,16 @@ class WatchEnded(Exception):
 
 
 class Client(AbstractContextManager["Client"]):
-    """Blocking calls. All raise ApiError, and Unreachable when there is no control plane."""
+    """Blocking calls. All raise ApiError, and Unreachable when there is no control plane.
 
-    def __init__(self, socket: Path) -> None:
-        self._http = httpx2.Client(
-            transport=httpx2.HTTPTransport(uds=str(socket)), base_url=_BASE_URL, timeout=_TIMEOUT
-        )
+    ``reached``: the socket of a mesh on this machine, or a client of one elsewhere.
+    """
+
+    def __init__(self, reached: Path | httpx2.Client) -> None:
+        if isinstance(reached, Path):
+            transport = httpx2.HTTPTransport(uds=str(reached))
+            reached = httpx2.Client(transport=transport, base_url=_BASE_URL, timeout=_TIMEOUT)
+        self._http = reached
 
     def __exit__(
         self,
@@ -144,6 +149,16 @@ class Client(AbstractContextManager["Client"]):
 
     def problems(self) -> ProblemList:
         return self._ask(ProblemList, "GET", "/v1/problems")
+
+    def api_tokens(self) -> ApiTokenList:
+        return self._ask(ApiTokenList, "GET", "/v1/api-tokens")
+
+    def create_api_token(self, wanted: ApiTokenRequest) -> CreatedApiToken:
+        content = msgspec.json.encode(wanted)
+        return self._ask(CreatedApiToken, "POST", "/v1/api-tokens", content=content)
+
+    def revoke_api_token(self, token_id: str) -> None:
+        self._ask(dict[str, Any], "DELETE", f"/v1/api-tokens/{quote(token_id, safe='')}")
 
     def _ask(
         self, kind: type[T], method: str, path: str, *, accept: int = 200, **options: Any

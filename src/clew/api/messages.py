@@ -118,12 +118,15 @@ class History(Message, frozen=True, kw_only=True):
 
 Reason = Literal[
     "BadRequest",
+    "Unauthorized",
+    "Forbidden",
     "NotFound",
     "Conflict",
     "ReadOnly",
     "Invalid",
     "Expired",
     "TooLarge",
+    "TooMany",
     "MethodNotAllowed",
     "Internal",
 ]

@@ -24,11 +24,17 @@ COMMANDS = {
     "history": ("history", "Who changed an object, when, and what."),
     "rollback": ("rollback", "Bring an earlier revision of an object back."),
     "status": ("status", "Proxies: connected, in sync, rejected configuration."),
+    "token": ("token", "Tokens for the API on TCP."),
     "validate": ("validate", "Check files, without a mesh."),
     "compile": ("compile", "Print what Envoy would get from files, without a mesh."),
     "server": ("server", "Run the control plane alone."),
     "agent": ("agent", "Run one Envoy beside one workload."),
 }
+
+# Those that need nothing but the admin API.
+REMOTE = frozenset(
+    ("apply", "get", "describe", "wait", "delete", "history", "rollback", "status", "token")
+)
 
 
 class _Commands(click.Group):
@@ -40,11 +46,22 @@ class _Commands(click.Group):
             return None
         command = import_module(f"clew.cli.{COMMANDS[name][0]}").command
         assert isinstance(command, click.Command)
+        if name in REMOTE:
+            _add_remote_options(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+def _add_remote_options(command: click.Command) -> None:
+    """Let a command, or those of its group, be about a mesh of another machine."""
+    from clew.cli.connection import REMOTE_OPTIONS
+
+    each = command.commands.values() if isinstance(command, click.Group) else (command,)
+    for single in each:
+        single.params += [option for option in REMOTE_OPTIONS if option not in single.params]
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -53,6 +53,28 @@ _GRACE = "PILOT_WORKLOAD_ENTRY_GRACE_PERIOD"
     metavar="HOST:PORT",
     help="Give hosts with a join token their first certificate here, with TLS.",
 )
+@click.option(
+    "--api-address",
+    default="",
+    metavar="HOST:PORT",
+    help="Also serve the admin API here, over TLS, to those with a token or a client certificate.",
+)
+@click.option(
+    "--api-certificate",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The certificate chain of --api-address. Default: one of the mesh's authority.",
+)
+@click.option(
+    "--api-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The key of --api-certificate.",
+)
+@click.option(
+    "--api-client-ca",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Who signs certificates of clients, whose organization is clew:viewer, clew:editor or "
+    "clew:admin.",
+)
 def command(
     state_dir: Path | None,
     mesh: str,
@@ -61,6 +83,10 @@ def command(
     ca_key: str,
     listen: str,
     listen_join: str,
+    api_address: str,
+    api_certificate: Path | None,
+    api_key: Path | None,
+    api_client_ca: Path | None,
 ) -> None:
     """Run the control plane in the foreground until it is stopped.
 
@@ -76,6 +102,7 @@ def command(
     from clew.ca.keys import UnusableKeys
     from clew.ca.plugged_in import UnusableAuthority
     from clew.model.duration import Duration
+    from clew.server.api_port import ApiPort
     from clew.server.control_plane import Settings, run_control_plane
     from clew.server.identities import AuthoritySettings
     from clew.server.proxy_ports import RemotePorts
@@ -106,6 +133,12 @@ def command(
             grace=grace(),
             authority=AuthoritySettings(plugged_in=ca_dir, key_kind=KeyKind(ca_key)),
             remote=RemotePorts(xds=listen, join=listen_join),
+            api=ApiPort(
+                address=api_address,
+                certificate=api_certificate,
+                key=api_key,
+                client_roots=api_client_ca,
+            ),
         )
         asyncio.run(serve(settings))
     except (BadLocation, UnusableKeys, UnusableAuthority, OSError) as error:

@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from clew.api.location import is_served
@@ -32,7 +33,11 @@ from clew.model.diagnostic import Diagnostic
 from clew.server.object_standings import Standings
 from clew.server.objects import Objects
 from clew.server.replies import EXCEPTION_HANDLERS, reply
+from clew.server.request_limits import LimitedRequests
 from clew.stores.store import Store
+
+# Of one Unix user: the supervisor, agents and whoever watches.
+_MOST_REQUESTS = 1000
 
 
 def peer_author(request: Request) -> str:
@@ -93,16 +98,8 @@ async def serve_api(app: Starlette, path: Path) -> None:
 
     Raises: OSError when another process serves there.
     """
-    config = uvicorn.Config(
-        app,
-        http=_PeerProtocol,
-        lifespan="off",
-        ws="none",
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=2,
-    )
-    server = _Server(config, app.state.closing)
+    limited = LimitedRequests(app, _MOST_REQUESTS)
+    server = ApiServer(api_config(limited, protocol=_PeerProtocol), app.state.closing)
     with _unix_socket(path) as listener:
         serving = asyncio.ensure_future(server.serve(sockets=[listener]))
         try:
@@ -112,7 +109,25 @@ async def serve_api(app: Starlette, path: Path) -> None:
             await serving
 
 
-class _Server(uvicorn.Server):
+def api_config(
+    app: ASGIApp, *, protocol: type[H11Protocol], limit_concurrency: int | None = None
+) -> uvicorn.Config:
+    """What holds wherever the API is served. No header says who a client is."""
+    return uvicorn.Config(
+        app,
+        http=protocol,
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=limit_concurrency,
+        timeout_graceful_shutdown=2,
+    )
+
+
+class ApiServer(uvicorn.Server):
     """Uvicorn that ends streams when it stops, and leaves signals to the process."""
 
     def __init__(self, config: uvicorn.Config, closing: asyncio.Event) -> None:

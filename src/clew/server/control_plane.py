@@ -14,7 +14,10 @@ from pathlib import Path
 from clew.api.location import API_SOCKET, socket_path
 from clew.model.diagnostic import Diagnostic
 from clew.model.request_authentication import RequestAuthentication
+from clew.server.access_api import AccessApi
 from clew.server.api import build_app, serve_api
+from clew.server.api_port import ApiPort, api_roots, serving_api_port
+from clew.server.api_tokens import ApiTokens
 from clew.server.authority_api import AuthorityApi
 from clew.server.directory import Directory
 from clew.server.holds import Holds
@@ -46,6 +49,7 @@ class Settings:
     grace: timedelta = GRACE
     authority: AuthoritySettings = field(default_factory=AuthoritySettings)
     remote: RemotePorts = field(default_factory=RemotePorts)
+    api: ApiPort = field(default_factory=ApiPort)
 
 
 async def run_control_plane(settings: Settings) -> None:
@@ -92,10 +96,13 @@ async def _serve(
     )
     add_service_addresses(app, lambda: publisher.snapshot.registry, directory.changed)
     app.router.routes += AuthorityApi(identities, _now).routes()
+    tokens = ApiTokens(settings.state, now=_now)
+    app.router.routes += AccessApi(tokens, partial(api_roots, settings.api, identities)).routes()
     _spare_the_collector()
     log.info("ready state=%s objects=%d revision=%d", settings.state, len(objects), revision)
     async with (
         serving_proxies(settings.state, settings.remote, identities, directory, registration),
+        serving_api_port(settings.api, settings.state, app, tokens, identities, _now),
         asyncio.TaskGroup() as tasks,
     ):
         tasks.create_task(serve_api(app, socket_path(settings.state, API_SOCKET)))
