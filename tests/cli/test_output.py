@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 import yaml
 
-from clew.cli.differences import differences
+from clew.api.differences import differences
 from clew.cli.output import age, as_yaml, table
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

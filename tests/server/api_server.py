@@ -15,9 +15,11 @@ from clew.api.client import AsyncClient
 from clew.api.messages import ProxyStatus
 from clew.model.diagnostic import Diagnostic
 from clew.server.api import build_app, serve_api
+from clew.server.console import console_routes
 from clew.server.directory import Directory
 from clew.server.publisher import Publisher
 from clew.server.service_addresses import add_service_addresses
+from clew.server.views import MeshViews
 from clew.stores.memory import MemoryStore
 from clew.stores.store import Store
 from tests.stores.objects import noon
@@ -97,6 +99,8 @@ async def _serve(
         standings=directory,
     )
     add_service_addresses(app, lambda: directory.publisher.snapshot.registry, directory.changed)
+    views = MeshViews(store=store, directory=directory, now=noon, problems=lambda: problems)
+    app.router.routes += [*views.routes(), *console_routes()]
     following = asyncio.ensure_future(_follow(store, directory, revision))
     try:
         await serve_api(app, socket)

@@ -149,6 +149,25 @@ def test_a_deleted_object_is_gone_and_its_history_stays(run: Run) -> None:
     run(scenario)
 
 
+def test_the_newest_changes_of_all_objects_come_with_what_was_before(run: Run) -> None:
+    async def check(store: Store) -> None:
+        await put(store, config_map(color="red"))
+        await put(store, config_map("other"))
+        await put(store, pod("web-1"))
+        await put(store, config_map(color="blue"), author="bob")
+        await store.delete(key("other"), author="ada")
+        recent = await store.recent(3)
+        assert [(each.key.name, each.entry.action) for each in recent] == [
+            ("other", "delete"), ("settings", "update"), ("other", "create"),
+        ]  # fmt: skip
+        assert recent[1].entry.author == "bob"
+        assert recent[1].before is not None
+        assert recent[1].before["data"] == {"color": "red"}
+        assert recent[2].before is None
+
+    run(check)
+
+
 def test_the_history_calls_a_rollback_by_its_name(run: Run) -> None:
     async def scenario(store: Store) -> None:
         await put(store, config_map(a="1"))

@@ -24,6 +24,7 @@ COMMANDS = {
     "history": ("history", "Who changed an object, when, and what."),
     "rollback": ("rollback", "Bring an earlier revision of an object back."),
     "status": ("status", "Proxies: connected, in sync, rejected configuration."),
+    "dashboard": ("dashboard", "Open the console in a browser."),
     "token": ("token", "Tokens for the API on TCP."),
     "validate": ("validate", "Check files, without a mesh."),
     "compile": ("compile", "Print what Envoy would get from files, without a mesh."),

@@ -19,6 +19,7 @@ from clew.server.api import build_app, serve_api
 from clew.server.api_port import ApiPort, api_roots, serving_api_port
 from clew.server.api_tokens import ApiTokens
 from clew.server.authority_api import AuthorityApi
+from clew.server.console import console_routes
 from clew.server.directory import Directory
 from clew.server.holds import Holds
 from clew.server.holds_file import load_holds, save_holds
@@ -28,6 +29,7 @@ from clew.server.proxy_ports import RemotePorts, serving_proxies
 from clew.server.publisher import Publisher
 from clew.server.registration import GRACE, Registration
 from clew.server.service_addresses import add_service_addresses
+from clew.server.views import MeshViews
 from clew.snapshot.objects import objects_of
 from clew.snapshot.request_authentication import undiscovered_issuers
 from clew.stores.directory import DirectoryStore
@@ -95,9 +97,12 @@ async def _serve(
         standings=directory,
     )
     add_service_addresses(app, lambda: publisher.snapshot.registry, directory.changed)
+    views = MeshViews(store=store, directory=directory, now=_now, problems=problems)
+    app.router.routes += views.routes()
     app.router.routes += AuthorityApi(identities, _now).routes()
     tokens = ApiTokens(settings.state, now=_now)
     app.router.routes += AccessApi(tokens, partial(api_roots, settings.api, identities)).routes()
+    app.router.routes += console_routes()
     _spare_the_collector()
     log.info("ready state=%s objects=%d revision=%d", settings.state, len(objects), revision)
     async with (

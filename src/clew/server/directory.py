@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ import msgspec
 
 from clew.api.messages import ObjectStatus, ProxyStatus, Refusal
 from clew.model.base import Resource, ResourceKey
+from clew.model.diagnostic import Diagnostic
 from clew.model.proxy import Proxy
 from clew.model.xds import CLUSTER, LISTENER, TypeUrl
 from clew.server.acknowledgements import Answer, answer, is_refused
@@ -25,6 +27,9 @@ from clew.server.standing import standing
 from clew.server.suspects import Suspects, suspects
 from clew.server.trial import Step, Trial
 from clew.server.trust import OnPublish
+from clew.snapshot.findings import mesh_findings
+from clew.snapshot.snapshot import update_snapshot
+from clew.snapshot.views import Views
 from clew.stores.store import Change, Stored
 from clew.xds.answers import Acked, Conversation, Nacked, named_as_guilty
 
@@ -142,6 +147,23 @@ class Directory:
             searching=self._trial is not None,
             suspected=self._trial is not None and self._trial[1].suspects_still(stored.key),
         )
+
+    def noteworthy(self) -> frozenset[ResourceKey]:
+        """The objects that are held, or of which there is something else to say."""
+        self._findings.look(self.publisher.snapshot, self.publisher.scopes())
+        return self._findings.keys() | {key for key, _ in self.holds.all()}
+
+    def findings_after(
+        self, changes: Iterable[tuple[ResourceKey, Resource | None]]
+    ) -> Mapping[ResourceKey, Sequence[Diagnostic]]:
+        """What there would be to say of objects after these changes, which are not made."""
+        other = replace(self.publisher.snapshot, views=Views())
+        return mesh_findings(update_snapshot(other, changes)[0])
+
+    def proxy(self, node: str) -> ConnectedProxy | None:
+        """The Envoy with this node id."""
+        envoys = (c for c in self._connected if CLUSTER in c.acked)
+        return next((c for c in envoys if c.proxy.node_id == node), None)
 
     def own_status(self, key: ResourceKey) -> Mapping[str, Any]:
         """The status that the object's kind defines, which may be empty."""

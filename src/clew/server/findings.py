@@ -41,6 +41,10 @@ class Findings:
     def of(self, key: ResourceKey) -> tuple[Diagnostic, ...]:
         return self._found.get(key, ())
 
+    def keys(self) -> frozenset[ResourceKey]:
+        """The objects of which there is something to say."""
+        return frozenset(self._found)
+
     def own_status(self, key: ResourceKey) -> Mapping[str, Any]:
         """The status that the kind itself defines, which may be empty."""
         return self._statuses.get(key, {})

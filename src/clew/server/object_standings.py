@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from clew.api.messages import ObjectStatus, Refusal
-from clew.model.base import ResourceKey
+from clew.model.base import Resource, ResourceKey
+from clew.model.diagnostic import Diagnostic
 from clew.server.standing import as_status, has_standing, with_status
 from clew.stores.store import NotFound, Store, Stored
 
@@ -20,6 +21,10 @@ class Standings(Protocol):
     def standing(self, stored: Stored) -> ObjectStatus: ...
 
     def own_status(self, key: ResourceKey) -> Mapping[str, Any]: ...
+
+    def findings_after(
+        self, changes: Iterable[tuple[ResourceKey, Resource | None]]
+    ) -> Mapping[ResourceKey, Sequence[Diagnostic]]: ...
 
     def refusals(self) -> tuple[Refusal, ...]: ...
 

@@ -25,6 +25,7 @@ from clew.api.messages import (
 )
 from clew.config.parse import parse_documents
 from clew.model.base import ResourceKey
+from clew.server.dry_run import with_findings
 from clew.server.label_selector import selector
 from clew.server.object_standings import LONGEST_WAIT, Standings, manifest_of, settled
 from clew.server.replies import BadRequest, body_of, flag, key_of, number, reply, text_of
@@ -97,11 +98,16 @@ class Objects:
         return reply(applied, status=_status(applied.error, applied.result))
 
     async def apply(self, request: Request) -> Response:
-        """Each document on its own, as kubectl does: the valid ones are applied."""
+        """Each document on its own, as kubectl does: the valid ones are applied.
+
+        A dry run also says what the mesh would have to say of them.
+        """
         text, namespace = await body_of(request), text_of(request, "namespace") or "default"
         writer = self._writer(request)
         documents = parse_documents(text, text_of(request, "file"))
         items = [await writer.apply(document, namespace) for document in documents]
+        if writer.dry_run and self.standings is not None:
+            items = with_findings(items, documents, namespace, self.standings)
         return reply(ApplyReport(items=tuple(items), dry_run=writer.dry_run))
 
     async def write_status(self, request: Request) -> Response:

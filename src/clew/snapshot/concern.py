@@ -40,7 +40,7 @@ def concerned(snapshot: MeshSnapshot, scope: ProxyScope) -> frozenset[ResourceKe
             *_gateway(snapshot, scope),
             *_sidecar(snapshot, scope),
             *(patch.filter for patch in scope.patches),
-            *_selecting(snapshot, scope),
+            *selecting(snapshot, scope.proxy.namespace, dict(scope.proxy.labels)),
             *_entries(snapshot, scope),
             *_stood_for(scope),
         )
@@ -115,13 +115,15 @@ def _sidecar(snapshot: MeshSnapshot, scope: ProxyScope) -> Iterator[ResourceKey]
         yield sidecar.key
 
 
-def _selecting(snapshot: MeshSnapshot, scope: ProxyScope) -> Iterator[ResourceKey]:
-    root, own = snapshot.mesh.root_namespace, scope.proxy.namespace
-    labels = dict(scope.proxy.labels)
+def selecting(
+    snapshot: MeshSnapshot, namespace: str, labels: Mapping[str, str]
+) -> Iterator[ResourceKey]:
+    """Yield the policies that are for a workload with these labels."""
+    root = snapshot.mesh.root_namespace
     for kind, namespaces in snapshot.objects.items():
         if kind.__name__ in _SELECTING:
-            for namespace in dict.fromkeys((root, own)):
-                for resource in namespaces.get(namespace, {}).values():
+            for where in dict.fromkeys((root, namespace)):
+                for resource in namespaces.get(where, {}).values():
                     if selects(_selector(resource), labels):
                         yield resource.key
 

@@ -16,7 +16,7 @@ from clew.model.diagnostic import Diagnostic, Place, Severity
 from clew.stores.declared import Declared, FileState, merge, read_file, unreadable
 from clew.stores.feed import Feed
 from clew.stores.revise import Stamp, revised
-from clew.stores.store import Change, HistoryEntry, ReadOnly, Stored
+from clew.stores.store import Change, HistoryEntry, ReadOnly, RecentEntry, Stored
 
 _SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 # Looking again this often costs a few file stats, and finds what the kernel does not report:
@@ -104,6 +104,9 @@ class DirectoryStore:
         raise ReadOnly(self._read_only(key))
 
     async def history(self, key: ResourceKey) -> Sequence[HistoryEntry]:
+        return ()
+
+    async def recent(self, limit: int) -> Sequence[RecentEntry]:
         return ()
 
     def watch(self, since: int) -> AsyncIterator[Sequence[Change]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 from uuid import uuid4
 
@@ -20,7 +22,7 @@ from clew.stores.revise import (
     revised,
     timestamp,
 )
-from clew.stores.store import Change, HistoryEntry, Stored
+from clew.stores.store import Change, HistoryEntry, RecentEntry, Stored
 
 
 class MemoryStore:
@@ -76,6 +78,15 @@ class MemoryStore:
 
     async def history(self, key: ResourceKey) -> Sequence[HistoryEntry]:
         return tuple(self._history.get(key, ()))
+
+    async def recent(self, limit: int) -> Sequence[RecentEntry]:
+        found = [
+            RecentEntry(key=key, entry=entry, before=None if before is None else before.manifest)
+            for key, entries in self._history.items()
+            if not is_ephemeral(key.kind)
+            for entry, before in zip_longest(entries, list(entries)[1:])
+        ]
+        return heapq.nlargest(limit, found, key=lambda each: each.entry.revision)
 
     def watch(self, since: int) -> AsyncIterator[Sequence[Change]]:
         return self._feed.watch(since)

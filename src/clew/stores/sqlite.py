@@ -23,7 +23,7 @@ from clew.stores.revise import (
     timestamp,
 )
 from clew.stores.sqlite_file import SqliteFile
-from clew.stores.store import Change, HistoryEntry, Stored
+from clew.stores.store import Change, HistoryEntry, RecentEntry, Stored
 
 T = TypeVar("T")
 
@@ -119,6 +119,9 @@ class SqliteStore:
 
     async def history(self, key: ResourceKey) -> Sequence[HistoryEntry]:
         return await self._in_thread(lambda: self._file.history(key))
+
+    async def recent(self, limit: int) -> Sequence[RecentEntry]:
+        return await self._in_thread(lambda: self._file.recent(limit))
 
     def watch(self, since: int) -> AsyncIterator[Sequence[Change]]:
         return self._feed.watch(since)

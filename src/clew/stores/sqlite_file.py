@@ -13,8 +13,8 @@ import msgspec
 from clew.config.parse import parse_manifest
 from clew.model.base import ResourceKey
 from clew.model.diagnostic import Diagnostic
-from clew.stores.revise import history_limit, is_ephemeral
-from clew.stores.store import HistoryEntry, Stored
+from clew.stores.revise import EPHEMERAL_HISTORY_LIMITS, history_limit, is_ephemeral
+from clew.stores.store import HistoryEntry, RecentEntry, Stored
 
 # Grows when the tables change; an older clew then refuses the file instead of spoiling it.
 _SCHEMA_VERSION = 1
@@ -103,6 +103,28 @@ class SqliteFile:
             key,
         )
         return tuple(_entry(*row) for row in rows)
+
+    def recent(self, limit: int) -> Sequence[RecentEntry]:
+        """The newest changes, newest first, without those of ephemeral kinds."""
+        kinds = tuple(EPHEMERAL_HISTORY_LIMITS)
+        rows = self._connection.execute(
+            'SELECT "group", kind, namespace, name, revision, at, author, action, manifest,'
+            " (SELECT manifest FROM log AS earlier WHERE"
+            ' earlier."group" = log."group" AND earlier.kind = log.kind'
+            " AND earlier.namespace = log.namespace AND earlier.name = log.name"
+            " AND earlier.revision < log.revision ORDER BY earlier.revision DESC LIMIT 1)"
+            f" FROM log WHERE kind NOT IN ({', '.join('?' * len(kinds))})"
+            " ORDER BY revision DESC LIMIT ?",
+            (*kinds, limit),
+        )
+        return tuple(
+            RecentEntry(
+                key=ResourceKey(*row[:4]),
+                entry=_entry(*row[4:9]),
+                before=None if row[9] is None else msgspec.json.decode(row[9]),
+            )
+            for row in rows
+        )
 
     @contextmanager
     def _transaction(self, revision: int) -> Iterator[None]:

@@ -43,6 +43,15 @@ class HistoryEntry:
     manifest: Mapping[str, Any] | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecentEntry:
+    """A change of ``key``, and the object's manifest before it, None: it did not exist."""
+
+    key: ResourceKey
+    entry: HistoryEntry
+    before: Mapping[str, Any] | None
+
+
 class Conflict(Exception):
     """The object changed since the revision that the writer had seen."""
 
@@ -100,6 +109,10 @@ class Store(Protocol):
 
     async def history(self, key: ResourceKey) -> Sequence[HistoryEntry]:
         """Newest first; empty where a store keeps no history."""
+        ...
+
+    async def recent(self, limit: int) -> Sequence[RecentEntry]:
+        """The newest changes of all objects but Pods, newest first; empty without a history."""
         ...
 
     def watch(self, since: int) -> AsyncIterator[Sequence[Change]]:

@@ -1,0 +1,46 @@
+// Times, sizes and names the way people read them.
+import type { Key } from "./types";
+
+/** `45s`, `12m`, `3h`, `5d`, as kubectl rounds. */
+export function age(at: string | undefined, now = Date.now()): string {
+  const since = at ? Date.parse(at) : NaN;
+  if (Number.isNaN(since)) return "–";
+  return span(Math.max(0, (now - since) / 1000));
+}
+
+export function span(seconds: number): string {
+  if (seconds < 120) return `${Math.floor(seconds)}s`;
+  if (seconds < 7200) return `${Math.floor(seconds / 60)}m`;
+  if (seconds < 172800) return `${Math.floor(seconds / 3600)}h`;
+  return `${Math.floor(seconds / 86400)}d`;
+}
+
+export function bytes(count: number): string {
+  if (count < 1024) return `${count} B`;
+  return count < 1048576 ? `${(count / 1024).toFixed(1)} KB` : `${(count / 1048576).toFixed(1)} MB`;
+}
+
+export function percent(share: number): string {
+  return `${Number(share.toFixed(1))} %`;
+}
+
+export function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+export function keyText(key: Key): string {
+  return key.namespace ? `${key.kind} ${key.namespace}/${key.name}` : `${key.kind} ${key.name}`;
+}
+
+/** `VirtualService default/reviews` → its key, as far as a text can say; the group is a guess. */
+export function keyFromText(text: string, groups: (kind: string) => string): Key | null {
+  const found = /^(\S+) (?:([^/\s]+)\/)?(\S+)$/.exec(text);
+  if (!found) return null;
+  return { group: groups(found[1]!), kind: found[1]!, namespace: found[2] ?? "", name: found[3]! };
+}
+
+/** `reviews.default.svc.cluster.local` → `reviews` where the namespace is said elsewhere. */
+export function shortHost(host: string): string {
+  const found = /^([^.]+)\.[^.]+\.svc\./.exec(host);
+  return found ? found[1]! : host;
+}

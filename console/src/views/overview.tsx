@@ -1,0 +1,148 @@
+// What is wrong now, and what changed: the first thing that the person on call looks at.
+import { useState } from "preact/hooks";
+import { useLive } from "../lib/live";
+import { objectUrl, proxyUrl, serviceUrl } from "../lib/router";
+import type { Key, Overview, RecentChange, Trouble } from "../lib/types";
+import { age, count, span } from "../lib/words";
+import { Icon } from "../ui/icons";
+import { Empty, KeyLink, Panel, Pill, ProblemNotice, StatePill, Twin } from "../ui/parts";
+import { RollBack } from "../ui/review";
+
+const SOON = 30 * 86400;
+
+export function OverviewPage() {
+  const { data, problem } = useLive<Overview>("/v1/overview");
+  const [back, setBack] = useState<{ of: Key; revision: number }>();
+  if (!data) return problem ? <ProblemNotice problem={problem} /> : null;
+  const expiring = data.certificates.filter((each) => each.secondsLeft < SOON);
+  return (
+    <div class="stack">
+      <Verdict overview={data} />
+      <Tiles overview={data} />
+      <div class={expiring.length || data.certificates.length ? "two" : "stack"}>
+        <Panel title="Recent changes" actions={<a class="link" href="/configuration">All objects</a>}>
+          {data.changes.length ? data.changes.map((each, index) => (
+            <Change key={each.revision} of={each}
+              older={data.changes.slice(index + 1).find((other) => sameObject(other.key, each.key))}
+              newest={!data.changes.slice(0, index).some((other) => sameObject(other.key, each.key))}
+              onBack={(revision) => setBack({ of: each.key, revision })} />
+          )) : <Empty>Nobody has changed anything, or the mesh keeps no history.</Empty>}
+        </Panel>
+        {data.certificates.length > 0 && <Certificates overview={data} />}
+      </div>
+      {back && <RollBack {...back} onClose={() => setBack(undefined)} />}
+      <Twin path="/v1/overview" command="clew status -o json" />
+    </div>
+  );
+}
+
+function Verdict({ overview }: { overview: Overview }) {
+  const errors = overview.troubles.filter((each) => each.severity === "error").length;
+  const warnings = overview.troubles.length - errors;
+  const { connected, synced } = overview.proxies;
+  const tone = errors ? "bad" : warnings ? "warn" : "good";
+  const words = [errors && count(errors, "problem"), warnings && count(warnings, "warning")].filter(Boolean).join(" and ");
+  return (
+    <section class={`verdict ${tone}`} aria-label="Verdict">
+      <div class="line">
+        <div class="mark"><Icon name={errors ? "bad" : warnings ? "warn" : "check"} size={20} /></div>
+        <div>
+          <h1>{words || "Nothing is wrong"}</h1>
+          <p>{connected ? `${synced} of ${count(connected, "proxy").replace("proxys", "proxies")} in sync` : "No proxy is connected"}, revision {overview.revision}</p>
+        </div>
+      </div>
+      {overview.troubles.length > 0 && <ul>{overview.troubles.map((each) => <li><TroubleRow of={each} /></li>)}</ul>}
+    </section>
+  );
+}
+
+function TroubleRow({ of }: { of: Trouble }) {
+  const error = of.severity === "error";
+  return (
+    <a class="row" href={causeUrl(of)}>
+      <span class={`icon ${error ? "bad" : "warn"}`}><Icon name={error ? "bad" : "warn"} /></span>
+      <span class="grow"><span class="sr">{of.severity}: </span>{of.problem}{of.hint && <div class="hint">{of.hint}</div>}</span>
+      <span class="chev"><Icon name="chevron" /></span>
+    </a>
+  );
+}
+
+export function causeUrl(of: Trouble): string {
+  if (of.object) return objectUrl(of.object, of.field ? { at: of.field } : {});
+  if (of.proxy) return proxyUrl(of.proxy);
+  if (!of.service) return "/configuration";
+  const slash = of.service.indexOf("/");
+  return serviceUrl(of.service.slice(0, slash), of.service.slice(slash + 1));
+}
+
+function Tiles({ overview: { proxies, objects, certificates, troubles } }: { overview: Overview }) {
+  const configuration = ["VirtualService", "DestinationRule", "Gateway", "ServiceEntry", "HTTPRoute", "AuthorizationPolicy", "PeerAuthentication", "Sidecar"];
+  const rules = configuration.reduce((sum, kind) => sum + (objects[kind] ?? 0), 0);
+  const dead = troubles.filter((each) => each.service).length;
+  const part = (number: number) => ({ width: `${(100 * number) / (proxies.connected || 1)}%` });
+  return (
+    <div class="tiles">
+      <a class="panel tile" href="/proxies">
+        <div class="label">Proxies in sync</div>
+        <div class="value">{proxies.synced}<small> of {proxies.connected}</small></div>
+        <div class="meter" aria-hidden="true"><i class="good" style={part(proxies.synced)} /><i class="warn" style={part(proxies.pending)} /><i class="bad" style={part(proxies.rejecting)} /></div>
+      </a>
+      <a class="panel tile" href="/services">
+        <div class="label">Services</div>
+        <div class="value">{(objects.Service ?? 0) + (objects.ServiceEntry ?? 0)}</div>
+        <div class="note">{dead ? `${dead} without a healthy endpoint` : `${count(objects.Pod ?? 0, "pod")} behind them`}</div>
+      </a>
+      <a class="panel tile" href="/configuration">
+        <div class="label">Rules and policies</div>
+        <div class="value">{rules}</div>
+        <div class="note">{count(objects.VirtualService ?? 0, "VirtualService")}, {count(objects.DestinationRule ?? 0, "DestinationRule")}</div>
+      </a>
+      {certificates[0] && <div class="panel tile">
+        <div class="label">First certificate expires in</div>
+        <div class="value">{certificates[0].secondsLeft > 0 ? span(certificates[0].secondsLeft) : "expired"}</div>
+        <div class="note wrap">{certificates[0].object.name}</div>
+      </div>}
+    </div>
+  );
+}
+
+function Change({ of, older, newest, onBack }: { of: RecentChange; older: RecentChange | undefined; newest: boolean; onBack: (revision: number) => void }) {
+  const shown = of.differences.slice(0, 3);
+  return (
+    <div class="change">
+      <time class="when" dateTime={of.at} title={of.at}>{age(of.at)}</time>
+      <div class="what">
+        <div><KeyLink of={of.key} /> <span class="who">{WORDS[of.action] ?? of.action} by {of.author || "somebody"}</span>{" "}
+          {of.state && of.state !== "no proxy" && newest && <StatePill state={of.state} />}</div>
+        {shown.length > 0 && <div class="diffs">{shown.map((text) => <code>{text}</code>)}
+          {of.differences.length > 3 && <span class="faint">and {of.differences.length - 3} more</span>}</div>}
+      </div>
+      <div class="do">
+        <a class="btn small quiet" href={objectUrl(of.key, { tab: "history", revision: String(of.revision) })}>Diff</a>
+        {newest && older && older.action !== "delete" &&
+          <button class="btn small quiet" type="button" onClick={() => onBack(older.revision)}>Roll back</button>}
+      </div>
+    </div>
+  );
+}
+
+const WORDS: Record<string, string> = { create: "created", update: "changed", delete: "deleted", rollback: "rolled back" };
+
+function sameObject(one: Key, other: Key): boolean {
+  return one.group === other.group && one.kind === other.kind && one.namespace === other.namespace && one.name === other.name;
+}
+
+function Certificates({ overview }: { overview: Overview }) {
+  return (
+    <Panel title="Certificates">
+      <div class="tablewrap"><table>
+        <thead><tr><th>Secret</th><th>Expires in</th></tr></thead>
+        <tbody>{overview.certificates.slice(0, 8).map((each) => (
+          <tr><td><KeyLink of={each.object} /><div class="soft mono wrap">{each.subject}</div></td>
+            <td><Pill tone={each.secondsLeft <= 0 ? "bad" : each.secondsLeft < SOON ? "warn" : "good"}>
+              {each.secondsLeft <= 0 ? "expired" : span(each.secondsLeft)}</Pill></td></tr>
+        ))}</tbody>
+      </table></div>
+    </Panel>
+  );
+}

@@ -1,0 +1,69 @@
+"""Server-sent events: that something changed, so that whoever looks at it reads it again.
+
+An event says what kind of thing changed and carries no state, so none can be missed for long:
+``objects`` (which ones, up to which revision) and ``proxies`` (what they acknowledged).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+
+from clew.api.messages import Key, Message, key_message
+from clew.server.object_standings import Standings
+from clew.stores.store import Change, Expired, Store
+
+# Bursts become one event; to a person that is at once.
+_QUIET_SECONDS = 0.2
+# A line now and then tells both sides that the other is still there.
+_ALIVE_SECONDS = 15.0
+
+
+class ObjectsChanged(Message, frozen=True, kw_only=True):
+    revision: int
+    keys: tuple[Key, ...] = ()
+
+
+async def events(
+    store: Store, standings: Standings, closing: asyncio.Event
+) -> AsyncIterator[bytes]:
+    """Events until either side closes; the first says which revision there is."""
+    revision = await store.revision()
+    yield _event("objects", ObjectsChanged(revision=revision))
+    changes = store.watch(revision)
+    closed = asyncio.ensure_future(closing.wait())
+    objects = asyncio.ensure_future(anext(changes))
+    proxies = asyncio.ensure_future(standings.changed())
+    try:
+        while not closed.done():
+            waiting = (objects, proxies, closed)
+            done, _ = await asyncio.wait(
+                waiting, timeout=_ALIVE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+            if objects in done:
+                batch = objects.result()
+                objects = asyncio.ensure_future(anext(changes))
+                yield _event("objects", _changed(batch))
+            if proxies in done:
+                proxies = asyncio.ensure_future(standings.changed())
+                yield _event("proxies", {})
+            if not done:
+                yield b": still here\n\n"
+            await asyncio.wait((closed,), timeout=_QUIET_SECONDS)
+    except Expired:
+        return  # the reader connects again, and reads everything anew
+    finally:
+        for task in (closed, objects, proxies):
+            task.cancel()
+        await asyncio.gather(closed, objects, proxies, return_exceptions=True)
+
+
+def _changed(batch: Sequence[Change]) -> ObjectsChanged:
+    keys = dict.fromkeys(change.key for change in batch)
+    return ObjectsChanged(revision=batch[-1].revision, keys=tuple(map(key_message, keys)))
+
+
+def _event(name: str, data: object) -> bytes:
+    return b"event: " + name.encode() + b"\ndata: " + msgspec.json.encode(data) + b"\n\n"
