@@ -65,7 +65,7 @@ async def authorizer(status: int) -> AsyncIterator[tuple[int, list[str]]]:
 
 
 @pytest.mark.proves(
-    "AuthorizationAction.CUSTOM",
+    "AuthorizationPolicySpec.action=CUSTOM",
     "AuthorizationPolicySpec.provider",
     "AuthorizationProvider.name",
     "EnvoyExternalAuthorizationHttpProvider.service",

@@ -23,6 +23,8 @@ from clew.model import names
 from clew.model.xds import CLUSTER, ENDPOINTS, LISTENER, ROUTE, Published, TypeUrl
 
 _ROUTER = "envoy.filters.http.router"
+# One filter of it for each action of policies.
+_MAY_REPEAT = "envoy.filters.http.rbac"
 
 
 def check_published(published: Published) -> tuple[str, ...]:
@@ -128,8 +130,8 @@ def _chain_problems(listener: Listener, chain: FilterChain) -> Iterator[str]:
         filters = [each.name for each in manager.http_filters]
         if filters[-1:] != [_ROUTER]:
             yield f"{where}: the last HTTP filter is not the router"
-        if _repeated(filters):
-            yield f"{where}: HTTP filters appear twice: {', '.join(_repeated(filters))}"
+        if twice := [name for name in _repeated(filters) if name != _MAY_REPEAT]:
+            yield f"{where}: HTTP filters appear twice: {', '.join(twice)}"
         if manager.HasField("route_config"):
             yield from _route_problems([manager.route_config])
 

@@ -26,6 +26,7 @@ from clew._pb.envoy.extensions.filters.network.http_connection_manager.v3 import
     http_connection_manager_pb2 as hcm_pb2,
 )
 from clew._pb.envoy.extensions.filters.network.rbac.v3.rbac_pb2 import RBAC as NetworkRBAC
+from clew.compile.inbound_listeners import BLACK_HOLE_CHAIN
 from clew.compile.memo import Memo
 from clew.compile.policy_filters import (
     ALLOW,
@@ -129,7 +130,8 @@ def _referring(before: EnvoyResource, configs: Configs) -> EnvoyResource:
     if listener.HasField("default_filter_chain"):
         chains.append(listener.default_filter_chain)
     for chain in chains:
-        _refer(chain, configs)
+        if chain.name != BLACK_HOLE_CHAIN:
+            _refer(chain, configs)
     return resource(before.name, listener, uses=before.uses, sources=before.sources)
 
 

@@ -48,6 +48,8 @@ from clew.snapshot.scope import InboundPort, InboundScope, MutualTls
 # The mark of connections that the proxy makes with the client's address, for the TPROXY rules.
 _ORIGINAL_SOURCE_MARK = 1337
 _FIRST_UNPRIVILEGED_PORT = 1024
+# Leads nowhere, so no policy is about it.
+BLACK_HOLE_CHAIN = "virtualInbound-blackhole"
 
 
 def compile_inbound_listeners(scope: InboundScope) -> tuple[Listener, ...]:
@@ -203,7 +205,7 @@ def _blackhole(mesh: MeshConfig) -> FilterChain:
     match.destination_port.value = mesh.proxy_inbound_listen_port
     cluster = names.BLACK_HOLE_CLUSTER
     return FilterChain(
-        name="virtualInbound-blackhole",
+        name=BLACK_HOLE_CHAIN,
         filter_chain_match=match,
         filters=[compile_tcp_proxy(stat_prefix=cluster, clusters=[(cluster, 1)], mesh=mesh)],
     )
