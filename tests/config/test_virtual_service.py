@@ -71,6 +71,8 @@ def test_a_dotted_gateway_name_is_the_old_way_to_write_one() -> None:
         ({"uri": {"prefix": ""}}, []),
         ({"method": {"prefix": ""}}, ["method.prefix"]),
         ({"uri": {"regex": "(?=a)"}}, ["uri.regex"]),
+        ({"uri": {"regex": "a++"}}, ["uri.regex"]),
+        ({"uri": {"regex": "^(?i)/shop/(?U)\\pL*\\z"}}, []),
         ({"uri": {"regex": "a" * 1025}}, ["uri.regex"]),
         ({"uri": {"exact": "/a", "prefix": "/b"}}, ["uri"]),
         ({"port": 70000}, ["port"]),

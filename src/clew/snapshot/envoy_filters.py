@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
+
+import re2
 
 from clew.model.base import ResourceKey, age_order
 from clew.model.envoy_filter import (
@@ -117,5 +119,5 @@ def _has(match: ProxyMatch | None, proxy: Proxy) -> bool:
 
 
 @cache
-def _expression(text: str) -> re.Pattern[str]:
-    return re.compile(text)
+def _expression(text: str) -> Any:
+    return re2.compile(text)
