@@ -12,6 +12,7 @@ from tests.compile.meshes import (
     policy,
     published,
     rule,
+    tls_of,
 )
 
 UNLIMITED = 2**32 - 1
@@ -41,7 +42,7 @@ def test_what_a_port_says_replaces_all_that_is_said_above_it() -> None:
         tls: {{mode: DISABLE}}, retryBudget: {{percent: 9}}, portLevelSettings: [
         {{port: {{number: 80}}, loadBalancer: {{simple: ROUND_ROBIN}}}},
         {{port: {{number: 81}}, {limited(5)}, outlierDetection: {{interval: 2s}},
-          tls: {{mode: SIMPLE}}}}]"""
+          tls: {{mode: SIMPLE, sni: of.the.port}}}}]"""
     )
     first, second, third = (cluster_of(text, port=port) for port in (80, 81, 82))
     assert first.lb_policy == Cluster.ROUND_ROBIN
@@ -51,7 +52,7 @@ def test_what_a_port_says_replaces_all_that_is_said_above_it() -> None:
     assert second.lb_policy == Cluster.LEAST_REQUEST
     assert limit(second) == 5
     assert second.outlier_detection.interval.seconds == 2
-    assert second.transport_socket.name == "envoy.transport_sockets.tls"
+    assert tls_of(second).sni == "of.the.port"
     # What a port cannot say is still said for it.
     assert first.circuit_breakers.thresholds[0].retry_budget.budget_percent.value == 9
     assert (third.lb_policy, limit(third)) == (Cluster.RANDOM, 7)

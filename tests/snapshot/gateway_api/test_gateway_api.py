@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -64,11 +66,16 @@ def test_another_namespace_is_reached_only_with_its_grant() -> None:
 
 @pytest.mark.proves("HTTPURLRewriteFilter.path", "HTTPPathModifier.replacePrefixMatch")
 def test_a_prefix_can_be_taken_away_without_doubling_the_slash() -> None:
-    rewrite = "path: {type: ReplacePrefixMatch, replacePrefixMatch: /}"
-    rule = f"filters: [{{type: URLRewrite, urlRewrite: {{{rewrite}}}}}], {TO_SHOP}"
-    [route] = routes(snapshot(f"matches: [{{path: {{value: /a}}}}], {rule}"))
+    def replacing(prefix: str) -> dict[str, Any]:
+        rewrite = f"path: {{type: ReplacePrefixMatch, replacePrefixMatch: {prefix}}}"
+        rule = f"filters: [{{type: URLRewrite, urlRewrite: {{{rewrite}}}}}], {TO_SHOP}"
+        [route] = routes(snapshot(f"matches: [{{path: {{value: /a}}}}], {rule}"))
+        return route
+
+    route = replacing("/")
     assert route["route"]["regex_rewrite"]["pattern"]["regex"] == "^/a(/?)(.*)"
     assert route["route"]["regex_rewrite"]["substitution"] == r"/\2"
+    assert replacing("/b")["route"]["prefix_rewrite"] == "/b"
 
 
 def test_a_new_service_resolves_what_was_missing() -> None:
