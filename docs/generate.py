@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -31,9 +32,16 @@ def cli_reference() -> str:
     for name in COMMANDS:
         command = main.get_command(root, name)
         assert command is not None
-        context = click.Context(command, info_name=name, parent=root)
-        parts.append(f"## clew {name}\n\n```text\n{command.get_help(context)}\n```\n")
+        parts += _pages(command, click.Context(command, info_name=name, parent=root), "##")
     return "\n".join(parts)
+
+
+def _pages(command: click.Command, context: click.Context, heading: str) -> Iterator[str]:
+    """Yield the help of a command, and of those of its group."""
+    yield f"{heading} {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
+    if isinstance(command, click.Group):
+        for name, each in command.commands.items():
+            yield from _pages(each, click.Context(each, info_name=name, parent=context), "###")
 
 
 def compatibility() -> str:

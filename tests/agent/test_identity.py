@@ -170,7 +170,7 @@ def test_a_host_joins_with_a_token_once_and_goes_on_with_what_it_got(folder: Pat
 def test_without_a_token_that_is_one_a_host_does_not_ask(folder: Path, token: str) -> None:
     async def scenario() -> None:
         async with Mesh(folder).running() as mesh:
-            with pytest.raises(IdentityRefused, match="clew token create") as refusal:
+            with pytest.raises(IdentityRefused, match="clew ca token create") as refusal:
                 await WorkloadIdentity(mesh.remote(), token).start()
             assert "join token" in str(refusal.value)
 

@@ -26,7 +26,7 @@ REJECTING = ProxyStatus(
 
 def test_proxies_are_shown_by_type(home: Path) -> None:
     with server_thread(home, proxies=(WELL,)):
-        header, row = shell(home).good("status").splitlines()
+        header, row, *_ = shell(home).good("status").splitlines()
         assert header.split() == ["NAME", "CONNECTED", "CDS", "LDS", "EDS", "RDS", "ADDRESS"]
         assert row.split() == [
             "details-v1-0.default", "yes", "SYNCED", "SYNCED", "SYNCED", "PENDING", "10.0.0.2",

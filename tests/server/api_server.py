@@ -8,6 +8,7 @@ import tempfile
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,8 +16,10 @@ from clew.api.client import AsyncClient
 from clew.api.messages import ProxyStatus
 from clew.model.diagnostic import Diagnostic
 from clew.server.api import build_app, serve_api
+from clew.server.authority_api import AuthorityApi
 from clew.server.console import console_routes
 from clew.server.directory import Directory
+from clew.server.identities import AuthoritySettings, Identities
 from clew.server.publisher import Publisher
 from clew.server.service_addresses import add_service_addresses
 from clew.server.views import MeshViews
@@ -100,13 +103,23 @@ async def _serve(
     )
     add_service_addresses(app, lambda: directory.publisher.snapshot.registry, directory.changed)
     views = MeshViews(store=store, directory=directory, now=noon, problems=lambda: problems)
-    app.router.routes += [*views.routes(), *console_routes()]
+    identities = Identities(
+        socket.parent, AuthoritySettings(), lambda: directory.publisher.snapshot, _now
+    )
+    own = AuthorityApi(identities, _now)
+    app.router.routes += [*views.routes(), *own.routes(), *console_routes()]
     following = asyncio.ensure_future(_follow(store, directory, revision))
+    changing = asyncio.ensure_future(identities.run())
     try:
         await serve_api(app, socket)
     finally:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
+        for task in (following, changing):
+            task.cancel()
+        await asyncio.gather(following, changing, return_exceptions=True)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 async def _follow(store: Store, directory: Directory, revision: int) -> None:

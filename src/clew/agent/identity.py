@@ -191,7 +191,7 @@ def _refusal(spec: AgentSpec, details: str) -> str:
     advice = (
         "Check serviceAccountName of the workload, and that this mesh runs as the same user."
         if spec.ca.startswith("unix:")
-        else "Make a new token for this host: clew token create --help."
+        else "Make a new token for this host: clew ca token create --help."
     )
     return (
         f"the certificate authority at {spec.ca} refuses {spec.name} the identity "

@@ -13,6 +13,13 @@ import httpx2
 import msgspec
 
 from clew.api.access import ApiTokenList, ApiTokenRequest, CreatedApiToken
+from clew.api.authority import (
+    AuthorityStatus,
+    CreatedToken,
+    RotationRequest,
+    TokenList,
+    TokenRequest,
+)
 from clew.api.messages import (
     Applied,
     ApplyReport,
@@ -159,6 +166,23 @@ class Client(AbstractContextManager["Client"]):
 
     def revoke_api_token(self, token_id: str) -> None:
         self._ask(dict[str, Any], "DELETE", f"/v1/api-tokens/{quote(token_id, safe='')}")
+
+    def authority(self) -> AuthorityStatus:
+        return self._ask(AuthorityStatus, "GET", "/v1/authority")
+
+    def rotate_authority(self, wanted: RotationRequest) -> AuthorityStatus:
+        content = msgspec.json.encode(wanted)
+        return self._ask(AuthorityStatus, "POST", "/v1/authority/rotation", content=content)
+
+    def join_tokens(self) -> TokenList:
+        return self._ask(TokenList, "GET", "/v1/tokens")
+
+    def create_join_token(self, wanted: TokenRequest) -> CreatedToken:
+        content = msgspec.json.encode(wanted)
+        return self._ask(CreatedToken, "POST", "/v1/tokens", content=content)
+
+    def revoke_join_token(self, token_id: str) -> None:
+        self._ask(dict[str, Any], "DELETE", f"/v1/tokens/{quote(token_id, safe='')}")
 
     def _ask(
         self, kind: type[T], method: str, path: str, *, accept: int = 200, **options: Any

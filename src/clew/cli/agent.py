@@ -31,7 +31,7 @@ import click
     default="",
     show_default=False,
     help="A join token, for a host that has no certificate yet (CLEW_JOIN_TOKEN, which other "
-    "users of the host do not see). See clew token create.",
+    "users of the host do not see). See clew ca token create.",
 )
 def command(spec_file: Path, foreground_app: bool, log_file: Path | None, token: str) -> None:
     """Run one Envoy beside one workload, until the program ends or a signal comes.

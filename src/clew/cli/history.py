@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import click
 
+from clew.api.differences import summary
 from clew.api.messages import HistoryItem
 from clew.cli.connection import connected, mesh_option, namespace_option
-from clew.api.differences import summary
 from clew.cli.output import age, echo_value, output_option, table
 from clew.cli.references import key_in, one_reference
 

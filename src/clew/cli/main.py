@@ -26,6 +26,7 @@ COMMANDS = {
     "status": ("status", "Proxies: connected, in sync, rejected configuration."),
     "dashboard": ("dashboard", "Open the console in a browser."),
     "token": ("token", "Tokens for the API on TCP."),
+    "ca": ("ca", "The certificate authority: status, rotation, tokens for hosts."),
     "validate": ("validate", "Check files, without a mesh."),
     "compile": ("compile", "Print what Envoy would get from files, without a mesh."),
     "server": ("server", "Run the control plane alone."),

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import click
 
+from clew.api.authority import AuthorityStatus
 from clew.api.messages import Finding, ProxyStatus, Refusal
+from clew.cli.ca import authority_line
 from clew.cli.connection import connected, mesh_option
 from clew.cli.output import echo_value, output_option, table
 
@@ -26,17 +28,25 @@ def command(output: str | None, mesh: str) -> None:
     An object that a proxy refuses is held: the last generation that was good stays in force
     until the object is changed. Such refusals are listed, also those that are over.
 
-    Exits with 1 when a proxy rejected configuration or lost its connection, an object is held, or
-    configuration has errors.
+    Also shown is until when the certificate authority is good; more says `clew ca status`.
+
+    Exits with 1 when a proxy rejected configuration or lost its connection, an object is held,
+    configuration has errors, or the authority that is plugged in cannot be used.
     """
     with connected(mesh) as client:
         listed, problems = client.proxies(), client.problems().problems
+        authority = client.authority()
     proxies, refusals = listed.proxies, listed.refusals
     if output is not None:
-        echo_value({"proxies": proxies, "refusals": refusals, "problems": problems}, output)
+        found = {"proxies": proxies, "refusals": refusals, "problems": problems}
+        echo_value({**found, "authority": authority}, output)
     else:
-        _echo(proxies, refusals, problems)
-    bad = any(found.is_error for found in problems) or any(each.held for each in refusals)
+        _echo(proxies, refusals, problems, authority)
+    bad = (
+        bool(authority.problem)
+        or any(found.is_error for found in problems)
+        or any(each.held for each in refusals)
+    )
     raise SystemExit(bad or not all(map(is_well, proxies)))
 
 
@@ -69,7 +79,10 @@ def refusal_text(refusal: Refusal) -> str:
 
 
 def _echo(
-    proxies: Sequence[ProxyStatus], refusals: Sequence[Refusal], problems: Sequence[Finding]
+    proxies: Sequence[ProxyStatus],
+    refusals: Sequence[Refusal],
+    problems: Sequence[Finding],
+    authority: AuthorityStatus,
 ) -> None:
     if proxies:
         click.echo(table([_header(proxies), *(_row(proxy, proxies) for proxy in proxies)]))
@@ -78,6 +91,7 @@ def _echo(
     texts = [refusal_text(refusal) for refusal in refusals]
     for text in [*rejections(proxies), *texts, *(found.text for found in problems)]:
         click.echo(f"\n{text}")
+    click.echo(f"\n{authority_line(authority)}")
 
 
 def _types(proxies: Sequence[ProxyStatus]) -> list[str]:
