@@ -9,15 +9,15 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import grpc
-
 from clew.ca.authority import Authority
 from clew.ca.keys import load_or_create
 from clew.model.proxy import Proxy
 from clew.server.ads import AdsServer, Authenticate, require_identity
 from clew.server.csr import CertificateService
 from clew.server.directory import Directory
-from clew.server.mtls import GRPC_OPTIONS, ServingCertificate, listen
+from clew.server.http2.server import GrpcServer
+from clew.server.listening import listen
+from clew.server.mtls import ServingCertificate
 from clew.server.proxies import ConnectedProxy
 from clew.server.publisher import Publisher
 from clew.server.trust import OnPublish
@@ -70,19 +70,20 @@ async def serving(
     certificate = ServingCertificate(lambda: authority, TRUST_DOMAIN)
     check: Authenticate = require_identity(lambda: (TRUST_DOMAIN,)) if secure else _anybody
     signing = CertificateService(lambda: authority, lambda: (TRUST_DOMAIN,), trust_claims=True)
+    ads = AdsServer(directory, check)
     servers = [
-        _server(AdsServer(directory, check).handler()),
-        _server(signing.handler()),
+        GrpcServer(
+            listen(f"unix:{folder}/xds.sock"),
+            ads.methods(),
+            certificate.mutual if secure else None,
+        ),
+        GrpcServer(listen(f"unix:{folder}/ca.sock"), signing.methods()),
     ]
-    listen(servers[0], f"unix:{folder}/xds.sock", certificate.credentials() if secure else None)
-    listen(servers[1], f"unix:{folder}/ca.sock", None)
     try:
-        for server in servers:
-            await server.start()
         yield directory
     finally:
         for server in servers:
-            await server.stop(None)
+            await server.stop()
 
 
 def authority_in(folder: Path) -> Authority:
@@ -104,12 +105,6 @@ def logging_to(file: Path) -> Iterator[None]:
         logger.removeHandler(handler)
         logger.setLevel(before)
         handler.close()
-
-
-def _server(handler: grpc.GenericRpcHandler) -> grpc.aio.Server:
-    server = grpc.aio.server(options=GRPC_OPTIONS)
-    server.add_generic_rpc_handlers((handler,))
-    return server
 
 
 def _anybody(proxy: Proxy, identity: object) -> str:

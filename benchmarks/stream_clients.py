@@ -20,18 +20,19 @@ from benchmarks.delta_client import SERVER_NAME, DeltaClient
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """Proxies of one namespace. ``certificate``: files <certificate>.pem and .key."""
+    """Proxies of one namespace: ``proxy-0`` and so on."""
 
     namespace: str
     count: int
-    certificate: str
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """``root``: the file of the root certificate; "" means no TLS."""
+    """``certificates``: a folder with root.pem, and <name>.<namespace>.pem (key and chain) of each
+    proxy; "" means no TLS.
+    """
 
     socket: str
-    root: str
+    certificates: str
     routes: tuple[str, ...]
     groups: tuple[Group, ...]
 
@@ -71,19 +72,19 @@ def _receive(selector: selectors.BaseSelector) -> Iterator[DeltaClient]:
 
 def _connect(plan: Plan) -> Iterator[DeltaClient]:
     for group in plan.groups:
-        context = _context(plan, group) if plan.root else None
         for number in range(group.count):
-            node = f"sidecar~10.200.0.1~proxy-{number}.{group.namespace}~cluster.local"
+            name = f"proxy-{number}.{group.namespace}"
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             connection.connect(plan.socket)
-            if context is not None:
+            if plan.certificates:
+                context = _context(Path(plan.certificates), name)
                 connection = context.wrap_socket(connection, server_hostname=SERVER_NAME)
-            yield DeltaClient(connection, node, plan.routes)
+            yield DeltaClient(connection, f"sidecar~10.200.0.1~{name}~cluster.local", plan.routes)
 
 
-def _context(plan: Plan, group: Group) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=plan.root)
-    context.load_cert_chain(f"{group.certificate}.pem", f"{group.certificate}.key")
+def _context(certificates: Path, proxy: str) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(certificates / "root.pem"))
+    context.load_cert_chain(certificates / f"{proxy}.pem")
     context.set_alpn_protocols(["h2"])
     return context
 

@@ -7,7 +7,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,6 +33,7 @@ from benchmarks.table import show, verdict
 from clew.agent.certificates import new_key, signing_request
 from clew.ca.authority import issue
 from clew.model.names import spiffe_id
+from clew.server.mtls import proxy_dns_name
 from clew.server.publisher import Publisher
 
 ENDPOINTS = 10
@@ -160,15 +161,13 @@ async def _clients(
 
 def _write_plan(folder: Path, streams: int, namespaces: int, *, secure: bool) -> Path:
     names = [f"ns-{number}" for number in range(namespaces)]
+    groups = tuple(Group(namespace=name, count=streams // namespaces) for name in names)
     if secure:
-        _write_certificates(folder, names)
-    groups = tuple(
-        Group(namespace=name, count=streams // namespaces, certificate=str(folder / name))
-        for name in names
-    )
+        for group in groups:
+            _write_certificates(folder, group)
     plan = Plan(
         socket=str(folder / "xds.sock"),
-        root=str(folder / "root.pem") if secure else "",
+        certificates=str(folder) if secure else "",
         routes=("9080",),
         groups=groups,
     )
@@ -177,25 +176,27 @@ def _write_plan(folder: Path, streams: int, namespaces: int, *, secure: bool) ->
     return file
 
 
-def _write_certificates(folder: Path, namespaces: Sequence[str]) -> None:
+def _write_certificates(folder: Path, group: Group) -> None:
+    """One for each proxy, which names it."""
     authority = authority_in(folder)
-    for namespace in namespaces:
-        key, identity = new_key(), spiffe_id(TRUST_DOMAIN, namespace, "default")
+    key, identity = new_key(), spiffe_id(TRUST_DOMAIN, group.namespace, "default")
+    request = signing_request(key, identity)
+    private_key = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode()
+    for number in range(group.count):
+        proxy = f"proxy-{number}.{group.namespace}"
         *chain, root = issue(
             authority,
-            signing_request(key, identity),
+            request,
             identity,
             now=datetime.now(UTC),
             serial=x509.random_serial_number(),
+            dns_names=[proxy_dns_name(proxy)],
         )
-        (folder / f"{namespace}.pem").write_text("".join(chain))
-        (folder / f"{namespace}.key").write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
+        (folder / f"{proxy}.pem").write_text("".join((private_key, *chain)))
         (folder / "root.pem").write_text(root)
 
 

@@ -8,16 +8,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import grpc
-
 from clew.ca.keys import load_or_create
 from clew.model.xds import Published
 from clew.server.ads import AdsServer, require_identity
 from clew.server.csr import CertificateService
-from clew.server.mtls import ServingCertificate, listen
+from clew.server.mtls import ServingCertificate
 from tests.agent.control_plane import Authority, ControlPlane
 from tests.agent.test_run import SERVER, agent, specification, until
 from tests.server.directory import Directory
+from tests.server.serving import serving
 
 
 def _trust_domains() -> tuple[str, ...]:
@@ -28,24 +27,18 @@ def _trust_domains() -> tuple[str, ...]:
 async def services(plane: ControlPlane, published: Published) -> AsyncIterator[Directory]:
     authority = load_or_create(plane.directory / "ca", "cluster.local", now=datetime.now(UTC))
     directory = Directory(published)
-    signing, ads = grpc.aio.server(), grpc.aio.server()
-    signing.add_generic_rpc_handlers(
-        (CertificateService(lambda: authority, _trust_domains, trust_claims=True).handler(),)
-    )
-    ads.add_generic_rpc_handlers(
-        (AdsServer(directory, require_identity(_trust_domains)).handler(),)
-    )
-    listen(signing, plane.ca, None)
-    listen(ads, plane.xds, ServingCertificate(lambda: authority, "cluster.local").credentials())
-    await signing.start()
-    await ads.start()
-    api = await asyncio.start_unix_server(plane.serve_api, plane.api.removeprefix("unix:"))
-    try:
-        yield directory
-    finally:
-        api.close()
-        await ads.stop(0)
-        await signing.stop(0)
+    signing = CertificateService(lambda: authority, _trust_domains, trust_claims=True)
+    ads = AdsServer(directory, require_identity(_trust_domains))
+    certificate = ServingCertificate(lambda: authority, "cluster.local")
+    async with (
+        serving(plane.ca, signing.methods()),
+        serving(plane.xds, ads.methods(), certificate.mutual),
+    ):
+        api = await asyncio.start_unix_server(plane.serve_api, plane.api.removeprefix("unix:"))
+        try:
+            yield directory
+        finally:
+            api.close()
 
 
 def test_a_workload_gets_its_identity_and_configuration(tmp_path: Path) -> None:

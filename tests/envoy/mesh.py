@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-import grpc
 import httpx2
 
 from clew.api.messages import ObjectStatus
@@ -19,12 +18,13 @@ from clew.model.base import ResourceKey
 from clew.server.ads import AdsServer, require_identity
 from clew.server.directory import Directory
 from clew.server.holds import Holds
-from clew.server.mtls import ServingCertificate, listen
+from clew.server.mtls import ServingCertificate
 from clew.server.object_standings import settled
 from clew.server.publisher import Publisher
 from clew.stores.memory import MemoryStore
 from clew.stores.namespaces import in_namespace
 from tests.envoy.rig import running_envoy
+from tests.server.serving import serving
 from tests.stores.objects import noon
 
 _GROUPS = {
@@ -72,19 +72,15 @@ async def live_mesh(
     publisher = Publisher((stored.resource for stored in objects), revision)
     mesh.directory = Directory(publisher, revision, holds)
     authority = load_or_create(folder / "ca", "cluster.local", now=datetime.now(UTC))
-    server = grpc.aio.server()
     ads = AdsServer(mesh.directory, require_identity(lambda: ("cluster.local",)))
-    server.add_generic_rpc_handlers((ads.handler(),))
     certificate = ServingCertificate(lambda: authority, "cluster.local")
-    listen(server, f"unix:{folder}/xds.sock", certificate.credentials())
-    await server.start()
-    following = asyncio.create_task(_follow(mesh, revision))
-    try:
-        yield mesh
-    finally:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
-        await server.stop(grace=None)
+    async with serving(f"unix:{folder}/xds.sock", ads.methods(), certificate.mutual):
+        following = asyncio.create_task(_follow(mesh, revision))
+        try:
+            yield mesh
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
 
 
 async def _follow(mesh: LiveMesh, revision: int) -> None:

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import grpc
 import httpx2
 import xxhash
 from google.protobuf.json_format import ParseDict
@@ -34,7 +33,9 @@ from clew.agent.spec import AgentSpec, Capture
 from clew.ca.keys import load_or_create
 from clew.model.xds import EnvoyResource
 from clew.server.ads import AdsServer, require_identity
-from clew.server.mtls import ServingCertificate, listen
+from clew.server.http2.server import GrpcServer
+from clew.server.listening import listen
+from clew.server.mtls import ServingCertificate
 from tests.server.directory import Directory
 from tests.server.workload import workload
 
@@ -130,20 +131,18 @@ class Rig:
 
     folder: Path
     directory: Directory = field(default_factory=Directory)
-    server: grpc.aio.Server | None = None
+    server: GrpcServer | None = None
 
     async def start_control_plane(self) -> None:
         authority = load_or_create(self.folder / "ca", "cluster.local", now=datetime.now(UTC))
-        self.server = grpc.aio.server()
         ads = AdsServer(self.directory, require_identity(lambda: ("cluster.local",)))
-        self.server.add_generic_rpc_handlers((ads.handler(),))
         certificate = ServingCertificate(lambda: authority, "cluster.local")
-        listen(self.server, f"unix:{self.folder}/xds.sock", certificate.credentials())
-        await self.server.start()
+        listener = listen(f"unix:{self.folder}/xds.sock")
+        self.server = GrpcServer(listener, ads.methods(), certificate.mutual)
 
     async def stop_control_plane(self) -> None:
         assert self.server is not None
-        await self.server.stop(grace=None)
+        await self.server.stop()
         await self.directory.until(lambda: not self.directory.connected)
 
     async def stat(self, name: str) -> int:
@@ -167,7 +166,7 @@ async def envoy_rig(
             yield rig
     finally:
         assert rig.server is not None
-        await rig.server.stop(grace=None)
+        await rig.server.stop()
 
 
 @asynccontextmanager

@@ -21,10 +21,10 @@ from clew.model.proxy import Proxy
 from clew.model.service import NOWHERE
 from clew.model.xds import ENDPOINTS, ROUTE, Published
 from clew.server.ads import AdsServer
-from clew.server.mtls import listen
 from clew.snapshot.scope_builder import build_scope
 from clew.snapshot.snapshot import build_snapshot
 from tests.server.directory import Directory
+from tests.server.serving import serving
 
 TARGET = "echo.default.svc.cluster.local:7070"
 NODE = "sidecar~127.0.0.1~client-0.default~default.svc.cluster.local"
@@ -100,15 +100,9 @@ async def echo(says: str) -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def control_plane(directory: Directory) -> AsyncIterator[int]:
-    server = grpc.aio.server()
     ads = AdsServer(directory, lambda _proxy, _identity: "")
-    server.add_generic_rpc_handlers((ads.handler(),))
-    port = listen(server, "127.0.0.1:0", None)
-    await server.start()
-    try:
+    async with serving("127.0.0.1:0", ads.methods()) as port:
         yield port
-    finally:
-        await server.stop(grace=None)
 
 
 @asynccontextmanager

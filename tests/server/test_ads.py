@@ -21,11 +21,12 @@ from clew.model.service import NOWHERE
 from clew.model.spiffe import Identity
 from clew.model.xds import CLUSTER, HEALTH_INFORMATION, EnvoyResource, Published
 from clew.server.ads import SERVICE, AdsServer, require_identity
-from clew.server.mtls import Peer, ServingCertificate, listen
+from clew.server.mtls import Peer, ServingCertificate
 from clew.server.registration import Registration
 from clew.server.trust import OnPublish
 from clew.xds.answers import Acked, Conversation
 from tests.server.directory import Connected, Directory
+from tests.server.serving import serving
 from tests.server.test_registration import GROUP, Place, health, is_gone
 from tests.server.workload import call_options, workload
 from tests.xds.conversation import resources
@@ -39,16 +40,12 @@ async def ads(
     directory: Directory, tmp_path: Path, registration: Registration | None = None
 ) -> AsyncIterator[tuple[str, Authority]]:
     authority = load_or_create(tmp_path / "ca", "cluster.local", now=datetime.now(UTC))
-    server = grpc.aio.server()
     check = require_identity(lambda: ("cluster.local",))
-    server.add_generic_rpc_handlers((AdsServer(directory, check, registration).handler(),))
     address = f"unix:{tmp_path}/xds.sock"
-    listen(server, address, ServingCertificate(lambda: authority, "cluster.local").credentials())
-    await server.start()
-    try:
+    certificate = ServingCertificate(lambda: authority, "cluster.local")
+    methods = AdsServer(directory, check, registration).methods()
+    async with serving(address, methods, certificate.mutual):
         yield address, authority
-    finally:
-        await server.stop(grace=None)
 
 
 @asynccontextmanager

@@ -15,7 +15,8 @@ from clew.agent.certificates import signing_request
 from clew.ca.authority import Authority, pem
 from clew.ca.keys import load_or_create
 from clew.server.csr import CertificateService
-from clew.server.mtls import SERVER_NAMES, ServingCertificate, listen
+from clew.server.mtls import SERVER_NAMES, ServingCertificate
+from tests.server.serving import serving
 from tests.server.workload import Workload, call_options, workload
 
 CREATE = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
@@ -29,20 +30,15 @@ def authority_in(directory: Path) -> Authority:
 async def service(
     authority: Authority, address: str, *, certificates_required: bool
 ) -> AsyncIterator[None]:
-    server = grpc.aio.server()
     csr = CertificateService(
         lambda: authority,
         lambda: ("cluster.local", "old.domain"),
         trust_claims=not certificates_required,
     )
-    server.add_generic_rpc_handlers((csr.handler(),))
     certificate = ServingCertificate(lambda: authority, "cluster.local")
-    listen(server, address, certificate.credentials() if certificates_required else None)
-    await server.start()
-    try:
+    context = certificate.mutual if certificates_required else None
+    async with serving(address, csr.methods(), context):
         yield
-    finally:
-        await server.stop(grace=None)
 
 
 async def ask(

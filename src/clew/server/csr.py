@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import NoReturn
 
-import grpc
 from cryptography import x509
+from google.protobuf.message import DecodeError
 
 from clew._pb.istio.v1.auth.ca_pb2 import IstioCertificateRequest, IstioCertificateResponse
 from clew.ca.authority import Authority, RefusedRequest, issue
 from clew.model.spiffe import Identity
+from clew.server.http2.call import (
+    INVALID_ARGUMENT,
+    PERMISSION_DENIED,
+    UNAUTHENTICATED,
+    Call,
+    Caller,
+    Method,
+)
+from clew.server.http2.unary import Refusal, unary
 from clew.server.join_tokens import Claim, JoinToken, JoinTokens, TokenRefused
 from clew.server.mtls import Peer, peer_of, proxy_dns_name
 
@@ -25,6 +33,7 @@ SERVICE = "istio.v1.auth.IstioCertificateService"
 # Namespaces and service accounts: RFC 1123 names, as Kubernetes has them.
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _BEARER = "Bearer "
+LONGEST_REQUEST = 64 * 1024
 
 
 @dataclass(slots=True)
@@ -44,14 +53,6 @@ class _Grant:
     identity: Identity
     host: str
     token: JoinToken | None = None
-
-
-class _Refused(Exception):
-    """No certificate for this caller."""
-
-    def __init__(self, code: grpc.StatusCode, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
 
 
 class CertificateService:
@@ -84,30 +85,26 @@ class CertificateService:
         self._counters = counters or Counters()
         self._now = now
 
-    def handler(self) -> grpc.GenericRpcHandler:
-        create = grpc.unary_unary_rpc_method_handler(
-            self._create,
-            request_deserializer=IstioCertificateRequest.FromString,
-            response_serializer=IstioCertificateResponse.SerializeToString,
-        )
-        return grpc.method_handlers_generic_handler(SERVICE, {"CreateCertificate": create})
+    def methods(self) -> Mapping[str, Method]:
+        return {f"/{SERVICE}/CreateCertificate": unary(self._create, LONGEST_REQUEST)}
 
-    async def _create(
-        self, request: IstioCertificateRequest, context: grpc.aio.ServicerContext
-    ) -> IstioCertificateResponse:
+    def _create(self, call: Call, body: bytes) -> bytes:
         self._counters.csr += 1
         try:
-            grant = self._grant(_claim(request), context)
+            request = IstioCertificateRequest.FromString(body)
+            grant = self._grant(_claim(request), call)
             chain = self._sign(request, grant)
-        except _Refused as error:
+        except Refusal as error:
             self._counters.authentication_failure += 1
-            await _refuse(context, error.code, str(error))
-        except RefusedRequest as error:
+            log.warning("certificate refused peer=%s reason=%s", _name_of(call.caller), error)
+            raise
+        except (DecodeError, RefusedRequest) as error:
             self._counters.csr_parsing_err += 1
-            await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            log.warning("certificate refused peer=%s reason=%s", _name_of(call.caller), error)
+            raise Refusal(INVALID_ARGUMENT, str(error)) from None
         self._counters.success_cert_issuance += 1
         log.info("certificate issued identity=%s proxy=%s", grant.identity, grant.host)
-        return IstioCertificateResponse(cert_chain=chain)
+        return IstioCertificateResponse(cert_chain=chain).SerializeToString()
 
     def _sign(self, request: IstioCertificateRequest, grant: _Grant) -> tuple[str, ...]:
         identity = grant.identity
@@ -125,20 +122,18 @@ class CertificateService:
             self._tokens.use_up(grant.token)
         return chain
 
-    def _grant(self, claim: Claim, context: grpc.aio.ServicerContext) -> _Grant:
-        """What the caller has a right to. Raises: _Refused."""
-        if (peer := peer_of(context)) is not None:
+    def _grant(self, claim: Claim, call: Call) -> _Grant:
+        """What the caller has a right to. Raises: Refusal."""
+        if (peer := peer_of(call.caller)) is not None:
             return self._renewal(claim, peer)
-        if (text := _bearer(context)) and self._tokens is not None:
-            return self._join(claim, text, self._tokens, context)
+        if (text := _bearer(call)) and self._tokens is not None:
+            return self._join(claim, text, self._tokens, call)
         if not self._trust_claims:
             wanted = "a join token" if self._tokens is not None else "a certificate of the mesh"
-            raise _Refused(
-                grpc.StatusCode.UNAUTHENTICATED, f"{wanted} is required here, and there is none"
-            )
+            raise Refusal(UNAUTHENTICATED, f"{wanted} is required here, and there is none")
         if not (claim.namespace and claim.service_account):
-            raise _Refused(
-                grpc.StatusCode.INVALID_ARGUMENT,
+            raise Refusal(
+                INVALID_ARGUMENT,
                 "metadata must have namespace and serviceAccount, both Kubernetes names",
             )
         return _Grant(self._identity(claim.namespace, claim.service_account), claim.host)
@@ -150,41 +145,30 @@ class CertificateService:
         claimed = (claim.namespace, claim.service_account, claim.host)
         same = all(c in allowed for c, allowed in zip(claimed, own, strict=True))
         if proven.trust_domain not in self._trust_domains() or not same:
-            raise _Refused(
-                grpc.StatusCode.PERMISSION_DENIED,
+            raise Refusal(
+                PERMISSION_DENIED,
                 f"{proven} of proxy {host!r} may only renew its own certificate, not one of "
                 f"{'/'.join(claimed)}",
             )
         return _Grant(self._identity(proven.namespace, proven.service_account), host)
 
-    def _join(
-        self, claim: Claim, text: str, tokens: JoinTokens, context: grpc.aio.ServicerContext
-    ) -> _Grant:
+    def _join(self, claim: Claim, text: str, tokens: JoinTokens, call: Call) -> _Grant:
         try:
-            token = tokens.check(text, claim, peer_address(context))
+            token = tokens.check(text, claim, call.caller.address)
         except TokenRefused as error:
-            raise _Refused(grpc.StatusCode.UNAUTHENTICATED, str(error)) from None
+            raise Refusal(UNAUTHENTICATED, str(error)) from None
         return _Grant(self._identity(token.namespace, token.service_account), token.host, token)
 
     def _identity(self, namespace: str, service_account: str) -> Identity:
         return Identity(self._trust_domains()[0], namespace, service_account)
 
 
-def peer_address(context: grpc.aio.ServicerContext) -> str:
-    """``10.0.0.7`` of ``ipv4:10.0.0.7:34567`` and ``ipv6:%5B::1%5D:34567``; "" on Unix sockets."""
-    peer: str = context.peer()
-    scheme, _, address = peer.partition(":")
-    if scheme not in ("ipv4", "ipv6"):
-        return ""
-    return address.rpartition(":")[0].replace("%5B", "").replace("%5D", "").strip("[]")
-
-
-def _bearer(context: grpc.aio.ServicerContext) -> str:
+def _bearer(call: Call) -> str:
     """The secret of a token: what is in front of the roots that it may carry."""
-    for name, value in context.invocation_metadata() or ():
-        if name == "authorization" and isinstance(value, str) and value.startswith(_BEARER):
-            return value.removeprefix(_BEARER).strip().partition(".")[0]
-    return ""
+    authorization = call.headers.get("authorization", "")
+    if not authorization.startswith(_BEARER):
+        return ""
+    return authorization.removeprefix(_BEARER).strip().partition(".")[0]
 
 
 def _claim(request: IstioCertificateRequest) -> Claim:
@@ -201,9 +185,6 @@ def _lifetime(seconds: int) -> timedelta:
     return timedelta(seconds=seconds if 0 < seconds < 10**9 else 0)
 
 
-async def _refuse(
-    context: grpc.aio.ServicerContext, code: grpc.StatusCode, reason: str
-) -> NoReturn:
-    log.warning("certificate refused peer=%s reason=%s", context.peer(), reason)
-    await context.abort(code, reason)
-    raise AssertionError("abort does not return")
+def _name_of(caller: Caller) -> str:
+    """For the log: who it says it is, and from where."""
+    return " ".join((*(value for _, value in caller.names), caller.address)).strip() or "local"

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-import grpc
 
 from clew.api.location import CA_SOCKET, XDS_SOCKET, socket_path
 from clew.server.ads import AdsServer, require_identity
 from clew.server.csr import CertificateService
 from clew.server.directory import Directory
+from clew.server.http2.server import GrpcServer
 from clew.server.identities import Identities
-from clew.server.mtls import GRPC_OPTIONS, ServingCertificate, listen
+from clew.server.listening import listen
+from clew.server.mtls import ServingCertificate
 from clew.server.registration import Registration
 
 # How long streams may take to end when the control plane stops.
@@ -41,7 +41,7 @@ async def serving_proxies(
     identities: Identities,
     directory: Directory,
     registration: Registration,
-) -> AsyncIterator[tuple[grpc.aio.Server, ...]]:
+) -> AsyncIterator[None]:
     """Listen on xds.sock (mTLS) and ca.sock (the mesh's owner), and on the ports for others.
 
     Raises: OSError when an address cannot be bound.
@@ -54,22 +54,16 @@ async def serving_proxies(
     joining = CertificateService(
         identities.in_force, domains, tokens=identities.tokens, counters=counters
     )
-    xds, signing, join = (grpc.aio.server(options=GRPC_OPTIONS) for _ in range(3))
-    xds.add_generic_rpc_handlers((ads.handler(), renewals.handler()))
-    signing.add_generic_rpc_handlers((first.handler(),))
-    join.add_generic_rpc_handlers((joining.handler(),))
-    listen(xds, f"unix:{socket_path(state, XDS_SOCKET)}", certificate.credentials())
-    listen(signing, f"unix:{socket_path(state, CA_SOCKET)}", None)
-    servers = [xds, signing]
-    if remote.xds:
-        listen(xds, remote.xds, certificate.credentials())
-    if remote.join:
-        listen(join, remote.join, certificate.credentials(mutual=False))
-        servers.append(join)
-    for server in servers:
-        await server.start()
-    try:
-        yield tuple(servers)
-    finally:
-        for server in servers:
-            await server.stop(STOP_SECONDS)
+    proxies = {**ads.methods(), **renewals.methods()}
+    places = [
+        (f"unix:{socket_path(state, XDS_SOCKET)}", proxies, certificate.mutual),
+        (f"unix:{socket_path(state, CA_SOCKET)}", first.methods(), None),
+        (remote.xds, proxies, certificate.mutual),
+        (remote.join, joining.methods(), certificate.one_sided),
+    ]
+    async with AsyncExitStack() as servers:
+        for address, methods, context in places:
+            if address:
+                server = GrpcServer(listen(address), methods, context)
+                servers.push_async_callback(server.stop, STOP_SECONDS)
+        yield

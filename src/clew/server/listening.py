@@ -1,0 +1,52 @@
+"""Sockets that proxies and agents connect to."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from clew.api.location import is_served
+
+# A mesh that reconnects as a whole waits in the kernel, not in retries.
+BACKLOG = 4096
+_LONGEST_PATH = 107
+
+
+def listen(address: str) -> socket.socket:
+    """Bind ``unix:/path``, for the owner only, or ``host:port``.
+
+    What a dead process left at the path is replaced.
+
+    Raises:
+        OSError: the address cannot be bound; the text says what to do.
+    """
+    try:
+        if address.startswith("unix:"):
+            return _unix(Path(address.removeprefix("unix:")))
+        host, _, port = address.rpartition(":")
+        host = host.strip("[]")
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, int(port)), family=family, backlog=BACKLOG)
+    except (OSError, ValueError) as error:
+        advice = (
+            "use a shorter state directory (--state-dir), socket paths are limited to 107 bytes"
+            if address.startswith("unix:") and len(address) > len("unix:") + _LONGEST_PATH
+            else "is another control plane running with this state directory?"
+        )
+        raise OSError(f"cannot listen on {address}: {error}; {advice}") from error
+
+
+def _unix(path: Path) -> socket.socket:
+    if is_served(path):
+        raise OSError("somebody serves there already")
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # Before listen() nobody can connect, so the mode is right from the first moment.
+        listener.bind(str(path))
+        path.chmod(0o600)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
