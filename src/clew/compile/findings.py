@@ -16,6 +16,7 @@ from clew.compile.gateway_servers import dropped_servers
 from clew.compile.memo import Memo
 from clew.compile.missing_secrets import rules_without_secrets, servers_without_secrets
 from clew.compile.proxy import applied_patches
+from clew.compile.rbac_findings import policies_without_authorizer, rules_on_tcp
 from clew.model.diagnostic import Diagnostic
 from clew.snapshot.scope import ProxyScope
 
@@ -32,6 +33,14 @@ def _secrets_of_servers(scope: ProxyScope, memo: Memo) -> Iterable[Diagnostic]:
 
 def _secrets_of_rules(scope: ProxyScope, memo: Memo) -> Iterable[Diagnostic]:
     return rules_without_secrets(scope)
+
+
+def _policies_without_authorizer(scope: ProxyScope, memo: Memo) -> Iterable[Diagnostic]:
+    return policies_without_authorizer(scope)
+
+
+def _rules_on_tcp(scope: ProxyScope, memo: Memo) -> Iterable[Diagnostic]:
+    return rules_on_tcp(scope)
 
 
 def _patches_left_out(scope: ProxyScope, memo: Memo) -> Iterable[Diagnostic]:
@@ -51,6 +60,8 @@ FINDINGS: tuple[Find, ...] = (
     _servers_left_out,
     _secrets_of_servers,
     _secrets_of_rules,
+    _policies_without_authorizer,
+    _rules_on_tcp,
     _patches_left_out,
     _patches_at_start,
 )

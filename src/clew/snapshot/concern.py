@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 
+from clew.model.authorization_policy import AuthorizationPolicy
 from clew.model.base import Resource, ResourceKey
 from clew.model.destination_rule import DestinationRule
 from clew.model.ingress import Ingress
+from clew.model.request_authentication import RequestAuthentication
 from clew.model.route_semantics import parents
 from clew.model.virtual_service import VirtualService
 from clew.model.workload_entry import WorkloadEntry
@@ -14,6 +17,7 @@ from clew.snapshot.destination_rules import rule_host
 from clew.snapshot.ingress import ingress_gateway_name
 from clew.snapshot.labels import selects
 from clew.snapshot.objects import objects_of
+from clew.snapshot.policy_targets import binds, targets_of
 from clew.snapshot.scope import ProxyScope
 from clew.snapshot.sidecars import sidecar_for
 from clew.snapshot.snapshot import MeshSnapshot
@@ -41,6 +45,7 @@ def concerned(snapshot: MeshSnapshot, scope: ProxyScope) -> frozenset[ResourceKe
             *_sidecar(snapshot, scope),
             *(patch.filter for patch in scope.patches),
             *selecting(snapshot, scope.proxy.namespace, dict(scope.proxy.labels)),
+            *_targeting(snapshot, scope),
             *_entries(snapshot, scope),
             *_stood_for(scope),
         )
@@ -124,8 +129,19 @@ def selecting(
         if kind.__name__ in _SELECTING:
             for where in dict.fromkeys((root, namespace)):
                 for resource in namespaces.get(where, {}).values():
-                    if selects(_selector(resource), labels):
+                    if not targets_of(resource) and selects(_selector(resource), labels):
                         yield resource.key
+
+
+def _targeting(snapshot: MeshSnapshot, scope: ProxyScope) -> Iterator[ResourceKey]:
+    """Yield the policies that are attached to the Gateway that a router serves."""
+    policies = chain(
+        objects_of(AuthorizationPolicy, snapshot.objects),
+        objects_of(RequestAuthentication, snapshot.objects),
+    )
+    for policy in policies:
+        if targets_of(policy) and binds(policy, scope.proxy, snapshot.mesh.root_namespace):
+            yield policy.key
 
 
 def _selector(resource: Resource) -> Mapping[str, str]:

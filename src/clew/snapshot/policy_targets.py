@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from clew.model.authorization_policy import AuthorizationPolicy
+from clew.model.base import Resource
 from clew.model.proxy import Proxy, ProxyType
 from clew.model.request_authentication import RequestAuthentication
 from clew.model.selectors import PolicyTargetReference
@@ -25,11 +26,18 @@ def binds(
     spec, namespace, labels = policy.spec, policy.metadata.namespace, dict(proxy.labels)
     if namespace not in (proxy.namespace, root_namespace):
         return False
-    targets = spec.target_refs or ((spec.target_ref,) if spec.target_ref else ())
-    if targets:
+    if targets := targets_of(policy):
         same = namespace == proxy.namespace
         return same and any(_targets(each, proxy, labels) for each in targets)
     return selects(spec.selector.match_labels if spec.selector else {}, labels)
+
+
+def targets_of(policy: Resource) -> tuple[PolicyTargetReference, ...]:
+    """Return what a policy is attached to, instead of selecting workloads."""
+    spec = getattr(policy, "spec", None)
+    several: tuple[PolicyTargetReference, ...] = getattr(spec, "target_refs", ())
+    one: PolicyTargetReference | None = getattr(spec, "target_ref", None)
+    return several or ((one,) if one is not None else ())
 
 
 def _targets(target: PolicyTargetReference, proxy: Proxy, labels: Mapping[str, str]) -> bool:
