@@ -135,7 +135,7 @@ def selecting(
 
 def _targeting(snapshot: MeshSnapshot, scope: ProxyScope) -> Iterator[ResourceKey]:
     """Yield the policies that are attached to the Gateway that a router serves."""
-    policies = chain(
+    policies: Iterable[AuthorizationPolicy | RequestAuthentication] = chain(
         objects_of(AuthorizationPolicy, snapshot.objects),
         objects_of(RequestAuthentication, snapshot.objects),
     )
