@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from clew.config.parse import parse_documents, parse_manifest, parse_mesh_config
 from clew.model.destination_rule import DestinationRule
 from clew.model.peer_authentication import PeerAuthentication
@@ -142,3 +144,20 @@ def test_an_object_that_is_too_deep_is_refused() -> None:
         deep = {"a": deep}
     (problem,) = parse_manifest(manifest("VirtualService", deep)).diagnostics
     assert "64 levels" in problem.problem
+
+
+@pytest.mark.parametrize(
+    ("kind", "problem", "hint"),
+    [
+        ("VirtualServce", 'unknown kind "VirtualServce"', 'did you mean "VirtualService"?'),
+        ("PersistentVolumeClaim", 'unknown kind "PersistentVolumeClaim"', "leave the document out"),
+        ("[VirtualService]", "expected text", ""),
+        ("", 'the field "kind" is missing', ""),
+    ],
+)
+def test_what_is_wrong_with_a_kind_is_explained(kind: str, problem: str, hint: str) -> None:
+    text = f"apiVersion: networking.istio.io/v1\nkind: {kind}\nmetadata: {{name: a}}\n"
+    (document,) = parse_documents(text, "f")
+    (found,) = document.diagnostics
+    assert found.problem == problem
+    assert hint in found.hint

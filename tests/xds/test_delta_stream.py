@@ -196,8 +196,8 @@ def test_only_the_resource_that_envoy_names_is_rejected() -> None:
     c.publish({LISTENER: resources(bad="1", good="1")})
     c.subscribes(LISTENER)
     c.heard()
-    why = "Error adding/updating listener(s) bad: address is necessary\n"
-    assert c.nacks(LISTENER, why) == Nacked(LISTENER, {"bad": "1"}, why)
+    why = "Error adding/updating listener(s) bad: address is necessary"
+    assert c.nacks(LISTENER, f"{why}\n") == Nacked(LISTENER, {"bad": "1"}, why)
     assert c.heard() == []
     assert c.stream.lagging() == {LISTENER: {"bad"}}
 

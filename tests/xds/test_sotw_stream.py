@@ -72,8 +72,8 @@ def test_a_rejected_response_is_not_repeated_until_something_changes() -> None:
     c.publish({LISTENER: resources(bad="1", good="1")})
     c.subscribes(LISTENER)
     c.heard()
-    why = "Error adding/updating listener(s) bad: no address\n"
-    assert c.nacks(LISTENER, why) == Nacked(LISTENER, {"bad": "1"}, why)
+    why = "Error adding/updating listener(s) bad: no address"
+    assert c.nacks(LISTENER, f"{why}\n") == Nacked(LISTENER, {"bad": "1"}, why)
     assert c.heard() == []
     c.publish({LISTENER: resources(bad="2", good="1")})
     assert c.heard_and_acked() == [(LISTENER, {"bad": "2", "good": "1"})]

@@ -40,7 +40,8 @@ def _of_server(server: GatewayServer, scope: GatewayScope, name: str, keys: str)
     port, gateway = server.server.port, server.gateway
     return object_warning(
         gateway.key,
-        f"there is no Secret {secret} with {keys}: port {port.number} takes no connection before",
+        f"there is no Secret {secret} with {keys}: until it comes, port {port.number} "
+        "closes every connection to these hosts",
         field=f"spec.servers[{gateway.spec.servers.index(server.server)}].tls",
         code=REFERENCE_NOT_FOUND,
         hint=f"it has to be in {scope.namespace}, the namespace of the gateway's proxy",
@@ -61,7 +62,7 @@ def _of_rule(rule: DestinationRule, name: str, namespace: str) -> Diagnostic:
     return object_warning(
         rule.key,
         f"there is no {name if '://' in name and not name.startswith(_NAMED) else secret}: "
-        "connections by this rule fail before",
+        "until it comes, connections by this rule fail",
         field="spec.trafficPolicy.tls.credentialName",
         code=REFERENCE_NOT_FOUND,
     )

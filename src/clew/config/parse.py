@@ -30,6 +30,7 @@ T = TypeVar("T")
 Locate = Callable[[FieldPath], tuple[int, int]]
 
 _WRONG_NAME = "a name is up to 253 of a-z, 0-9, '-' and '.', with a letter or digit at both ends"
+_NO_USE = "clew does nothing with it: leave the document out"
 _WRONG_NAMESPACE = "a name is up to 63 of a-z, 0-9 and '-', with a letter or digit at both ends"
 
 
@@ -204,13 +205,15 @@ def _check_name(kind: Kind, resource: Resource) -> Iterator[Finding]:
 def _unknown_kind(manifest: Mapping[str, Any]) -> Finding:
     api_version, kind = manifest.get("apiVersion"), manifest.get("kind")
     for name, value in (("kind", kind), ("apiVersion", api_version)):
-        if not isinstance(value, str) or not value:
+        if value is None or value == "":
             return Finding((), f'the field "{name}" is missing')
+        if not isinstance(value, str):
+            return Finding((name,), "expected text")
     versions = [v for k in KINDS if k.kind == kind for v in k.api_versions]
     if versions:
         hint = f"{kind} has {', '.join(versions)}"
         return Finding(("apiVersion",), f'there is no {kind} in "{api_version}"', hint)
-    hint = did_you_mean(str(kind), [k.kind for k in KINDS])
+    hint = did_you_mean(str(kind), [k.kind for k in KINDS]) or _NO_USE
     return Finding(("kind",), f'unknown kind "{kind}"', hint)
 
 

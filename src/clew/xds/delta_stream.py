@@ -204,7 +204,7 @@ def _verdict(
     if not request.HasField("error_detail"):
         accepted = subscription.acknowledge(request.response_nonce)
         return None if accepted is None else Acked(type_url, accepted)
-    detail = request.error_detail.message
+    detail = request.error_detail.message.strip()
     refused = subscription.reject(request.response_nonce, detail)
     return None if refused is None else Nacked(type_url, refused, detail)
 

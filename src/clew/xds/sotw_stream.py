@@ -107,7 +107,7 @@ class SotwStream:
         for other in self._watches.values():
             other.look = True  # An answer may free what waited for it.
         if request.HasField("error_detail"):
-            return _refused(type_url, watch, request.error_detail.message)
+            return _refused(type_url, watch, request.error_detail.message.strip())
         watch.held, watch.doubtful = watch.sent, {}
         return Acked(type_url, {name: r.version for name, r in watch.sent.items()})
 
