@@ -24,7 +24,7 @@ def server_context(
     context.load_verify_locations(cadata=roots)
     # Streams live for days; tickets to resume them would cost each handshake a third more.
     context.num_tickets = 0
-    context.options |= ssl.OP_NO_TICKET
+    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION
     with _as_file(key_and_chain) as path:
         context.load_cert_chain(path)
     return context

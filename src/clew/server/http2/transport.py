@@ -51,13 +51,16 @@ class SocketTransport:
 
     def write(self, data: bytes) -> None:
         """Send now what the kernel takes, and the rest when it takes more."""
-        if self._tls is None:
+        if self._tls is None or not self._open:
             self._send(data)
             return
         view = memoryview(data)
-        for start in range(0, len(view), ENCRYPT_BYTES):
-            self._tls.write(view[start : start + ENCRYPT_BYTES])
-            self._send(self._outgoing.read())
+        try:
+            for start in range(0, len(view), ENCRYPT_BYTES):
+                self._tls.write(view[start : start + ENCRYPT_BYTES])
+                self._send(self._outgoing.read())
+        except ssl.SSLError:
+            self._close_soon()
 
     def tick(self) -> None:
         """Time has passed: who has not shown up by the second tick, or fell silent, is cut off."""
@@ -88,6 +91,10 @@ class SocketTransport:
         if self._connection is not None:
             self._connection.closed()
 
+    def _close_soon(self) -> None:
+        """Not now: whoever writes is in the middle of something."""
+        self._loop.call_soon(self.close)
+
     def _send(self, data: bytes) -> None:
         if not self._open:
             return
@@ -98,8 +105,7 @@ class SocketTransport:
             except BlockingIOError:
                 pass
             except OSError:
-                # Not now: whoever writes is in the middle of something.
-                self._loop.call_soon(self.close)
+                self._close_soon()
                 return
             if sent == len(data):
                 return
