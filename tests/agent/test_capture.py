@@ -89,6 +89,17 @@ def test_a_dns_server_of_the_programs_own_is_left_to_it() -> None:
     assert "ip daddr 127.0.0.0/8 ip daddr != { 127.0.0.53 } return" in asked
 
 
+def test_without_a_proxy_only_questions_for_names_are_captured() -> None:
+    spec = AgentSpec(
+        mesh="m", type="sidecar", name="a-0", namespace="default", workload="a", ip=POD, proxy=False
+    )
+    rules = ruleset(spec, ("127.0.0.53",))
+    assert "udp dport 53 redirect to :15053" in rules
+    assert "127.0.0.53" in rules
+    assert "15001" not in rules
+    assert "15006" not in rules
+
+
 @pytest.fixture
 def namespace() -> Iterator[str]:
     """A network namespace whose only neighbour is this machine."""
