@@ -221,8 +221,11 @@ class AsyncClient:
     async def ready(self) -> bool:
         return (await self._ask(Readiness, "GET", "/ready", accept=503)).ready
 
-    async def list(self, *, kinds: Collection[str] = (), namespace: str = "") -> ObjectList:
-        params = {"kind": ",".join(kinds), "namespace": namespace}
+    async def list(
+        self, *, kinds: Collection[str] = (), namespace: str = "", secrets: bool = False
+    ) -> ObjectList:
+        """All objects of these kinds; ``secrets``: with the values of Secrets."""
+        params = {"kind": ",".join(kinds), "namespace": namespace, **_secrets(secrets)}
         return await self._ask(ObjectList, "GET", "/v1/objects", params=params)
 
     async def get(self, key: ResourceKey) -> dict[str, Any]:
@@ -249,9 +252,11 @@ class AsyncClient:
     async def proxies(self) -> ProxyList:
         return await self._ask(ProxyList, "GET", "/v1/proxies")
 
-    async def watch(self, since: int, *, kinds: Collection[str] = ()) -> AsyncIterator[Changes]:
+    async def watch(
+        self, since: int, *, kinds: Collection[str] = (), secrets: bool = False
+    ) -> AsyncIterator[Changes]:
         """Changes after a revision, until WatchEnded. The first is empty: connected."""
-        params = {"since": str(since), "kind": ",".join(kinds)}
+        params = {"since": str(since), "kind": ",".join(kinds), **_secrets(secrets)}
         async for changes in self._stream(Changes, "/v1/watch", params):
             if changes.error is not None:
                 raise WatchEnded(changes.error.message)
@@ -290,7 +295,7 @@ class AsyncClient:
         raise WatchEnded("the control plane closed the stream")
 
     async def follow(
-        self, *, kinds: Collection[str] = ()
+        self, *, kinds: Collection[str] = (), secrets: bool = False
     ) -> AsyncIterator[Mapping[ResourceKey, Manifest]]:
         """All objects of these kinds, again after every change, whatever happens to the stream.
 
@@ -298,11 +303,11 @@ class AsyncClient:
         none; the caller decides how long to wait before it follows anew.
         """
         while True:
-            listed = await self.list(kinds=kinds)
+            listed = await self.list(kinds=kinds, secrets=secrets)
             objects = {manifest_key(manifest): manifest for manifest in listed.items}
             yield dict(objects)
             try:
-                async for changes in self.watch(listed.revision, kinds=kinds):
+                async for changes in self.watch(listed.revision, kinds=kinds, secrets=secrets):
                     if changes.changes:
                         _take_over(objects, changes)
                         yield dict(objects)
@@ -338,6 +343,10 @@ def _take_over(objects: dict[ResourceKey, dict[str, Any]], changes: Changes) -> 
             objects.pop(change.key.resource_key(), None)
         else:
             objects[change.key.resource_key()] = change.object
+
+
+def _secrets(wanted: bool) -> dict[str, str]:
+    return {"secrets": "values"} if wanted else {}
 
 
 def _apply_params(namespace: str, author: str, file: str, dry_run: bool) -> dict[str, str]:

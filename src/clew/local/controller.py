@@ -135,7 +135,7 @@ class Controller:
     async def _follow(self) -> None:
         while True:
             with contextlib.suppress(Unreachable):
-                async for objects in self._client.follow(kinds=KINDS):
+                async for objects in self._client.follow(kinds=KINDS, secrets=True):
                     self._world.update(objects)
                     self._seen = True
                     self._changed.set()

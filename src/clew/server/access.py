@@ -119,7 +119,8 @@ def _peer(scope: Scope) -> str:
 
 
 def _as(caller: Caller, scope: Scope) -> Scope:
-    """The request in the caller's name; nobody acts in another's."""
+    """The request in the caller's name: nobody acts in another's, and only admins see secrets."""
     query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    own = urlencode([(name, value) for name, value in query if name != "author"])
+    theirs = {"author"} if caller.role is Role.ADMIN else {"author", "secrets"}
+    own = urlencode([(name, value) for name, value in query if name not in theirs])
     return {**scope, "client": (caller.name, 0), "query_string": own.encode("latin-1")}

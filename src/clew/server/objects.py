@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -28,12 +29,16 @@ from clew.model.base import ResourceKey
 from clew.server.dry_run import with_findings
 from clew.server.label_selector import selector
 from clew.server.object_standings import LONGEST_WAIT, Standings, manifest_of, settled
+from clew.server.redaction import redacted
 from clew.server.replies import BadRequest, body_of, flag, key_of, number, reply, text_of
 from clew.server.standing import is_acknowledged
 from clew.server.streams import until
 from clew.server.write import Writer
 from clew.stores.revise import written
 from clew.stores.store import Change, Expired, HistoryEntry, NotFound, Store, Stored
+
+# What a request is told of a manifest.
+Show = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +73,7 @@ class Objects:
         selects = selector(query.get("labelSelector", ""))
         revision, objects = await self.store.list()
         found = [
-            manifest_of(stored, self.standings)
+            _shown(request, manifest_of(stored, self.standings))
             for stored in sorted(objects, key=lambda stored: stored.key)
             if (not kinds or stored.key.kind in kinds)
             and (not namespace or stored.key.namespace in (namespace, ""))
@@ -77,7 +82,8 @@ class Objects:
         return reply(ObjectList(revision=revision, items=tuple(found)))
 
     async def read(self, request: Request) -> Response:
-        return reply(manifest_of(await self._existing(key_of(request)), self.standings))
+        found = manifest_of(await self._existing(key_of(request)), self.standings)
+        return reply(_shown(request, found))
 
     async def status(self, request: Request) -> Response:
         """Whether the object is in force; with ``wait`` (seconds), once that is settled."""
@@ -118,7 +124,7 @@ class Objects:
             raise BadRequest(f"the body is not JSON: {error}") from error
         if isinstance(status, dict) and "status" in status:
             status = status["status"]
-        return reply((await self._writer(request).apply_status(key, status)).manifest)
+        return reply(redacted((await self._writer(request).apply_status(key, status)).manifest))
 
     async def delete(self, request: Request) -> Response:
         key = key_of(request)
@@ -145,14 +151,15 @@ class Objects:
         kinds = frozenset(filter(None, request.query_params.get("kind", "").split(",")))
         if since is None:
             since = await self.store.revision()
-        return StreamingResponse(self._lines(since, kinds), media_type="application/x-ndjson")
+        show = partial(_shown, request)
+        return StreamingResponse(self._lines(since, kinds, show), media_type="application/x-ndjson")
 
-    async def _lines(self, since: int, kinds: frozenset[str]) -> AsyncIterator[bytes]:
+    async def _lines(self, since: int, kinds: frozenset[str], show: Show) -> AsyncIterator[bytes]:
         # An empty first line at once: the client knows that it is connected.
         yield _line(Changes(revision=since))
         try:
             async for batch in until(self.closing, self.store.watch(since)):
-                yield _line(_changes(batch, kinds))
+                yield _line(_changes(batch, kinds, show))
         except Expired as error:
             yield _line(
                 Changes(revision=since, error=Problem(reason="Expired", message=str(error)))
@@ -181,15 +188,23 @@ def _line(changes: Changes) -> bytes:
     return msgspec.json.encode(changes) + b"\n"
 
 
-def _changes(batch: Sequence[Change], kinds: frozenset[str]) -> Changes:
+def _shown(request: Request, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What a request is told of an object: secrets only if it asks for them.
+
+    Over TCP, nobody but an admin can.
+    """
+    return dict(manifest) if text_of(request, "secrets") == "values" else redacted(manifest)
+
+
+def _changes(batch: Sequence[Change], kinds: frozenset[str], show: Show) -> Changes:
     chosen = [change for change in batch if not kinds or change.key.kind in kinds]
     return Changes(
-        revision=batch[-1].revision, changes=tuple(_change_item(change) for change in chosen)
+        revision=batch[-1].revision, changes=tuple(_change_item(change, show) for change in chosen)
     )
 
 
-def _change_item(change: Change) -> ChangeItem:
-    manifest = None if change.stored is None else dict(change.stored.manifest)
+def _change_item(change: Change, show: Show) -> ChangeItem:
+    manifest = None if change.stored is None else show(change.stored.manifest)
     return ChangeItem(key=key_message(change.key), revision=change.revision, object=manifest)
 
 
@@ -199,7 +214,7 @@ def _history_item(entry: HistoryEntry) -> HistoryItem:
         at=entry.at,
         author=entry.author,
         action=entry.action,
-        object=None if entry.manifest is None else dict(entry.manifest),
+        object=None if entry.manifest is None else redacted(entry.manifest),
     )
 
 

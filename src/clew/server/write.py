@@ -12,6 +12,7 @@ from clew.config.parse import Document, parse_manifest
 from clew.model.base import Resource, ResourceKey
 from clew.model.core_service import CoreService
 from clew.model.kinds import kind_for
+from clew.server.redaction import REDACTED, is_redacted, redacted
 from clew.server.replies import BadRequest
 from clew.server.standing import has_standing
 from clew.stores.namespaces import in_namespace
@@ -38,6 +39,9 @@ class Writer:
         document = in_namespace(document, namespace)
         if document.resource is None or not document.valid:
             return _refused(document)
+        if is_redacted(document.manifest):
+            problem = f'its values are "{REDACTED}", as they are shown: send the real ones'
+            return _refused(document, problem)
         if not document.resource.metadata.name:
             return _refused(document, "metadata.name is missing; generateName cannot be applied")
         if only is not None and document.resource.key != only:
@@ -161,7 +165,7 @@ def _applied(current: Stored | None, stored: Stored, document: Document) -> Appl
         key=key_message(stored.key),
         result=result,
         revision=stored.revision,
-        object=dict(stored.manifest),
+        object=redacted(stored.manifest),
         diagnostics=tuple(finding(found) for found in document.diagnostics),
     )
 
