@@ -76,9 +76,12 @@ def test_the_mesh_config_of_a_file_holds(tmp_path: Path) -> None:
     assert "BlackHoleCluster" in json.dumps(virtual)
 
 
-def test_wrong_labels_and_unknown_types_are_wrong_usage() -> None:
+def test_wrong_labels_types_and_addresses_are_wrong_usage() -> None:
     assert run("--type", "sidecar", "--namespace", "a", "--labels", "app", text="").exit_code == 2
     assert run("--type", "waypoint", "--namespace", "a", text="").exit_code == 2
+    wrong = run(*SIDECAR, "--ip", "web", text=SERVICE)
+    assert wrong.exit_code == 2
+    assert '"web" is not an IP address' in wrong.output
 
 
 def test_an_object_without_a_namespace_belongs_to_default() -> None:

@@ -14,6 +14,7 @@ from clew.cli.files import read_files
 from clew.cli.output import echo_value
 from clew.config import yaml
 from clew.config.parse import parse_documents, parse_mesh_config, parse_proxy_settings
+from clew.model.addresses import is_ip
 from clew.model.base import Resource
 from clew.model.diagnostic import Diagnostic, Severity
 from clew.model.kinds import kind_for
@@ -28,6 +29,12 @@ def _labels(_context: click.Context, _option: click.Parameter, text: str) -> dic
         if not key or not equals:
             raise click.BadParameter(f'"{text}" is not of the form key=value,key=value')
     return {key: value for key, _, value in pairs}
+
+
+def _ip(_context: click.Context, _option: click.Parameter, text: str) -> str:
+    if not is_ip(text):
+        raise click.BadParameter(f'"{text}" is not an IP address')
+    return text
 
 
 def _locality(_context: click.Context, _option: click.Parameter, text: str) -> Locality:
@@ -70,7 +77,9 @@ def _proxy_config(_context: click.Context, _option: click.Parameter, given: str)
 )
 @click.option("--namespace", required=True, help="The namespace that the proxy is in.")
 @click.option("--name", default="proxy", show_default=True, help="The workload's name.")
-@click.option("--ip", default="10.0.0.1", show_default=True, help="The workload's address.")
+@click.option(
+    "--ip", default="10.0.0.1", show_default=True, callback=_ip, help="The workload's address."
+)
 @click.option("--labels", default="", callback=_labels, help="Its labels: key=value,key=value.")
 @click.option("--service-account", default="default", show_default=True, help="Its identity.")
 @click.option("--locality", default="", callback=_locality, help="region/zone/subzone.")
