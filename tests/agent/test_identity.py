@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import grpc
 import pytest
 from google.protobuf.any_pb2 import Any
 
@@ -24,7 +23,8 @@ from clew.ca.in_force import AuthorityInForce
 from clew.model.xds import TRUST_BUNDLE
 from clew.server.csr import CertificateService
 from clew.server.join_tokens import Claim, JoinTokens
-from clew.server.mtls import ServingCertificate, listen
+from clew.server.mtls import ServingCertificate
+from tests.server.serving import serving
 
 SPEC = AgentSpec(
     mesh="test",
@@ -56,18 +56,11 @@ class Mesh:
         own = CertificateService(lambda: self.authority.current, domains, trust_claims=True)
         joining = CertificateService(lambda: self.authority.current, domains, tokens=self.tokens)
         certificate = ServingCertificate(lambda: self.authority.current, "cluster.local")
-        servers = grpc.aio.server(), grpc.aio.server()
-        servers[0].add_generic_rpc_handlers((own.handler(),))
-        servers[1].add_generic_rpc_handlers((joining.handler(),))
-        listen(servers[0], f"unix:{self.folder}/ca.sock", None)
-        self.port = listen(servers[1], "localhost:0", certificate.credentials(mutual=False))
-        for server in servers:
-            await server.start()
-        try:
+        async with (
+            serving(f"unix:{self.folder}/ca.sock", own.methods()),
+            serving("localhost:0", joining.methods(), certificate.one_sided) as self.port,
+        ):
             yield self
-        finally:
-            for server in servers:
-                await server.stop(None)
 
     def local(self) -> AgentSpec:
         return self._spec(f"unix:{self.folder}/ca.sock")

@@ -1,8 +1,14 @@
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from clew.server.listening import listen
+from tests.server.serving import serving
 
 
 def test_a_socket_is_for_the_owner_only_and_what_the_dead_left_is_replaced(tmp_path: Path) -> None:
@@ -29,3 +35,41 @@ def test_an_address_that_is_taken_is_an_error_that_says_what_to_do(tmp_path: Pat
 def test_ipv6_is_an_address_too() -> None:
     with listen("[::1]:0") as listener:
         assert listener.getsockname()[0] == "::1"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_another_user_of_the_machine_gets_no_connection(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="clew") as folder:
+        path = Path(folder, "ca.sock")
+        connect = (
+            "import os, socket, sys\n"
+            "os.setuid(int(sys.argv[2]))\n"
+            "s = socket.socket(socket.AF_UNIX)\n"
+            "s.connect(sys.argv[1])\n"
+            "s.sendall(b'PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n')\n"
+            "s.sendall(bytes.fromhex('000000040000000000'))\n"
+            "sys.exit(len(s.recv(100)) == 0)\n"
+        )
+
+        def open_to_all() -> None:
+            """As a careless hand could."""
+            Path(folder).chmod(0o755)
+            path.chmod(0o666)
+
+        async def answered(user: int) -> bool:
+            child = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-c", connect, str(path), str(user)), stderr=subprocess.DEVNULL
+            )
+            return await child.wait() == 0
+
+        async def scenario() -> None:
+            async with serving(f"unix:{path}", {}):
+                assert await answered(0)
+                open_to_all()
+                assert not await answered(65534)
+                assert await answered(0)
+
+        asyncio.run(scenario())
+    assert f"connection refused socket={path} reason=another user's" in caplog.text

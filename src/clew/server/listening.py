@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import struct
 from pathlib import Path
 
 from clew.api.location import is_served
@@ -34,6 +36,13 @@ def listen(address: str) -> socket.socket:
             else "is another control plane running with this state directory?"
         )
         raise OSError(f"cannot listen on {address}: {error}; {advice}") from error
+
+
+def is_of_owner(peer: socket.socket) -> bool:
+    """Whether the process at the other end of a Unix socket is of our user, or of root."""
+    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _pid, user, _group = struct.unpack("3i", credentials)
+    return user in (0, os.geteuid())
 
 
 def _unix(path: Path) -> socket.socket:

@@ -11,6 +11,7 @@ from typing import Any
 
 from clew.server.http2.call import UNAVAILABLE, Method
 from clew.server.http2.transport import SocketTransport
+from clew.server.listening import is_of_owner
 
 log = logging.getLogger("clew.grpc")
 
@@ -34,6 +35,7 @@ class GrpcServer:
         context: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
         self._listener = listener
+        self._name = listener.getsockname()
         self._methods = methods
         self._context = context
         self._transports: set[SocketTransport] = set()
@@ -74,6 +76,10 @@ class GrpcServer:
             return
         peer.setblocking(False)
         host = ""
+        if peer.family == socket.AF_UNIX and not is_of_owner(peer):
+            log.warning("connection refused socket=%s reason=another user's", self._name)
+            peer.close()
+            return
         if peer.family != socket.AF_UNIX:
             host = str(address[0])
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
