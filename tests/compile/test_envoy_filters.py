@@ -621,4 +621,6 @@ def test_a_filter_may_be_attached_to_a_gateway_of_the_gateway_api() -> None:
     assert http_filters(config_dump(found))[:2] == ["mine", _FAULT]
     for another in (attached("mine", kind="Service"), attached("mine", group="example.com")):
         assert "mine" not in http_filters(config_dump(with_filters(another, proxy=router)))
+    elsewhere = attached("mine") | {"namespace": "istio-system"}
+    assert "mine" not in http_filters(config_dump(with_filters(elsewhere, proxy=router)))
     assert with_filters(attached("mine")) == published()

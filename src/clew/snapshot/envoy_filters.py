@@ -18,11 +18,9 @@ from clew.model.envoy_filter import (
     ProxyMatch,
 )
 from clew.model.proxy import Proxy, ProxyType
-from clew.model.selectors import PolicyTargetReference
 from clew.snapshot.labels import selects
+from clew.snapshot.policy_targets import is_target
 
-# The Gateway of the Gateway API that a proxy serves.
-GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
 # A longer expression is ignored, with a warning at admission.
 _LONGEST_VERSION = 1024
 _NO_MATCH = EnvoyConfigObjectMatch()
@@ -78,16 +76,10 @@ def selected_patches(
 
 
 def _applies(envoy_filter: EnvoyFilter, proxy: Proxy) -> bool:
-    spec, labels = envoy_filter.spec, dict(proxy.labels)
+    spec, selector = envoy_filter.spec, envoy_filter.spec.workload_selector
     if spec.target_refs:
-        return any(_is_target(target, labels) for target in spec.target_refs)
-    return spec.workload_selector is None or selects(spec.workload_selector.labels, labels)
-
-
-def _is_target(target: PolicyTargetReference, labels: Mapping[str, str]) -> bool:
-    """Whether the proxy serves the Gateway of the Gateway API that is named."""
-    is_gateway = target.kind == "Gateway" and target.group == "gateway.networking.k8s.io"
-    return is_gateway and labels.get(GATEWAY_NAME) == target.name
+        return is_target(proxy, spec.target_refs, envoy_filter.metadata.namespace)
+    return selector is None or selects(selector.labels, dict(proxy.labels))
 
 
 def _is_meant(patch: EnvoyConfigObjectPatch, proxy: Proxy) -> bool:

@@ -1,8 +1,8 @@
-"""Which workloads a security policy is for: by its namespace, its selector or its targets."""
+"""Which workloads a policy is for: by its namespace, its selector or its targets."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 from clew.model.authorization_policy import AuthorizationPolicy
 from clew.model.base import Resource
@@ -23,13 +23,12 @@ def binds(
     Targets other than a Gateway are for waypoints, so no sidecar and no router has anything to
     do with them. Source: istio ``ShouldAttachPolicy``.
     """
-    spec, namespace, labels = policy.spec, policy.metadata.namespace, dict(proxy.labels)
+    spec, namespace = policy.spec, policy.metadata.namespace
     if namespace not in (proxy.namespace, root_namespace):
         return False
     if targets := targets_of(policy):
-        same = namespace == proxy.namespace
-        return same and any(_targets(each, proxy, labels) for each in targets)
-    return selects(spec.selector.match_labels if spec.selector else {}, labels)
+        return is_target(proxy, targets, namespace)
+    return selects(spec.selector.match_labels if spec.selector else {}, dict(proxy.labels))
 
 
 def targets_of(policy: Resource) -> tuple[PolicyTargetReference, ...]:
@@ -40,6 +39,12 @@ def targets_of(policy: Resource) -> tuple[PolicyTargetReference, ...]:
     return several or ((one,) if one is not None else ())
 
 
-def _targets(target: PolicyTargetReference, proxy: Proxy, labels: Mapping[str, str]) -> bool:
-    router = proxy.type is ProxyType.ROUTER
-    return router and target.kind == "Gateway" and labels.get(_GATEWAY_NAME) == target.name
+def is_target(proxy: Proxy, targets: Iterable[PolicyTargetReference], namespace: str) -> bool:
+    """Whether a proxy serves a Gateway of the Gateway API that an object of ``namespace`` targets.
+
+    Gateways of other namespaces cannot be targets, not even of the root namespace's objects.
+    """
+    if proxy.type is not ProxyType.ROUTER or namespace != proxy.namespace:
+        return False
+    served = ("gateway.networking.k8s.io", "Gateway", dict(proxy.labels).get(_GATEWAY_NAME))
+    return any((each.group, each.kind, each.name) == served for each in targets)
