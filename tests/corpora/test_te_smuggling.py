@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.corpora.conftest import Score
 from tests.corpora.corpus import cases
 from tests.envoy.mesh import ingress, live_mesh
 from tests.envoy.raw import RawServer, eventually_open, exchange
@@ -23,10 +24,10 @@ _BODIES = (
 )
 
 
-def test_no_request_is_smuggled_through_a_gateway(tmp_path: Path) -> None:
+def test_no_request_is_smuggled_through_a_gateway(tmp_path: Path, score: Score) -> None:
     corpus = cases("http-te-smuggling")
     found = asyncio.run(_through_a_gateway(corpus, tmp_path))
-    assert found == []
+    score("http-te-smuggling", len(corpus), found, reached=1.0)
 
 
 async def _through_a_gateway(corpus: list[dict[str, Any]], folder: Path) -> list[str]:
