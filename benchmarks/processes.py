@@ -58,6 +58,7 @@ def spec_of(state: Path, name: str, ip: str, **fields: object) -> AgentSpec:
         "directory": str(state / name),
         "readiness_port": 0,
         "prometheus_port": 0,
+        "status_port": 0,
     }
     return AgentSpec(**(known | fields))  # type: ignore[arg-type]  # a table of its fields
 

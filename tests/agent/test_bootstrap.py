@@ -124,7 +124,7 @@ def test_pages_are_offered_everywhere_only_in_a_namespace_of_their_own() -> None
 
 
 def test_ports_of_zero_are_off() -> None:
-    spec = msgspec.structs.replace(SPEC, readiness_port=0, prometheus_port=0)
+    spec = msgspec.structs.replace(SPEC, readiness_port=0, prometheus_port=0, status_port=0)
     (control_plane,) = bootstrap(spec)["static_resources"]["listeners"]
     assert "pipe" in control_plane["address"]
 
@@ -230,7 +230,7 @@ def test_patches_are_merged_into_the_bootstrap() -> None:
     assert document["header_prefix"] == "x-our"
     assert document["admin"] == bootstrap(SPEC)["admin"] | {"ignore_global_conn_limit": True}
     names = [each["name"] for each in document["static_resources"]["clusters"]]
-    assert names == ["xds-grpc", "agent", "ours"], "lists grow"
+    assert names == ["xds-grpc", "agent", "agent_metrics", "ours"], "lists grow"
 
 
 @pytest.mark.proves("MeshProxyConfig.statsCompression")

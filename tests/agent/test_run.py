@@ -54,6 +54,7 @@ def specification(plane: ControlPlane, program: str, **changes: object) -> Agent
         directory=str(plane.directory / "workload"),
         readiness_port=free_port(),
         prometheus_port=free_port(),
+        status_port=free_port(),
         app_ports={"9080": port},
         app=AppSpec(
             command=(sys.executable, "-c", program),

@@ -203,6 +203,7 @@ def _write_envoy_files(folder: Path, api_type: str, more: Mapping[str, Any]) -> 
         "directory": str(folder),
         "readiness_port": 0,
         "prometheus_port": 0,
+        "status_port": 0,
     }
     spec = AgentSpec(**fields | dict(more))
     document = patched(bootstrap(spec), spec.bootstrap_patches)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from clew.model.service import Locality
 from clew.model.xds import Published
 from clew.snapshot.scope_builder import build_scope
 from clew.snapshot.snapshot import build_snapshot
+from clew.snapshot.telemetries import NO_TELEMETRY
 from tests.manifests import resources_of
 
 
@@ -26,8 +27,9 @@ class Case:
     """``input.yaml`` holds manifests, ``proxy.yaml`` the options of ``clew compile``.
 
     ``show`` in ``proxy.yaml`` names the kinds of resources that the case is about, so that a
-    change elsewhere does not touch its files; ``proves``, the fields of the API that it shows at
-    work (see ``docs/generate.py``).
+    change elsewhere does not touch its files; ``telemetry``: that it is about what is told of
+    traffic, which is left out else; ``proves``, the fields of the API that it shows at work (see
+    ``docs/generate.py``).
     """
 
     folder: Path
@@ -38,9 +40,12 @@ class Case:
 
     def published(self) -> Published:
         resources = resources_of((self.folder / "input.yaml").read_text())
-        about = ("show", "proves")
-        settings = {key: value for key, value in self._settings().items() if key not in about}
+        about = ("show", "proves", "telemetry")
+        given = self._settings()
+        settings = {key: value for key, value in given.items() if key not in about}
         scope = build_scope(build_snapshot(resources), _proxy(**settings))
+        if not given.get("telemetry"):
+            scope = replace(scope, telemetry=NO_TELEMETRY)
         return compile_proxy(scope, Memo())
 
     def _settings(self) -> dict[str, Any]:

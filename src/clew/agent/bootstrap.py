@@ -37,8 +37,14 @@ _METADATA = "ISTIO_META_"
 # All below the directory that is private to the workload and Envoy's working directory.
 ADMIN_SOCKET = "admin.sock"
 CONTROL_PLANE_SOCKET = "xds.sock"
+METRICS_SOCKET = "metrics.sock"
 SDS_DIRECTORY = "sds"
 _OWNER_ONLY = 0o600
+
+# Pages of the agent's metrics: the proxy's own, and all of the workload's.
+PROXY_METRICS, ALL_METRICS = "/proxy", "/all"
+# Series that nothing was counted in for so long are forgotten.
+_SERIES_SECONDS = 3600
 
 # Source: Istio's default stats inclusion list; without one, memory doubles.
 _STATS_PREFIXES = (
@@ -73,15 +79,24 @@ def bootstrap(spec: AgentSpec) -> dict[str, Any]:
         listeners.append(_readiness_listener(spec))
     if spec.prometheus_port:
         listeners.append(_prometheus_listener(spec))
+    if spec.status_port:
+        listeners.append(_status_listener(spec))
     document: dict[str, Any] = {
         "node": node(spec),
         "admin": {"address": _pipe(ADMIN_SOCKET)},
         "dynamic_resources": _dynamic_resources(),
         "static_resources": {
-            "clusters": [_control_plane_cluster(spec), _admin_cluster()],
+            "clusters": [
+                _control_plane_cluster(spec),
+                _local_pipe("agent", ADMIN_SOCKET),
+                _local_pipe("agent_metrics", METRICS_SOCKET),
+            ],
             "listeners": listeners,
         },
         "stats_config": _stats_config(spec.settings.proxy_stats_matcher),
+        # Histograms are brought up to date this often.
+        "stats_flush_interval": "1s",
+        "stats_eviction_interval": f"{_SERIES_SECONDS}s",
         "layered_runtime": {"layers": _runtime_layers(spec.settings.runtime_values)},
         "overload_manager": _overload_manager(spec.settings.connection_settings),
     }
@@ -256,12 +271,12 @@ def _secret_file(name: str) -> dict[str, Any]:
     }
 
 
-def _admin_cluster() -> dict[str, Any]:
+def _local_pipe(name: str, path: str) -> dict[str, Any]:
     return {
-        "name": "agent",
+        "name": name,
         "type": "STATIC",
         "connect_timeout": "1s",
-        "load_assignment": _one_endpoint("agent", _pipe(ADMIN_SOCKET)),
+        "load_assignment": _one_endpoint(name, _pipe(path)),
     }
 
 
@@ -288,18 +303,35 @@ def _control_plane_listener() -> dict[str, Any]:
     return _listener("agent_xds", _pipe(CONTROL_PLANE_SOCKET), "tcp_proxy", proxy)
 
 
+_READINESS = {
+    "match": {"path": "/healthz/ready"},
+    "route": {"cluster": "agent", "prefix_rewrite": "/ready"},
+}
+
+
 def _readiness_listener(spec: AgentSpec) -> dict[str, Any]:
-    route = {
-        "match": {"path": "/healthz/ready"},
-        "route": {"cluster": "agent", "prefix_rewrite": "/ready"},
-    }
-    return _admin_page("agent_readiness", spec, spec.readiness_port, route)
+    return _pages("agent_readiness", spec, spec.readiness_port, [_READINESS])
 
 
 def _prometheus_listener(spec: AgentSpec) -> dict[str, Any]:
-    route = {"match": {"path": "/stats/prometheus"}, "route": {"cluster": "agent"}}
-    filters = [] if spec.settings.stats_compression is False else [_compressor()]
-    return _admin_page("agent_prometheus", spec, spec.prometheus_port, route, filters)
+    route = _metrics_page(PROXY_METRICS)
+    return _pages("agent_prometheus", spec, spec.prometheus_port, [route], _compressors(spec))
+
+
+def _status_listener(spec: AgentSpec) -> dict[str, Any]:
+    """Source: Istio's ``statusPort``."""
+    routes = [_metrics_page(ALL_METRICS), _READINESS]
+    return _pages("agent_status", spec, spec.status_port, routes, _compressors(spec))
+
+
+def _metrics_page(path: str) -> dict[str, Any]:
+    """What Prometheus asks for by the one path of both ports, from the agent."""
+    route = {"cluster": "agent_metrics", "prefix_rewrite": path}
+    return {"match": {"path": "/stats/prometheus"}, "route": route}
+
+
+def _compressors(spec: AgentSpec) -> list[dict[str, Any]]:
+    return [] if spec.settings.stats_compression is False else [_compressor()]
 
 
 def _compressor() -> dict[str, Any]:
@@ -314,20 +346,20 @@ def _compressor() -> dict[str, Any]:
     }
 
 
-def _admin_page(
+def _pages(
     name: str,
     spec: AgentSpec,
     port: int,
-    route: dict[str, Any],
+    routes: Sequence[dict[str, Any]],
     filters: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
-    """Offer a single page of the admin interface, whose whole stays private."""
+    """Offer single pages; the admin interface as a whole stays private."""
     manager = {
         "@type": _TYPE
         + "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": name,
         "normalize_path": True,
-        "route_config": {"virtual_hosts": [{"name": name, "domains": ["*"], "routes": [route]}]},
+        "route_config": {"virtual_hosts": [{"name": name, "domains": ["*"], "routes": [*routes]}]},
         "http_filters": [
             *filters,
             {

@@ -17,7 +17,7 @@ PROXY_MARK = 1337
 # Where Envoy connects from when it hands a request to the application.
 INBOUND_SOURCE = "127.0.0.6"
 # Ports on which the proxy itself is spoken to.
-_PROXY_PORTS = (names.INBOUND_PORT, 15008, 15020)
+_PROXY_PORTS = (names.INBOUND_PORT, 15008)
 
 
 class CaptureFailed(Exception):
@@ -34,7 +34,12 @@ def ruleset(spec: AgentSpec, local_resolvers: Collection[str] = ()) -> str:
     """
     if not spec.proxy:
         return _ruleset_of_names(spec.dns_port, local_resolvers)
-    own_ports = {*_PROXY_PORTS, spec.readiness_port, spec.prometheus_port} - {0}
+    own_ports = {
+        *_PROXY_PORTS,
+        spec.readiness_port,
+        spec.prometheus_port,
+        spec.status_port,
+    } - {0}
     return f"""\
 table inet clew {{
 \tchain output {{

@@ -18,8 +18,9 @@ from clew.agent.bootstrap import ADMIN_SOCKET, CONTROL_PLANE_SOCKET
 from clew.agent.child import exit_code, start_child, stop_child
 from clew.agent.conditions import Conditions
 from clew.agent.http_client import request_unix
-from clew.agent.spec import AgentSpec
+from clew.agent.spec import AgentSpec, own_peer
 from clew.model.mesh_proxy_config import MeshProxyConfig
+from clew.model.metrics import PEER_VARIABLE
 
 log = logging.getLogger("clew.agent")
 
@@ -80,8 +81,11 @@ def _flush_flags(settings: MeshProxyConfig) -> Iterator[str]:
 
 
 def environment(spec: AgentSpec, inherited: Mapping[str, str]) -> dict[str, str]:
-    """Return Envoy's environment: what people set for the proxy, and where programs are."""
-    return {"PATH": inherited.get("PATH", os.defpath)} | spec.settings.proxy_metadata
+    """Return Envoy's environment: what people set for the proxy, whom it stands for, and where
+    programs are.
+    """
+    own = {"PATH": inherited.get("PATH", os.defpath)} | spec.settings.proxy_metadata
+    return own | {PEER_VARIABLE: own_peer(spec).encode()}
 
 
 def drain_seconds(spec: AgentSpec) -> float:

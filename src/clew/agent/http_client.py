@@ -58,15 +58,23 @@ def _join_chunks(body: bytes) -> bytes:
 
 
 async def exchange(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    request: bytes,
+    *,
+    longest: int = _LONGEST_RESPONSE,
 ) -> Response:
-    """Send ``request`` and return the answer; closes the connection."""
+    """Send ``request`` and return the answer; closes the connection.
+
+    Raises:
+        ValueError: the answer is not HTTP, or it has more than ``longest`` bytes.
+    """
     try:
         writer.write(request)
         received = bytearray()
         while data := await reader.read(65536):
             received += data
-            if len(received) > _LONGEST_RESPONSE:
+            if len(received) > longest:
                 raise ValueError("the response is too long")
         return decode_response(bytes(received))
     finally:
@@ -81,6 +89,7 @@ async def request_unix(
     body: bytes = b"",
     headers: Mapping[str, str] = {},
     seconds: float = 5.0,
+    longest: int = _LONGEST_RESPONSE,
 ) -> Response:
     """Ask the HTTP server behind a Unix socket.
 
@@ -91,4 +100,4 @@ async def request_unix(
     async with asyncio.timeout(seconds):
         reader, writer = await asyncio.open_unix_connection(socket)
         request = encode_request(method, path, host="localhost", headers=headers, body=body)
-        return await exchange(reader, writer, request)
+        return await exchange(reader, writer, request, longest=longest)

@@ -22,6 +22,7 @@ from clew.agent.health_information import HealthReports
 from clew.agent.identity import IdentityRefused, WorkloadIdentity
 from clew.agent.name_table import NameTables
 from clew.agent.private_file import write_private
+from clew.agent.prometheus import MetricsServer
 from clew.agent.resolvers import machine_resolvers, on_loopback
 from clew.agent.service_names import ServiceNames
 from clew.agent.spec import AgentSpec, Capture
@@ -118,7 +119,8 @@ class Workload:
             await install(ruleset(self._spec, on_loopback(machine_resolvers())))
         link_system_roots(Path(self._spec.directory))
         write_private(Path(self._spec.directory, BOOTSTRAP), encode_bootstrap(self._spec))
-        services = [self._identity.run(), self._envoy.run()]
+        metrics = MetricsServer(self._spec)
+        services = [self._identity.run(), self._envoy.run(), metrics.run()]
         if self._spec.auto_register_group:
             services.append(self._health.run())
         followers: list[XdsClient] = [self._identity]

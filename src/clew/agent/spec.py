@@ -10,6 +10,7 @@ import msgspec
 from clew.config.structure import decode_custom
 from clew.model.base import OpenModel
 from clew.model.mesh_proxy_config import MeshProxyConfig
+from clew.model.metrics import CLUSTER, Peer
 from clew.model.pod import Probe
 
 
@@ -32,6 +33,8 @@ class AppSpec(OpenModel, frozen=True, kw_only=True):
     liveness: Probe | None = None
     startup: Probe | None = None
     grace_seconds: int = 30  # terminationGracePeriodSeconds
+    metrics_port: int = 0  # where it has metrics of its own; 0: it has none
+    metrics_path: str = "/metrics"
     restart: bool = True  # restart the program when it ends; False: end with its exit code
 
 
@@ -64,7 +67,8 @@ class AgentSpec(OpenModel, frozen=True, kw_only=True):
     api: str = ""  # unix socket of the admin API, for health reports and names; "": none
     directory: str = ""  # private to this workload: keys, bootstrap, admin socket, logs
     readiness_port: int = 15021
-    prometheus_port: int = 15090
+    prometheus_port: int = 15090  # the proxy's metrics
+    status_port: int = 15020  # the application's metrics as well
     dns_port: int = 15053
     dns_upstreams: tuple[str, ...] = ()  # resolvers for names outside the mesh
     http_proxy_port: int = 0  # ENV capture
@@ -76,6 +80,11 @@ class AgentSpec(OpenModel, frozen=True, kw_only=True):
     settings: MeshProxyConfig = MeshProxyConfig()  # in force: the mesh's, and what is special
     own_settings: dict[str, Any] = {}  # those of the workload's annotation alone
     bootstrap_patches: tuple[dict[str, Any], ...] = ()  # of EnvoyFilters, in order
+
+
+def own_peer(spec: AgentSpec) -> Peer:
+    """Whom the proxy stands for, as metrics know it."""
+    return Peer.of(spec.workload, spec.namespace, spec.labels, CLUSTER)
 
 
 def encode(spec: AgentSpec) -> bytes:

@@ -312,6 +312,8 @@ def _describe(
         facts["subset"] = subset
     if service.mesh_external:
         facts["external"] = True
+    if not service.kubernetes:
+        facts["namespace"] = service.namespace  # as the host does not say it
     cluster.metadata.filter_metadata["istio"].update(facts)
 
 

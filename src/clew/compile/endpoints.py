@@ -27,7 +27,7 @@ from clew.model import names
 from clew.model.addresses import is_ip
 from clew.model.destination_rule import DestinationRule
 from clew.model.mesh_config import MeshConfig
-from clew.model.metrics import Peer
+from clew.model.metrics import CLUSTER, Peer
 from clew.model.service import Endpoint, Health, Service, ServicePort, Workload
 from clew.model.xds import EnvoyResource
 
@@ -95,7 +95,7 @@ def built_in_assignment(
 
 def workload_metadata(workload: Workload) -> str:
     """Who serves, as metrics and access logs read it from the endpoint."""
-    who = Peer.of(workload.name, workload.namespace, dict(workload.labels), "Kubernetes")
+    who = Peer.of(workload.name, workload.namespace, dict(workload.labels), CLUSTER)
     return who.encode()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Any
 
 from clew._pb.envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
 from clew._pb.envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -77,13 +77,13 @@ def _port_cluster(scope: InboundScope, port: InboundPort) -> Cluster:
     return cluster
 
 
-def _services(port: InboundPort) -> Mapping[str, list[dict[str, str]]]:
-    """Source: Istio's cluster metadata; access logs and metrics read the service from it."""
+def _services(port: InboundPort) -> dict[str, Any]:
+    """Source: Istio's cluster metadata. Metrics read ``service``, the first of them in one text."""
     named = [
         {"host": service.hostname, "name": service.name, "namespace": service.namespace}
         for service in (port.service, *port.sharing)
     ]
-    return {"services": named}
+    return {"services": named, "service": ";".join(named[0].values())}
 
 
 def _cluster(name: str, mesh: MeshConfig, pool: ConnectionPoolSettings | None) -> Cluster:

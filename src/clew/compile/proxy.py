@@ -28,6 +28,7 @@ from clew.compile.secrets import (
     compile_client_secrets,
     compile_secrets,
 )
+from clew.compile.telemetry import with_telemetry
 from clew.compile.token_keys import compile_key_clusters, compile_key_secrets
 from clew.compile.unknown_traffic import RESOLVING_CLUSTER, unknown_requests, unknown_tls
 from clew.compile.upstreams import compile_upstreams, site_of, upstreams_shape
@@ -73,7 +74,8 @@ def applied_patches(scope: ProxyScope, memo: Memo) -> Applied:
 
 
 def _configured(scope: ProxyScope, memo: Memo) -> Published:
-    return with_proxy_settings(_compiled(scope, memo), scope.outbound.mesh, memo)
+    told = with_telemetry(_compiled(scope, memo), scope, memo)
+    return with_proxy_settings(told, scope.outbound.mesh, memo)
 
 
 def _compiled(scope: ProxyScope, memo: Memo) -> Published:

@@ -118,6 +118,7 @@ def agent_spec(
         directory=str(agent_directory(place.directory, workload.namespace, where.name)),
         readiness_port=take_port() if where.outside else 15021,
         prometheus_port=take_port() if where.outside else 15090,
+        status_port=take_port() if where.outside else 15020,
         dns_port=0 if where.outside else 15053,
         dns_upstreams=() if place.network is None else (place.network.bridge,),
         http_proxy_port=take_port() if uncaptured else 0,

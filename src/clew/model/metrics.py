@@ -12,7 +12,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from clew.model import names
+
 UNKNOWN = "unknown"
+# Every workload's cluster: a mesh has one registry. Source: Istio's default.
+CLUSTER = "Kubernetes"
 
 REQUESTS = "istio_requests_total"
 DURATION = "istio_request_duration_milliseconds"
@@ -184,6 +188,7 @@ class ServiceName:
 
 
 NO_SERVICE = ServiceName()
+_UNDECLARED_PORT = ServiceName(name=names.INBOUND_PASSTHROUGH_CLUSTER)
 
 
 def service_of_cluster(text: str) -> ServiceName:
@@ -209,12 +214,10 @@ def service_of_cluster(text: str) -> ServiceName:
 def service_of_port(text: str) -> ServiceName:
     """The service of a server port, ``reviews.default.svc.cluster.local;reviews;default``.
 
-    Other ports have none, and Istio calls it after their cluster: ``InboundPassthroughCluster``.
+    Ports that no service declares have none, and Istio calls it after their cluster.
     """
     parts = text.split(";")
-    if len(parts) == 3:
-        return ServiceName(*parts)
-    return NO_SERVICE if text in ("", ABSENT) else ServiceName(name=text)
+    return ServiceName(*parts) if len(parts) == 3 else _UNDECLARED_PORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +255,7 @@ def istio_labels(own: Own, tag: str, *, tcp: bool = False) -> dict[str, str]:
     else:
         status = "" if grpc == ABSENT else grpc
         labels["request_protocol"] = "grpc" if status else "http"
-        labels["response_code"] = "0" if code == ABSENT else code
+        labels["response_code"] = code if code not in ("", ABSENT) else "0"
         labels["grpc_response_status"] = status
     labels["response_flags"] = flags
     labels["connection_security_policy"] = policy

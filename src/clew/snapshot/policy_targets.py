@@ -9,6 +9,7 @@ from clew.model.base import Resource
 from clew.model.proxy import Proxy, ProxyType
 from clew.model.request_authentication import RequestAuthentication
 from clew.model.selectors import PolicyTargetReference
+from clew.model.telemetry import Telemetry
 from clew.snapshot.labels import selects
 
 # The label of the router that serves a Gateway of the Gateway API.
@@ -16,7 +17,9 @@ _GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
 
 
 def binds(
-    policy: AuthorizationPolicy | RequestAuthentication, proxy: Proxy, root_namespace: str
+    policy: AuthorizationPolicy | RequestAuthentication | Telemetry,
+    proxy: Proxy,
+    root_namespace: str,
 ) -> bool:
     """Whether a proxy is to enforce a policy.
 

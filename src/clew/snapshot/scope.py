@@ -19,6 +19,7 @@ from clew.snapshot.credentials import Credentials
 from clew.snapshot.envoy_filters import SelectedPatch
 from clew.snapshot.networks import ONE_NETWORK, Networks
 from clew.snapshot.request_authentication import TokenRule
+from clew.snapshot.telemetries import NO_TELEMETRY, TelemetryInForce
 
 
 class MutualTls(StrEnum):
@@ -175,11 +176,13 @@ class GatewayScope:
 class ProxyScope:
     """The complete input of ``compile_proxy``. Sidecars have ``inbound``, routers ``gateway``.
 
-    ``patches``: what EnvoyFilters change of the result, in order.
+    ``telemetry``: what is told of its traffic. ``patches``: what EnvoyFilters change of the result,
+    in order.
     """
 
     proxy: Proxy
     outbound: OutboundScope
     inbound: InboundScope | None = None
     gateway: GatewayScope | None = None
+    telemetry: TelemetryInForce = NO_TELEMETRY
     patches: tuple[SelectedPatch, ...] = ()

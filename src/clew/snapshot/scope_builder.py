@@ -16,6 +16,7 @@ from clew.model.request_authentication import RequestAuthentication
 from clew.model.secret import Secret
 from clew.model.service import Endpoint, Service, ServiceKey
 from clew.model.sidecar import Sidecar
+from clew.model.telemetry import Telemetry
 from clew.model.virtual_service import VirtualService
 from clew.snapshot.authorization_policies import Authorization, authorization_of
 from clew.snapshot.credentials import Credentials, credentials_for
@@ -42,6 +43,7 @@ from clew.snapshot.sidecars import (
     sidecar_for,
 )
 from clew.snapshot.snapshot import EVERYWHERE, Dirty, MeshSnapshot
+from clew.snapshot.telemetries import TelemetryInForce, applicable, telemetry_in_force
 from clew.snapshot.virtual_services import MESH
 
 
@@ -144,8 +146,22 @@ def build_scope(
         gateway = previous.gateway if previous.gateway == gateway else gateway
         patches = previous.patches if previous.patches == patches else patches
     return ProxyScope(
-        proxy=proxy, outbound=outbound, inbound=inbound, gateway=gateway, patches=patches
+        proxy=proxy,
+        outbound=outbound,
+        inbound=inbound,
+        gateway=gateway,
+        telemetry=_telemetry(snapshot, proxy, mesh),
+        patches=patches,
     )
+
+
+def _telemetry(snapshot: MeshSnapshot, proxy: Proxy, mesh: MeshConfig) -> TelemetryInForce:
+    """Return the same object for all proxies for which the same is in force."""
+    objects = snapshot.objects.get(Telemetry, {})
+    chosen = applicable(objects, proxy, snapshot.mesh.root_namespace)
+    router = proxy.type is ProxyType.ROUTER
+    name = ("telemetry", router, proxy.config, tuple(each.key for each in chosen))
+    return snapshot.views.get(name, telemetry_in_force, mesh, *chosen)
 
 
 def _mesh(snapshot: MeshSnapshot, proxy: Proxy) -> MeshConfig:

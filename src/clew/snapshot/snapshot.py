@@ -22,6 +22,7 @@ from clew.model.request_authentication import RequestAuthentication
 from clew.model.secret import Secret
 from clew.model.service import Endpoint, Service, ServiceKey
 from clew.model.sidecar import Sidecar
+from clew.model.telemetry import Telemetry
 from clew.model.virtual_service import VirtualService
 from clew.snapshot.destination_rules import (
     HostRules,
@@ -159,7 +160,7 @@ def update_snapshot(
     everything = everything or bool(_of_kinds(made, PeerAuthentication, RequestAuthentication))
     everything = everything or found.everything
     dirty = replace(found, rules=rules, ruled=ruled, gateways=gateways, everything=everything)
-    policies = _places(_of_kinds(made, AuthorizationPolicy), after.mesh)
+    policies = _places(_of_kinds(made, AuthorizationPolicy, Telemetry), after.mesh)
     return after, replace(dirty, patched=patched, policies=policies)
 
 

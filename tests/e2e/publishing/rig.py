@@ -197,6 +197,7 @@ def _spec(rig: Rig, place: str) -> AgentSpec:
         directory=str(rig.folder / place),
         readiness_port=0,
         prometheus_port=0,
+        status_port=0,
         http_proxy_port=0 if is_gateway else rig.ports[place],
         bind_address="127.0.0.1" if is_gateway else "",
     )
