@@ -7,7 +7,7 @@ import logging
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from clew.server.http2 import frames
@@ -17,8 +17,8 @@ from clew.server.http2.connection import Connection, ProtocolError
 log = logging.getLogger("clew.grpc")
 
 READ_BYTES = 64 * 1024
-# OpenSSL's memory buffers never shrink, so they are never filled with more than this.
-ENCRYPT_BYTES = 64 * 1024
+# OpenSSL's memory buffers never shrink, so they are never filled with more than a short record.
+TLS_BYTES = 4 * 1024
 
 
 class SocketTransport:
@@ -54,13 +54,15 @@ class SocketTransport:
         if self._tls is None or not self._open:
             self._send(data)
             return
-        view = memoryview(data)
         try:
-            for start in range(0, len(view), ENCRYPT_BYTES):
-                self._tls.write(view[start : start + ENCRYPT_BYTES])
-                self._send(self._outgoing.read())
+            self._send(b"".join(self._encrypted(self._tls, memoryview(data))))
         except ssl.SSLError:
             self._close_soon()
+
+    def _encrypted(self, tls: ssl.SSLObject, data: memoryview) -> Iterator[bytes]:
+        for start in range(0, len(data), TLS_BYTES):
+            tls.write(data[start : start + TLS_BYTES])
+            yield self._outgoing.read()
 
     def tick(self) -> None:
         """Time has passed: who has not shown up by the second tick, or fell silent, is cut off."""
@@ -140,8 +142,9 @@ class SocketTransport:
             elif self._tls is None:
                 self._receive(data)
             else:
-                self._incoming.write(data)
-                self._decrypt(self._tls)
+                for start in range(0, len(data), TLS_BYTES):
+                    self._incoming.write(data[start : start + TLS_BYTES])
+                    self._decrypt(self._tls)
         except BlockingIOError:
             return
         except ProtocolError as error:
