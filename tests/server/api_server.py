@@ -17,6 +17,7 @@ from clew.api.messages import ProxyStatus
 from clew.model.diagnostic import Diagnostic
 from clew.server.api import build_app, serve_api
 from clew.server.authority_api import AuthorityApi
+from clew.server.authorization_api import AuthorizationApi
 from clew.server.console import console_routes
 from clew.server.directory import Directory
 from clew.server.identities import AuthoritySettings, Identities
@@ -107,7 +108,9 @@ async def _serve(
         socket.parent, AuthoritySettings(), lambda: directory.publisher.snapshot, _now
     )
     own = AuthorityApi(identities, _now)
-    app.router.routes += [*views.routes(), *own.routes(), *console_routes()]
+    authorization = AuthorizationApi(lambda: directory.publisher.snapshot)
+    found = [*views.routes(), *authorization.routes(), *own.routes(), *console_routes()]
+    app.router.routes += found
     following = asyncio.ensure_future(_follow(store, directory, revision))
     changing = asyncio.ensure_future(identities.run())
     try:

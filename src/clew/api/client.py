@@ -20,6 +20,7 @@ from clew.api.authority import (
     TokenList,
     TokenRequest,
 )
+from clew.api.authorization import Matrix, Permission
 from clew.api.messages import (
     Applied,
     ApplyReport,
@@ -134,6 +135,21 @@ class Client(AbstractContextManager["Client"]):
         """Delete; with ``revision`` only if the object is still the one of that revision."""
         params = _write_params(author, dry_run, revision)
         return self._ask(Applied, "DELETE", object_path(key), params=params)
+
+    def permission(
+        self, caller: str, target: str, asked: Mapping[str, Any], *, namespace: str = ""
+    ) -> Permission:
+        """Whether ``caller`` may make a request to ``target``, and which rule decides.
+
+        ``asked``: of the request what is not as usual: port, method, path, ip, header, claim.
+        """
+        params = {"from": caller, "to": target, "namespace": namespace, **asked}
+        return self._ask(Permission, "GET", "/v1/authorization", params=params)
+
+    def authorization_matrix(self, *, namespace: str = "") -> Matrix:
+        """Who may call whom; "" is the services of every namespace."""
+        params = {"namespace": namespace}
+        return self._ask(Matrix, "GET", "/v1/authorization/matrix", params=params)
 
     def history(self, key: ResourceKey) -> History:
         return self._ask(History, "GET", f"{object_path(key)}/history")

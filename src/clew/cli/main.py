@@ -23,6 +23,7 @@ COMMANDS = {
     "delete": ("delete", "Delete objects."),
     "history": ("history", "Who changed an object, when, and what."),
     "rollback": ("rollback", "Bring an earlier revision of an object back."),
+    "authz": ("authz", "Who may call whom, and which rule decides."),
     "status": ("status", "Proxies: connected, in sync, rejected configuration."),
     "dashboard": ("dashboard", "Open the console in a browser."),
     "token": ("token", "Tokens for the API on TCP."),
@@ -35,7 +36,10 @@ COMMANDS = {
 
 # Those that need nothing but the admin API.
 REMOTE = frozenset(
-    ("apply", "get", "describe", "wait", "delete", "history", "rollback", "status", "token")
+    (
+        *("apply", "get", "describe", "wait", "delete", "history", "rollback", "status", "token"),
+        "authz",
+    )
 )
 
 

@@ -19,6 +19,7 @@ from clew.server.api import build_app, serve_api
 from clew.server.api_port import ApiPort, api_roots, serving_api_port
 from clew.server.api_tokens import ApiTokens
 from clew.server.authority_api import AuthorityApi
+from clew.server.authorization_api import AuthorizationApi
 from clew.server.console import console_routes
 from clew.server.directory import Directory
 from clew.server.holds import Holds
@@ -99,6 +100,7 @@ async def _serve(
     add_service_addresses(app, lambda: publisher.snapshot.registry, directory.changed)
     views = MeshViews(store=store, directory=directory, now=_now, problems=problems)
     app.router.routes += views.routes()
+    app.router.routes += AuthorizationApi(lambda: publisher.snapshot).routes()
     app.router.routes += AuthorityApi(identities, _now).routes()
     tokens = ApiTokens(settings.state, now=_now)
     app.router.routes += AccessApi(tokens, partial(api_roots, settings.api, identities)).routes()
