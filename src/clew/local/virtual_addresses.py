@@ -143,8 +143,9 @@ def outside(services: Iterable[ServiceAddresses]) -> dict[Address, tuple[Address
     return {
         (address, port.number): port.endpoints
         for address, ports in _virtual(services)
+        if not _are_addresses(ports)
         for port in ports
-        if not _are_addresses([port])
+        if port.endpoints
     }
 
 
