@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs" / "tutorials").glob("*.md")))
+DOCUMENTS = (
+    ROOT / "README.md",
+    ROOT / "docs" / "security.md",
+    *sorted((ROOT / "docs" / "tutorials").glob("*.md")),
+)
 
 
 @dataclass(frozen=True, slots=True)
