@@ -1,0 +1,121 @@
+"""What was counted of traffic, as sparse vectors of whole numbers: what they hold, and sums.
+
+A count's key says what is counted. Sums over edges and over time are sums of vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import floor
+
+import msgspec
+
+from clew.model.histogram import total
+
+Counts = dict[int, int]
+
+(
+    REQUESTS,
+    REQUEST_BYTES,
+    RESPONSE_BYTES,
+    OPENED,
+    CLOSED,
+    SENT,
+    RECEIVED,
+    MUTUAL_TLS,
+    PLAIN,
+) = range(9)
+# Then: requests by how long they took, by response code, and by response flag.
+DURATIONS, CODES, FLAGS = 1 << 10, 1 << 12, 1 << 13
+_MOST_CODE = 999
+
+# Envoy's response flags; the position is what a count's key holds. New ones go to the end.
+# Source: Envoy, "access log, command operators, RESPONSE_FLAGS".
+RESPONSE_FLAGS = (
+    *("UH", "UF", "UO", "NR", "URX", "NC", "DT", "DC", "LH", "UT", "LR", "UR", "UC", "DI", "FI"),
+    *("RL", "UAEX", "RLSE", "IH", "SI", "DPE", "UPE", "UMSDR", "RFCF", "NFCF", "DO", "OM", "DF"),
+    *("DR", "UDO"),
+)
+_POSITIONS = {flag: position for position, flag in enumerate(RESPONSE_FLAGS)}
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Counts)
+
+
+def pack(counts: Counts) -> bytes:
+    """A tenth of the size, to be kept."""
+    return _encoder.encode(counts)
+
+
+def unpack(packed: bytes) -> Counts:
+    return _decoder.decode(packed)
+
+
+def add(into: Counts, counts: Mapping[int, int]) -> None:
+    for key, count in counts.items():
+        into[key] = into.get(key, 0) + count
+
+
+def requests(durations: Mapping[int, int], code: int, flags: str, encrypted: bool | None) -> Counts:
+    """Count requests of one response code and one set of flags (``UF,URX``; ``-``: none).
+
+    ``durations``: how many there were in each bin (`clew.model.histogram`). ``encrypted``: whether
+    they came over mTLS, None where nobody knows.
+    """
+    number = sum(durations.values())
+    if not number:
+        return {}
+    counts = {DURATIONS + each: count for each, count in durations.items()}
+    counts[REQUESTS] = number
+    counts[CODES + min(max(code, 0), _MOST_CODE)] = number
+    for flag in flags.split(","):
+        if flag in _POSITIONS:
+            counts[FLAGS + _POSITIONS[flag]] = number
+    return counts | security(number, encrypted)
+
+
+def security(number: int, encrypted: bool | None) -> Counts:
+    return {} if encrypted is None else {MUTUAL_TLS if encrypted else PLAIN: number}
+
+
+def durations(counts: Mapping[int, int]) -> dict[int, int]:
+    """Requests by bin of their duration."""
+    return {k - DURATIONS: count for k, count in counts.items() if DURATIONS <= k < CODES}
+
+
+def codes(counts: Mapping[int, int]) -> dict[int, int]:
+    """Requests by response code; 0: there was no response."""
+    found = {k - CODES: count for k, count in counts.items() if CODES <= k < FLAGS}
+    return dict(sorted(found.items()))
+
+
+def flags(counts: Mapping[int, int]) -> dict[str, int]:
+    """Requests by response flag, the most frequent first."""
+    found = {RESPONSE_FLAGS[k - FLAGS]: count for k, count in counts.items() if k >= FLAGS}
+    return dict(sorted(found.items(), key=lambda each: -each[1]))
+
+
+def server_errors(counts: Mapping[int, int]) -> int:
+    """Responses 5xx, and requests without one."""
+    return sum(count for code, count in codes(counts).items() if code >= 500 or code == 0)
+
+
+def spread(counts: Counts, start: float, end: float, width: float) -> Iterator[tuple[int, Counts]]:
+    """Yield counts of the time from ``start`` to ``end`` by steps of ``width``, as if even.
+
+    Nothing is lost or added: each count goes to the steps in whole numbers.
+    """
+    first, last = floor(start / width), floor(end / width)
+    rest = counts
+    for step in range(first, last):
+        share = ((step + 1) * width - start) / (end - start)
+        start = (step + 1) * width
+        part = {key: round(count * share) for key, count in rest.items()}
+        rest = {key: count - part[key] for key, count in rest.items()}
+        yield step, {key: count for key, count in part.items() if count}
+    yield last, {key: count for key, count in rest.items() if count}
+
+
+def bytes_of(bins: Mapping[int, int]) -> int:
+    """About what sizes in bins add up to."""
+    return round(total(bins))

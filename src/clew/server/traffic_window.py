@@ -1,0 +1,148 @@
+"""The last hours of traffic in memory, by edge: fine steps, then coarse ones, within bounds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from clew.server.traffic_counts import Counts, add, pack, spread, unpack
+
+# Fine steps of 5 s for a quarter of an hour and more, coarse ones of 5 minutes for 6 hours.
+FINE_SECONDS = 5.0
+FINE_STEPS = 180
+PER_COARSE = 60
+COARSE_SECONDS = FINE_SECONDS * PER_COARSE
+COARSE_STEPS = 72
+# 70 kB each, if there is traffic at all times.
+MOST_EDGES = 2000
+_MOST_CROWDS = 5
+
+
+class Edge(NamedTuple):
+    """Who called what, and who served it; "" is what is not known.
+
+    ``reporter``: the side that counted. ``source_service``: the canonical service of the caller.
+    """
+
+    source_namespace: str
+    source: str
+    source_version: str
+    source_service: str
+    service_namespace: str
+    service: str
+    destination_namespace: str
+    destination: str
+    destination_version: str
+    destination_service: str
+    protocol: str
+    reporter: str
+
+
+# What is beyond the bounds.
+OTHER = Edge("", "other", "", "", "", "", "", "other", "", "", "", "")
+
+
+@dataclass(slots=True)
+class EdgeHistory:
+    """The counts of one edge by steps, packed. ``newest``: the latest fine step with any."""
+
+    newest: int
+    _fine: dict[int, bytes] = field(default_factory=dict)
+    _coarse: dict[int, bytes] = field(default_factory=dict)
+
+    def add(self, step: int, counts: Counts) -> None:
+        if step > self.newest:
+            if step // PER_COARSE > self.newest // PER_COARSE:
+                self._fold(step)
+            self.newest = step
+        if (kept := self._fine.get(step)) is not None:
+            add(counts, unpack(kept))
+        self._fine[step] = pack(counts)
+
+    def _fold(self, now: int) -> None:
+        """Make coarse steps of fine ones that are old enough, and forget the oldest."""
+        oldest = (now - FINE_STEPS) // PER_COARSE
+        folded: dict[int, Counts] = {}
+        for step in [each for each in self._fine if each // PER_COARSE < oldest]:
+            add(folded.setdefault(step // PER_COARSE, {}), unpack(self._fine.pop(step)))
+        self._coarse |= {step: pack(counts) for step, counts in folded.items()}
+        for step in [each for each in self._coarse if each < now // PER_COARSE - COARSE_STEPS]:
+            del self._coarse[step]
+
+    def sum(self, since: int, until: int) -> Counts:
+        """All counts of fine steps from ``since`` on, before ``until``."""
+        counts: Counts = {}
+        if self.newest < since:
+            return counts
+        for step in range(since, min(until, self.newest + 1)):
+            if (packed := self._fine.get(step)) is not None:
+                add(counts, unpack(packed))
+        for step, packed in self._coarse.items():
+            if since <= step * PER_COARSE < until:
+                add(counts, unpack(packed))
+        return counts
+
+
+class TrafficWindow:
+    """What proxies report, by edge. Times are in seconds of one clock and do not go back."""
+
+    def __init__(self, *, began: float, most_edges: int = MOST_EDGES) -> None:
+        self.most_edges = most_edges
+        self.began = began
+        self._edges: dict[Edge, EdgeHistory] = {}
+        self._swept = began
+
+    def __len__(self) -> int:
+        return len(self._edges)
+
+    def add(self, edge: Edge, counts: Counts, start: float, end: float) -> None:
+        """Counts of the time from ``start`` to ``end``, of which the end is now."""
+        if end - self._swept > COARSE_SECONDS:
+            self._sweep(end)
+        history = self._edges.get(edge)
+        if history is None:
+            if len(self._edges) >= self.most_edges:
+                edge = OTHER  # one edge more
+            history = self._edges.setdefault(edge, EdgeHistory(int(end // FINE_SECONDS)))
+        for step, part in spread(counts, max(start, self.began), end, FINE_SECONDS):
+            if part:
+                history.add(step, part)
+
+    def _sweep(self, now: float) -> None:
+        """Forget edges without traffic in all the time that is kept."""
+        self._swept = now
+        oldest = int(now // FINE_SECONDS) - COARSE_STEPS * PER_COARSE
+        for edge in [e for e, history in self._edges.items() if history.newest < oldest]:
+            del self._edges[edge]
+
+    def first_step(self, now: float, seconds: float) -> int:
+        """The first fine step of a window that ends now; the window begins up to a step early."""
+        begin = max(self.began, now - seconds)
+        if seconds > FINE_SECONDS * FINE_STEPS:
+            return int(begin // COARSE_SECONDS) * PER_COARSE
+        return int(begin // FINE_SECONDS)
+
+    def seconds(self, since: int, now: float) -> float:
+        """For how long there are counts from a step on."""
+        return now - max(self.began, since * FINE_SECONDS)
+
+    def sums(self, since: int, until: int) -> Iterator[tuple[Edge, Counts]]:
+        """All edges with traffic in these fine steps. More may be added meanwhile."""
+        for edge, history in list(self._edges.items()):
+            if counts := history.sum(since, until):
+                yield edge, counts
+
+    def history(self, edge: Edge) -> EdgeHistory | None:
+        return self._edges.get(edge)
+
+    def edges(self) -> Iterable[Edge]:
+        return tuple(self._edges)
+
+    def crowds(self) -> list[tuple[tuple[str, str], int]]:
+        """The callers (namespace, workload) with the most edges, if the bound is reached."""
+        if len(self._edges) < self.most_edges:
+            return []
+        found = Counter((e.source_namespace, e.source) for e in self._edges if e is not OTHER)
+        return found.most_common(_MOST_CROWDS)
