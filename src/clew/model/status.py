@@ -12,6 +12,8 @@ from clew.model.diagnostic import Diagnostic, Place, Severity
 Statuses = Mapping[ResourceKey, Mapping[str, Any]]
 
 REFERENCE_NOT_FOUND = "IST0101"
+CONFLICTING_HOSTS = "IST0109"
+SEVERAL_SIDECARS = "IST0111"
 NO_WORKLOADS = "IST0127"
 HOST_NOT_IN_GATEWAY = "IST0132"
 CONFLICTING_GATEWAYS = "IST0145"

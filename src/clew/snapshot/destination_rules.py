@@ -104,7 +104,7 @@ def _local(
     for host in rules.hosts_for(hostname):
         found = rules.by_host[host]
         if namespace == mesh.root_namespace:
-            found = tuple(rule for rule in found if _export_of(rule, mesh) == {namespace})
+            found = tuple(rule for rule in found if export_of(rule, mesh) == {namespace})
         if found:
             return found
     return ()
@@ -119,9 +119,9 @@ def _exported(
     """
     rules = index.get(owner, _NO_RULES)
     for host in rules.hosts_for(hostname):
-        found = [rule for rule in rules.by_host[host] if _export_of(rule, mesh) != {owner}]
+        found = [rule for rule in rules.by_host[host] if export_of(rule, mesh) != {owner}]
         if found:
-            return [rule for rule in found if visible(_export_of(rule, mesh), namespace)]
+            return [rule for rule in found if visible(export_of(rule, mesh), namespace)]
     return ()
 
 
@@ -137,7 +137,7 @@ def selected_labels(index: Mapping[str, HostRules], namespace: str) -> frozenset
     )
 
 
-def _export_of(rule: DestinationRule, mesh: MeshConfig) -> frozenset[str]:
+def export_of(rule: DestinationRule, mesh: MeshConfig) -> frozenset[str]:
     default = mesh.default_destination_rule_export_to
     return exported_to(rule.spec.export_to, rule.metadata.namespace, default)
 
@@ -167,10 +167,10 @@ def _merge(rules: Sequence[DestinationRule], mesh: MeshConfig) -> tuple[Destinat
     """
     merged: list[DestinationRule] = []
     for rule in rules:
-        export_to, alone = _export_of(rule, mesh), True
+        export_to, alone = export_of(rule, mesh), True
         for place, older in enumerate(merged):
             same = older.spec.workload_selector == rule.spec.workload_selector
-            if same and export_to >= (exported := _export_of(older, mesh)):
+            if same and export_to >= (exported := export_of(older, mesh)):
                 merged[place] = _joined(older, rule)
                 alone &= export_to != exported
         if alone:

@@ -36,6 +36,12 @@ class VirtualServices:
         """
         return (*self._by_name(namespace, gateway), *self._listed(gateway, _PUBLIC, ""))
 
+    def in_mesh(self) -> Iterator[tuple[VirtualService, ...]]:
+        """Yield, for each group of proxies outside gateways, rules of equal rank in their order."""
+        for (gateway, rank, _), rules in self.listed.items():
+            if gateway == MESH and rank != _PUBLIC_OF:
+                yield rules
+
     def seen_among(self, namespace: str, owners: Iterable[str]) -> tuple[VirtualService, ...]:
         """Return of what a namespace sees in the mesh all that the namespaces ``owners`` have.
 

@@ -1,0 +1,75 @@
+"""What the mesh says of objects that want the same as others."""
+
+from __future__ import annotations
+
+from clew.snapshot.findings import mesh_findings
+from tests.snapshot.world import istio, mesh, service
+
+ROUTE = "http: [{route: [{destination: {host: web}}]}]"
+
+
+def said(*texts: str) -> list[tuple[str, str, str]]:
+    """Kind and name of the objects that are not heeded, and in what."""
+    found = mesh_findings(mesh(service("web"), *texts))
+    return [(key.kind, key.name, d.place.field) for key, all_ in found.items() for d in all_]
+
+
+def rule(name: str, age: int, more: str = "", *, namespace: str = "default") -> str:
+    spec = f"{{hosts: [web.default.svc.cluster.local], {ROUTE}{more}}}".replace(
+        "host: web}", "host: web.default.svc.cluster.local}"
+    )
+    return istio("VirtualService", name, spec, namespace, age)
+
+
+def test_of_several_rules_for_a_host_of_the_mesh_the_later_are_named() -> None:
+    young = ("VirtualService", "young", "spec.hosts")
+    assert said(rule("young", 2), rule("old", 1)) == [young]
+    assert said(rule("young", 2), rule("old", 1, namespace="other")) == [young]
+    assert said(rule("only", 2)) == []
+
+
+def test_a_private_rule_may_come_before_what_all_others_see() -> None:
+    assert said(rule("young", 2, ", exportTo: [.]"), rule("old", 1)) == []
+    both = (rule("young", 2, ", exportTo: [.]"), rule("old", 1, ", exportTo: [.]"))
+    assert said(*both) == [("VirtualService", "young", "spec.hosts")]
+    apart = (both[0], rule("old", 1, ", exportTo: [.]", namespace="other"))
+    assert said(*apart) == []
+
+
+def test_at_gateways_and_without_http_nothing_is_lost() -> None:
+    gateway = (
+        "{selector: {a: b}, servers: [{port: {number: 80, name: http, protocol: HTTP},"
+        " hosts: ['*']}]}"
+    )
+    texts = [rule(name, age, ", gateways: [g]") for name, age in (("young", 2), ("old", 1))]
+    assert said(istio("Gateway", "g", gateway), *texts) == []
+    tcp = rule("old", 1).replace("http: [{route", "tcp: [{route")
+    assert said(rule("young", 2), tcp) == []
+
+
+def policy(name: str, age: int, more: str) -> str:
+    return istio("DestinationRule", name, f"{{host: web, {more}}}", age=age)
+
+
+def test_what_a_later_rule_says_again_of_a_host_is_named() -> None:
+    balanced = "trafficPolicy: {loadBalancer: {simple: RANDOM}}"
+    subsets = "subsets: [{name: v0}, {name: v1}]"
+    old = policy("old", 1, f"{balanced}, subsets: [{{name: v1}}]")
+    assert said(old, policy("young", 2, f"{balanced}, {subsets}")) == [
+        ("DestinationRule", "young", "spec.trafficPolicy"),
+        ("DestinationRule", "young", "spec.subsets[1]"),
+    ]
+    assert said(old, policy("young", 2, "subsets: [{name: v2}]")) == []
+    assert said(old, policy("young", 2, f"{balanced}, exportTo: [.]")) == []
+    selected = f"{balanced}, workloadSelector: {{matchLabels: {{a: b}}}}"
+    assert said(old, policy("young", 2, selected)) == []
+
+
+def test_of_two_sidecars_for_a_whole_namespace_the_later_is_named() -> None:
+    everything = "egress: [{hosts: ['*/*']}]"
+    one, two = (
+        istio("Sidecar", n, f"{{{everything}}}", age=a) for n, a in (("one", 1), ("two", 2))
+    )
+    selecting = "{workloadSelector: {labels: {a: b}}, " + everything + "}"
+    assert said(one, istio("Sidecar", "two", selecting, age=2)) == []
+    assert said(two, one) == [("Sidecar", "two", "")]
