@@ -179,6 +179,14 @@ def test_a_server_may_have_the_names_that_the_entry_lists() -> None:
         "spiffe://cluster.local/ns/default/sa/api",
         "spiffe://other/ns/a/sa/b",
     }
+    aliases = mesh_config("trustDomainAliases: [old.domain]")
+    both = published(entry("STATIC", INTERNAL + MEMBER + names), aliases)
+    assert accepted(cluster_in(both, host=HOST)) == {
+        "spiffe://cluster.local/ns/default/sa/api",
+        "spiffe://old.domain/ns/default/sa/api",
+        "spiffe://other/ns/a/sa/b",
+        "spiffe://old.domain/ns/a/sa/b",
+    }
     tls = rule("trafficPolicy: {tls: {mode: SIMPLE}}", host=HOST)
     outside = published(entry("DNS", ", subjectAltNames: [san.example]"), tls)
     assert accepted(cluster_in(outside, host=HOST)) == {"san.example"}

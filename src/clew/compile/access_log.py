@@ -13,11 +13,13 @@ from google.protobuf.struct_pb2 import Struct
 from clew._pb.envoy.config.accesslog.v3.accesslog_pb2 import (
     AccessLog,
     AccessLogFilter,
+    ExtensionFilter,
     ResponseFlagFilter,
 )
 from clew._pb.envoy.config.core.v3.base_pb2 import DataSource
 from clew._pb.envoy.config.core.v3.substitution_format_string_pb2 import SubstitutionFormatString
 from clew._pb.envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
+from clew._pb.envoy.extensions.access_loggers.filters.cel.v3.cel_pb2 import ExpressionFilter
 from clew._pb.envoy.extensions.access_loggers.stream.v3.stream_pb2 import (
     StderrAccessLog,
     StdoutAccessLog,
@@ -63,6 +65,32 @@ JSON_FORMAT: Mapping[str, str] = {
 }
 
 
+# Why a peer was refused, and who it said it was.
+HANDSHAKE_FORMAT = (
+    '[%START_TIME%] "TLS handshake failed" %DOWNSTREAM_TRANSPORT_FAILURE_REASON% '
+    "%DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% %REQUESTED_SERVER_NAME% "
+    '"%DOWNSTREAM_PEER_URI_SAN%" %DOWNSTREAM_PEER_FINGERPRINT_256%\n'
+)
+HANDSHAKE_JSON_FORMAT: Mapping[str, str] = {
+    "start_time": "%START_TIME%",
+    "downstream_transport_failure_reason": "%DOWNSTREAM_TRANSPORT_FAILURE_REASON%",
+    "downstream_remote_address": "%DOWNSTREAM_REMOTE_ADDRESS%",
+    "downstream_local_address": "%DOWNSTREAM_LOCAL_ADDRESS%",
+    "requested_server_name": "%REQUESTED_SERVER_NAME%",
+    "downstream_peer_uri_san": "%DOWNSTREAM_PEER_URI_SAN%",
+    "downstream_peer_fingerprint_256": "%DOWNSTREAM_PEER_FINGERPRINT_256%",
+}
+
+_FAILED_HANDSHAKE = AccessLogFilter(
+    extension_filter=ExtensionFilter(
+        name="envoy.access_loggers.extension_filters.cel",
+        typed_config=typed_config(
+            ExpressionFilter(expression="connection.transport_failure_reason != ''")
+        ),
+    )
+)
+
+
 def compile_access_log(mesh: MeshConfig) -> tuple[AccessLog, ...]:
     """The loggers of HTTP and TCP proxies: none unless ``accessLogFile`` is set.
 
@@ -75,16 +103,25 @@ def compile_access_log(mesh: MeshConfig) -> tuple[AccessLog, ...]:
 
 
 def compile_listener_access_log(mesh: MeshConfig) -> tuple[AccessLog, ...]:
-    """What a listener itself logs: connections that no filter chain takes.
+    """What a listener itself logs: connections that no filter chain takes, and those whose TLS
+    handshake fails, which no filter ever sees.
 
-    Source: Istio; ``disableEnvoyListenerLog`` turns it off.
+    Source: Istio for the first; ``disableEnvoyListenerLog`` turns both off.
     """
-    if mesh.disable_envoy_listener_log:
+    if mesh.disable_envoy_listener_log or not mesh.access_log_file:
         return ()
     unmatched = AccessLogFilter(response_flag_filter=ResponseFlagFilter(flags=["NR"]))
-    return tuple(
-        AccessLog(name=log.name, filter=unmatched, typed_config=log.typed_config)
-        for log in compile_access_log(mesh)
+    failed = _logger(mesh.access_log_file, _handshake_format(mesh))
+    return (
+        *(
+            AccessLog(name=log.name, filter=unmatched, typed_config=log.typed_config)
+            for log in compile_access_log(mesh)
+        ),
+        AccessLog(
+            name=_LOGGER_NAMES[type(failed)],
+            filter=_FAILED_HANDSHAKE,
+            typed_config=typed_config(failed),
+        ),
     )
 
 
@@ -114,6 +151,15 @@ def _line_format(mesh: MeshConfig) -> SubstitutionFormatString:
         return SubstitutionFormatString(text_format_source=DataSource(inline_string=text))
     fields = _json_fields(mesh.access_log_format) or JSON_FORMAT
     return SubstitutionFormatString(json_format=ParseDict(dict(fields), Struct()))
+
+
+def _handshake_format(mesh: MeshConfig) -> SubstitutionFormatString:
+    if mesh.access_log_encoding != "JSON":
+        return SubstitutionFormatString(
+            text_format_source=DataSource(inline_string=HANDSHAKE_FORMAT)
+        )
+    fields = ParseDict(dict(HANDSHAKE_JSON_FORMAT), Struct())
+    return SubstitutionFormatString(json_format=fields)
 
 
 def _json_fields(text: str) -> dict[str, Any] | None:

@@ -37,6 +37,7 @@ from clew.model.destination_rule import (
 )
 from clew.model.mesh_config import MeshConfig, MeshH2UpgradePolicy
 from clew.model.service import Protocol, Resolution, Service, ServicePort
+from clew.model.spiffe import in_trust_domains
 from clew.model.xds import EnvoyResource
 from clew.snapshot.scope import MutualTls
 
@@ -206,7 +207,7 @@ def _cluster(
         policy,
         coverage,
         version,
-        sans=_names_of(upstream, tls),
+        sans=in_trust_domains(_names_of(upstream, tls), mesh.trust_domain_aliases),
         server_name=names.server_name(port.number, service.hostname, subset),
         mesh=mesh,
     )
