@@ -26,6 +26,7 @@ from clew.server.holds import Holds
 from clew.server.holds_file import load_holds, save_holds
 from clew.server.identities import AuthoritySettings, Identities
 from clew.server.issuers import Issuers
+from clew.server.openapi_route import add_openapi
 from clew.server.proxy_ports import RemotePorts, serving_proxies
 from clew.server.publisher import Publisher
 from clew.server.registration import GRACE, Registration
@@ -104,6 +105,7 @@ async def _serve(
     app.router.routes += AuthorityApi(identities, _now).routes()
     tokens = ApiTokens(settings.state, now=_now)
     app.router.routes += AccessApi(tokens, partial(api_roots, settings.api, identities)).routes()
+    add_openapi(app)
     app.router.routes += console_routes()
     _spare_the_collector()
     log.info("ready state=%s objects=%d revision=%d", settings.state, len(objects), revision)
