@@ -10,8 +10,10 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx2
 import pytest
 
+from clew.agent.bootstrap import ADMIN_SOCKET
 from clew.model.base import ResourceKey
 from tests.envoy.mesh import LiveMesh, eventually_answers, ingress, live_mesh
 from tests.envoy.rig import backend, free_port
@@ -205,3 +207,50 @@ async def until_refused(port: int) -> None:
             except (OSError, asyncio.IncompleteReadError):
                 return
             await asyncio.sleep(0.005)
+
+
+LOGGED = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data: {mesh: "accessLogFile: /dev/stdout"}
+"""
+
+
+async def admin(folder: Path, method: str, path: str) -> str:
+    transport = httpx2.AsyncHTTPTransport(uds=str(folder / ADMIN_SOCKET))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://envoy") as client:
+        return (await client.request(method, path)).text
+
+
+def test_the_access_log_names_the_rule_that_denied(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with gateway(tmp_path, LOGGED, policy("DENY", paths("/private"))) as (_, port):
+            await until_answered(port, "/private", 403)
+            async with asyncio.timeout(20):
+                while True:
+                    # Envoy writes what it has when it opens its logs anew.
+                    await admin(tmp_path, "POST", "/reopen_logs")
+                    if "policy[ns[default]-policy[flip]-rule[0]]" in log(tmp_path):
+                        return
+                    await asyncio.sleep(0.05)
+
+    asyncio.run(run())
+
+
+def log(folder: Path) -> str:
+    return (folder / "envoy.log").read_text(errors="replace")
+
+
+def test_a_dry_run_shows_in_statistics_and_denies_nothing(tmp_path: Path) -> None:
+    tried = policy(
+        "DENY", paths("/private"), metadata={"annotations": {"istio.io/dry-run": "true"}}
+    )
+
+    async def run() -> None:
+        async with gateway(tmp_path, tried) as (_, port):
+            await until_answered(port, "/private", 200)
+            found = await admin(tmp_path, "GET", "/stats?filter=istio_dry_run_deny_.*shadow_denied")
+            assert found.strip().endswith(": 1"), found
+
+    asyncio.run(run())

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.corpora.echo.client import make_call
-from tests.corpora.echo.manifests import HEALTH_PORT, App, Port
+from tests.corpora.echo.manifests import HEALTH_PORT, Port
 from tests.corpora.echo.world import Call, Result, World
 
 INGRESS = "ingress"
@@ -180,10 +180,7 @@ def _timeout(call: Described) -> float:
 def _destination(world: World, call: Described, port: Port | None, scheme: str) -> tuple[str, int]:
     if call["from"] == INGRESS:
         return world.ingress(443 if scheme == "https" else 80)
-    app = _app(world, call["to"])
-    if not _app(world, call["from"]).proxy and port is not None:
-        # Nothing but a proxy leads from services to workloads here.
-        return world.addresses[call["to"]], int(port["workload_port"])
+    app = next(a for a in world.apps if call["to"] in (a.name, f"{a.namespace}/{a.name}"))
     own = world.addresses[call["to"]] if call.get("to_workload") else app.host
     address = filled_in(world, call.get("address") or own)
     if call.get("address") and port is not None and call.get("port") == port["service_port"]:
@@ -193,10 +190,6 @@ def _destination(world: World, call: Described, port: Port | None, scheme: str) 
     if port is None:
         return address, call.get("port") or HEALTH_PORT
     return address, port["workload_port"] if app.headless else call.get("port") or _number(port)
-
-
-def _app(world: World, name: str) -> App:
-    return next(a for a in world.apps if name in (a.name, f"{a.namespace}/{a.name}"))
 
 
 def _number(port: Port) -> int:
