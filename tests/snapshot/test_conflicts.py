@@ -65,6 +65,21 @@ def test_what_a_later_rule_says_again_of_a_host_is_named() -> None:
     assert said(old, policy("young", 2, selected)) == []
 
 
+def entry(name: str, host: str, resolution: str, age: int) -> str:
+    ports = "ports: [{number: 80, name: http, protocol: HTTP}]"
+    spec = f"{{hosts: [{host}], resolution: {resolution}, {ports}}}"
+    return istio("ServiceEntry", name, spec, age=age)
+
+
+def test_of_several_declarations_of_a_host_those_that_are_not_used_are_named() -> None:
+    own = "web.default.svc.cluster.local"
+    young = ("ServiceEntry", "young", "spec.hosts[0]")
+    assert said(entry("young", own, "DNS", 2)) == [young]
+    outside = entry("old", "example.com", "DNS", 1)
+    assert said(outside, entry("young", "example.com", "NONE", 2)) == [young]
+    assert said(outside, entry("young", "example.com", "DNS", 2)) == []
+
+
 def test_of_two_sidecars_for_a_whole_namespace_the_later_is_named() -> None:
     everything = "egress: [{hosts: ['*/*']}]"
     one, two = (

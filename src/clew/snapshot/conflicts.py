@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from clew.model.base import Resource, ResourceKey, age_order
 from clew.model.destination_rule import DestinationRule
 from clew.model.diagnostic import Diagnostic
+from clew.model.service import ServiceKey
+from clew.model.service_entry import ServiceEntry
 from clew.model.status import CONFLICTING_HOSTS, SEVERAL_SIDECARS, object_warning
 from clew.model.virtual_service import VirtualService
 from clew.snapshot.destination_rules import export_of, rule_host
@@ -64,6 +66,22 @@ def _overruled(rule: DestinationRule, older: Iterable[DestinationRule]) -> Itera
                 yield object_warning(
                     rule.key, problem, field=f"spec.subsets[{names.index(subset.name)}]"
                 )
+
+
+def entries_of_others(snapshot: MeshSnapshot) -> Iterator[Diagnostic]:
+    """Yield the ServiceEntries with hosts that another object of their namespace declares."""
+    for entry in objects_of(ServiceEntry, snapshot.objects):
+        namespace = entry.metadata.namespace
+        for place, host in enumerate(entry.spec.hosts):
+            service = snapshot.services.by_key.get(ServiceKey(host, namespace))
+            if service is None or entry.key in (service.source, *service.also):
+                continue
+            yield object_warning(
+                entry.key,
+                f"{host} is that of {service.source.kind} {namespace}/{service.source.name}, which "
+                "comes first: the ports and endpoints of this one are not used for it",
+                field=f"spec.hosts[{place}]",
+            )
 
 
 def sidecars_of_others(snapshot: MeshSnapshot) -> Iterator[Diagnostic]:

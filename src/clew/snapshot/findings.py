@@ -12,7 +12,12 @@ from typing import Any
 from clew.model.base import ResourceKey
 from clew.model.diagnostic import Diagnostic
 from clew.model.status import Statuses
-from clew.snapshot.conflicts import hosts_of_others, policies_of_others, sidecars_of_others
+from clew.snapshot.conflicts import (
+    entries_of_others,
+    hosts_of_others,
+    policies_of_others,
+    sidecars_of_others,
+)
 from clew.snapshot.gateway_api.statuses import statuses_of
 from clew.snapshot.ingress_classes import ingress_statuses
 from clew.snapshot.issuers import issuers_without_keys
@@ -58,6 +63,7 @@ FINDINGS: tuple[Callable[[MeshSnapshot], Iterable[Diagnostic]], ...] = (
     ports_without_proxy,
     hosts_of_others,
     policies_of_others,
+    entries_of_others,
     sidecars_of_others,
     issuers_without_keys,
 )
