@@ -10,7 +10,7 @@ import xxhash
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Match, Route
 
 # Built from ``console/`` and part of the package: `make console`.
 FILES = Path(__file__).parents[1] / "console"
@@ -51,11 +51,23 @@ def console_routes() -> list[Route]:
 
 async def _page(request: Request) -> Response:
     """The page for people who navigate; programs are told that there is no such path."""
-    if request.method not in ("GET", "HEAD") or "text/html" not in request.headers.get(
-        "accept", ""
-    ):
+    routes: list[BaseRoute] = request.app.router.routes
+    if any(route.matches(request.scope)[0] is Match.PARTIAL for route in routes):
+        raise HTTPException(405)  # the path is another's, who takes other methods
+    navigates = "text/html" in request.headers.get("accept", "")
+    if request.method not in ("GET", "HEAD") or not navigates:
+        allowed = _methods_at(request)
+        if allowed:
+            raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
         raise HTTPException(404)
     return _file(request, "index.html", "text/html; charset=utf-8", _ASK_AGAIN)
+
+
+def _methods_at(request: Request) -> list[str]:
+    """The methods of what the API has at a path, none if it has nothing there."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    there = [route for route in routes if route.matches(request.scope)[0] is Match.PARTIAL]
+    return sorted({method for route in there for method in route.methods or ()})
 
 
 async def _asset(request: Request) -> Response:
