@@ -10,9 +10,6 @@ from clew._pb.envoy.config.core.v3.base_pb2 import Locality as EnvoyLocality
 from clew._pb.envoy.config.core.v3.base_pb2 import Metadata
 from clew._pb.envoy.config.core.v3.health_check_pb2 import HealthStatus
 from clew._pb.envoy.config.endpoint.v3.endpoint_components_pb2 import (
-    Endpoint as EnvoyEndpoint,
-)
-from clew._pb.envoy.config.endpoint.v3.endpoint_components_pb2 import (
     LbEndpoint,
     LocalityLbEndpoints,
 )
@@ -55,7 +52,7 @@ def compile_assignment(  # noqa: PLR0913  (all that the endpoints of a cluster d
 ) -> EnvoyResource:
     """The endpoints of one cluster, which may be none; ``name``: the cluster's, if not the usual.
 
-    ``endpoints`` are those of the port; each is serialised once for all clusters that share it.
+    ``endpoints`` are those of the port; a workload is described once for all that share it.
     Source: istio ``EndpointBuilder``.
     """
     name = name or names.outbound_cluster(port.number, service.hostname, subset)
@@ -64,7 +61,7 @@ def compile_assignment(  # noqa: PLR0913  (all that the endpoints of a cluster d
     usable = [e for e in _serving(near, rule, subset, policy) if _has_address(e)]
     body = encode(ClusterLoadAssignment(cluster_name=name))
     for group in _groups(usable, client, policy, service, mesh):
-        members = b"".join(memo.call(_endpoint_field, memo, e) for e in group.endpoints)
+        members = b"".join(_endpoint_field(memo, e) for e in group.endpoints)
         body += wire.field(_ENDPOINTS, encode(_locality(group)) + members)
     return resource_of(name, body, sources=sources(service, rule))
 
@@ -86,9 +83,7 @@ def built_in_assignment(
     usable = _serving(endpoints, rule, subset, policy)
     for group in _groups(usable, client, policy, service, mesh):
         locality = _locality(group)
-        locality.lb_endpoints.extend(
-            _lb_endpoint(e, workload_metadata(e.workload)) for e in group.endpoints
-        )
+        locality.lb_endpoints.extend(_lb_endpoint(e) for e in group.endpoints)
         assignment.endpoints.append(locality)
     return assignment
 
@@ -168,29 +163,41 @@ def _locality(group: Group) -> LocalityLbEndpoints:
 
 
 def _endpoint_field(memo: Memo, endpoint: Endpoint) -> bytes:
-    who = memo.call(workload_metadata, endpoint.workload)
-    return wire.field(_LB_ENDPOINTS, encode(_lb_endpoint(endpoint, who)))
+    """Not remembered: it takes less than a look at what would be, and there are many."""
+    metadata = memo.call(_workload_field, endpoint.workload, endpoint.mutual_tls)
+    return wire.field(_LB_ENDPOINTS, encode(_place(endpoint)) + metadata)
 
 
-def _lb_endpoint(endpoint: Endpoint, who: str) -> LbEndpoint:
-    metadata = Metadata()
-    metadata.filter_metadata["istio"].fields["workload"].string_value = who
-    if endpoint.mutual_tls:
-        match = metadata.filter_metadata["envoy.transport_socket_match"]
-        match.fields["tlsMode"].string_value = "istio"
-    compiled = LbEndpoint(
-        endpoint=EnvoyEndpoint(
-            address=_address(endpoint.address, endpoint.port),
-            additional_addresses=[
-                EnvoyEndpoint.AdditionalAddress(address=_address(each, endpoint.port))
-                for each in endpoint.more_addresses
-            ],
-        ),
-        health_status=_HEALTH[endpoint.health],
-        metadata=metadata,
-    )
+def _workload_field(workload: Workload, mutual_tls: bool) -> bytes:
+    """The part of an endpoint that all ports of its workload share."""
+    return encode(LbEndpoint(metadata=_metadata(workload, mutual_tls)))
+
+
+def _lb_endpoint(endpoint: Endpoint) -> LbEndpoint:
+    compiled = _place(endpoint)
+    compiled.metadata.CopyFrom(_metadata(endpoint.workload, endpoint.mutual_tls))
+    return compiled
+
+
+def _place(endpoint: Endpoint) -> LbEndpoint:
+    """Where it is, how well, and how much it takes."""
+    compiled = LbEndpoint(health_status=_HEALTH[endpoint.health])
+    compiled.endpoint.address.CopyFrom(_address(endpoint.address, endpoint.port))
+    for each in endpoint.more_addresses:
+        more = compiled.endpoint.additional_addresses.add()
+        more.address.CopyFrom(_address(each, endpoint.port))
     compiled.load_balancing_weight.value = max(endpoint.weight, 1)
     return compiled
+
+
+def _metadata(workload: Workload, mutual_tls: bool) -> Metadata:
+    metadata = Metadata()
+    who = workload_metadata(workload)
+    metadata.filter_metadata["istio"].fields["workload"].string_value = who
+    if mutual_tls:
+        match = metadata.filter_metadata["envoy.transport_socket_match"]
+        match.fields["tlsMode"].string_value = "istio"
+    return metadata
 
 
 def _address(address: str, port: int) -> Address:

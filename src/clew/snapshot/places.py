@@ -79,11 +79,13 @@ def change_places(before: Mapping[str, Places], changes: Iterable[Change]) -> di
 
 def _index(kinds: Mapping[type[Resource], list[Resource]]) -> Places:
     pods = {r.metadata.name: r for r in kinds.get(Pod, ()) if isinstance(r, Pod)}
-    addresses: dict[str, set[str]] = {}
+    addresses: dict[str, Names] = {}
     labels: dict[tuple[str, str], set[str]] = {}
     for name, pod in pods.items():
+        alone = Names((name,))
         for address in pod_addresses(pod):
-            addresses.setdefault(address, set()).add(name)
+            others = addresses.get(address, alone)
+            addresses[address] = others if others is alone else others | alone
         for pair in pod.metadata.labels.items():
             labels.setdefault(pair, set()).add(name)
     slices: dict[str, dict[str, EndpointSlice]] = {}
@@ -92,7 +94,7 @@ def _index(kinds: Mapping[type[Resource], list[Resource]]) -> Places:
             slices.setdefault(slice_service(resource), {})[resource.metadata.name] = resource
     return Places(
         pods=pods,
-        pods_by_address={address: frozenset(names) for address, names in addresses.items()},
+        pods_by_address=addresses,
         pods_by_label={pair: frozenset(names) for pair, names in labels.items()},
         slices=slices,
         endpoints={

@@ -98,12 +98,13 @@ def build_registry(objects: Objects, mesh: MeshConfig) -> Registry:
         networks=index_networks(objects, mesh),
     )
     endpoints = {s.key: _endpoints_of(s, registry) for s in registry.services.ordered}
-    addresses: dict[str, set[ServiceKey]] = {}
+    addresses: dict[str, frozenset[ServiceKey]] = {}
     for key, found in endpoints.items():
+        alone = frozenset((key,))  # One object for all addresses that only this service has.
         for endpoint in found:
-            addresses.setdefault(endpoint.address, set()).add(key)
-    known = {address: frozenset(keys) for address, keys in addresses.items()}
-    return replace(registry, endpoints=endpoints, addresses=Spread.of(known))
+            others = addresses.get(endpoint.address, alone)
+            addresses[endpoint.address] = others if others is alone else others | alone
+    return replace(registry, endpoints=endpoints, addresses=Spread.of(addresses))
 
 
 def change_registry(
