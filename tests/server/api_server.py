@@ -6,6 +6,7 @@ import asyncio
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -23,6 +24,9 @@ from clew.server.directory import Directory
 from clew.server.identities import AuthoritySettings, Identities
 from clew.server.publisher import Publisher
 from clew.server.service_addresses import add_service_addresses
+from clew.server.traffic_api import TrafficApi
+from clew.server.traffic_reports import TrafficReports
+from clew.server.traffic_window import TrafficWindow
 from clew.server.views import MeshViews
 from clew.stores.memory import MemoryStore
 from clew.stores.store import Store
@@ -37,12 +41,15 @@ async def with_server(
     *,
     proxies: Sequence[ProxyStatus] = (),
     problems: Sequence[Diagnostic] = (),
+    on_reports: Callable[[TrafficReports], object] = lambda reports: None,
 ) -> T:
     """Run the scenario against a server in a directory with a short path."""
     with tempfile.TemporaryDirectory(prefix="clew") as directory:
         socket = Path(directory) / "api.sock"
         store = store or MemoryStore(now=noon)
-        serving = asyncio.ensure_future(_serve(store, socket, proxies, problems))
+        serving = asyncio.ensure_future(
+            _serve(store, socket, proxies, problems, on_reports=on_reports)
+        )
         try:
             await _exists(socket, serving)
             async with AsyncClient(socket) as client:
@@ -62,16 +69,18 @@ def server_thread(
     proxies: Sequence[ProxyStatus] = (),
     problems: Sequence[Diagnostic] = (),
     on_directory: Callable[[Directory], object] = lambda directory: None,
+    on_reports: Callable[[TrafficReports], object] = lambda reports: None,
 ) -> Iterator[Path]:
     """Serve the mesh below ``home`` from another thread, for commands that block.
 
-    ``on_directory``: what to do with the directory of proxies, in that thread.
+    ``on_directory``, ``on_reports``: what to do with the directory of proxies, and with what takes
+    reports of traffic, in that thread.
     """
     (home / mesh).mkdir(parents=True, exist_ok=True)
     socket = home / mesh / "api.sock"
     loop = asyncio.new_event_loop()
     store = store or MemoryStore(now=noon)
-    serving = loop.create_task(_serve(store, socket, proxies, problems, on_directory))
+    serving = loop.create_task(_serve(store, socket, proxies, problems, on_directory, on_reports))
     exists = loop.create_task(_exists(socket, serving))
     started = threading.Event()
     exists.add_done_callback(lambda _: started.set())
@@ -91,6 +100,7 @@ async def _serve(
     proxies: Sequence[ProxyStatus],
     problems: Sequence[Diagnostic],
     on_directory: Callable[[Directory], object] = lambda directory: None,
+    on_reports: Callable[[TrafficReports], object] = lambda reports: None,
 ) -> None:
     revision, objects = await store.list()
     directory = Directory(Publisher((each.resource for each in objects), revision), revision)
@@ -109,8 +119,10 @@ async def _serve(
     )
     own = AuthorityApi(identities, _now)
     authorization = AuthorizationApi(lambda: directory.publisher.snapshot)
-    found = [*views.routes(), *authorization.routes(), *own.routes(), *console_routes()]
-    app.router.routes += found
+    reports = TrafficReports(TrafficWindow(began=time.time()), directory.proxies, time.time)
+    on_reports(reports)
+    found = [*views.routes(), *authorization.routes(), *own.routes()]
+    app.router.routes += [*found, *TrafficApi(reports).routes(), *console_routes()]
     following = asyncio.ensure_future(_follow(store, directory, revision))
     changing = asyncio.ensure_future(identities.run())
     try:

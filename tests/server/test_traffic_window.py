@@ -44,8 +44,8 @@ A, B, C = edge("a"), edge("b"), edge("c")
 
 
 def requests(window: TrafficWindow, now: float, seconds: float) -> dict[Edge, int]:
-    since = window.first_step(now, seconds)
-    return {e: counts[REQUESTS] for e, counts in window.sums(since, int(now // FINE_SECONDS) + 1)}
+    found = window.sums(window.first_step(now, seconds))
+    return {each: counts[REQUESTS] for each, counts in found}
 
 
 REPORTS = st.lists(
@@ -98,12 +98,12 @@ def test_what_is_older_than_all_windows_is_forgotten() -> None:
     assert requests(window, now, 10 * ALL) == {B: 1}
 
 
-def test_edges_beyond_the_bound_are_one_and_the_busiest_callers_are_named() -> None:
+def test_edges_beyond_the_bound_are_one_and_who_reports_the_most_is_named() -> None:
     window = TrafficWindow(began=BEGAN, most_edges=3)
     for name in ("x", "y", "z"):
-        window.add(edge("crawler", name), {REQUESTS: 1}, BEGAN, BEGAN + 1)
-        window.add(edge("a", name), {REQUESTS: 1}, BEGAN, BEGAN + 1)
+        window.add(edge(name, "crowded"), {REQUESTS: 1}, BEGAN, BEGAN + 1)
+        window.add(edge(name, "quiet"), {REQUESTS: 1}, BEGAN, BEGAN + 1)
     assert len(window) == 4
     assert requests(window, BEGAN + 2, 60)[OTHER] == 3
-    assert window.crowds() == [(("default", "crawler"), 2), (("default", "a"), 1)]
+    assert window.crowds() == [(("default", "crowded"), 2), (("default", "quiet"), 1)]
     assert TrafficWindow(began=BEGAN).crowds() == []

@@ -38,6 +38,7 @@ from clew.api.messages import (
     ServiceAddresses,
     ServiceChanges,
 )
+from clew.api.traffic import TrafficGraph
 from clew.model.base import ResourceKey
 
 T = TypeVar("T")
@@ -169,6 +170,11 @@ class Client(AbstractContextManager["Client"]):
 
     def proxies(self) -> ProxyList:
         return self._ask(ProxyList, "GET", "/v1/proxies")
+
+    def traffic(self, *, window: int = 60, namespace: str = "") -> TrafficGraph:
+        """The traffic of the last ``window`` seconds; "" is every namespace."""
+        params = {"window": str(window), "namespace": namespace}
+        return self._ask(TrafficGraph, "GET", "/v1/traffic", params=params)
 
     def problems(self) -> ProblemList:
         return self._ask(ProblemList, "GET", "/v1/problems")

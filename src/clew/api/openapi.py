@@ -32,6 +32,7 @@ from clew.api.messages import (
     Readiness,
     ServiceChanges,
 )
+from clew.api.traffic import SeriesList, TrafficGraph
 from clew.api.views import (
     KindList,
     Overview,
@@ -41,12 +42,13 @@ from clew.api.views import (
     ServiceList,
     ServiceView,
 )
+from clew.model.kinds import KINDS
 
 _JSON, _LINES, _EVENTS = "application/json", "application/x-ndjson", "text/event-stream"
 _REFERENCE = "#/components/schemas/{name}"
 
 TEXT = {"type": "string"}
-NUMBER = {"type": "integer", "minimum": 0}
+NUMBER = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
 YES_OR_NO = {"type": "string", "enum": ["true", "false"]}
 
 
@@ -74,6 +76,9 @@ _OBJECT = "/v1/objects/{group}/{kind}/{namespace}/{name}"
 _WRITE = (("author", TEXT), ("dryRun", YES_OR_NO))
 _SECRETS = ("secrets", {"type": "string", "enum": ["values"]})
 _WRONG = (400, 404, 409, 413)
+_TRAFFIC = (("window", NUMBER), ("namespace", TEXT))
+_BY = {"type": "string", "enum": ["version", "source", "destination", "service"]}
+_ENDS = ("source", "service", "destination")
 
 OPERATIONS = (
     Operation(
@@ -188,6 +193,31 @@ OPERATIONS = (
         path="/v1/schema/{group}/{kind}",
         summary="The JSON Schema of a kind.",
         errors=(400, 404),
+    ),
+    Operation(
+        method="get",
+        path="/v1/traffic",
+        summary="Who calls whom, how much and how well, in the last window (seconds).",
+        answer=TrafficGraph,
+        query=_TRAFFIC,
+        errors=(400,),
+    ),
+    Operation(
+        method="get",
+        path="/v1/traffic/series",
+        summary="Traffic over time.",
+        answer=SeriesList,
+        query=(*_TRAFFIC, ("step", NUMBER), ("by", _BY), *((e, TEXT) for e in _ENDS)),
+        errors=(400,),
+    ),
+    Operation(
+        method="get",
+        path="/v1/traffic/events",
+        summary="The traffic graph as events, whenever there is something new.",
+        answer=TrafficGraph,
+        media_type=_EVENTS,
+        query=_TRAFFIC,
+        errors=(400,),
     ),
     Operation(method="get", path="/v1/services", summary="All services.", answer=ServiceList),
     Operation(
@@ -316,7 +346,10 @@ def openapi(served: Iterable[tuple[str, str]]) -> dict[str, Any]:
 def _operation(operation: Operation) -> dict[str, Any]:
     named = re.findall(r"{(\w+)}", operation.path)
     parameters = [
-        *({"name": n, "in": "path", "required": True, "schema": _PATH} for n in named),
+        *(
+            {"name": n, "in": "path", "required": True, "schema": _PARTS.get(n, _PART)}
+            for n in named
+        ),
         *({"name": name, "in": "query", "schema": schema} for name, schema in operation.query),
     ]
     answers = {
@@ -345,14 +378,18 @@ def _operation(operation: Operation) -> dict[str, Any]:
     }
     if operation.manifests:
         content = {kind: {"schema": TEXT} for kind in ("application/yaml",)}
-        found["requestBody"] = {"required": True, "content": content}
+        found["requestBody"] = {"content": content}
     elif operation.body is not None:
         content = {_JSON: {"schema": _schema(operation.body)}}
-        found["requestBody"] = {"required": True, "content": content}
+        found["requestBody"] = {"content": content}
     return found
 
 
-_PATH = {"type": "string", "minLength": 1, "pattern": "^[^/]+$"}
+_PART = {"type": "string", "minLength": 1, "pattern": "^[^/]+$"}
+_PARTS = {
+    "group": {"type": "string", "enum": sorted({kind.group or "core" for kind in KINDS})},
+    "kind": {"type": "string", "enum": sorted({kind.kind for kind in KINDS})},
+}
 
 
 def _is_message(kind: Any) -> bool:

@@ -140,13 +140,13 @@ class Series(Message, frozen=True, kw_only=True):
 
 
 class SeriesList(Message, frozen=True, kw_only=True):
-    """``GET /v1/traffic/series?window=900&step=5&node=ID&by=version``, oldest points first.
+    """``GET /v1/traffic/series?window=900&step=5&by=version``, oldest points first.
 
-    ``node``: only traffic into this node (``direction=outbound``: out of it). ``namespace``: only
-    edges that begin or end there. ``by``: one series for each ``version``, ``source``,
-    ``destination`` or ``service``, busiest first, at most 20. ``step``: in seconds, rounded up to
-    what is kept: 5 for the last 15 minutes, 300 for the last 6 hours. The last point may still
-    grow.
+    ``source``, ``service``, ``destination``: only edges with these nodes (ids, so into a service
+    is ``service=service/default/reviews…``). ``namespace``: only edges that begin or end there.
+    ``by``: one series for each ``version``, ``source``, ``destination`` or ``service``, busiest
+    first, at most 20. ``step``: in seconds, rounded up to what is kept: 5 for windows up to 15
+    minutes, 300 for those up to 6 hours. The last point is that of the last complete step.
     """
 
     step: float

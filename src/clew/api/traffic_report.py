@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from clew.api.messages import Message
 
 METHOD = "/clew.traffic.v1.Traffic/Report"
 LONGEST_REPORT = 4 * 1024 * 1024
 
+Bin = Annotated[int, Meta(ge=0, lt=1 << 10)]
+Count = Annotated[int, Meta(ge=0, lt=1 << 48)]
+
 
 class Counted(Message, frozen=True, kw_only=True):
     """What a proxy has counted under one value of `clew.model.metrics.PEER_TAG` since it last said.
 
-    ``durations``: the requests, as how many there were in each bin of Envoy's histograms
+    ``durations``: how many requests there were in each bin of Envoy's histograms
     (`clew.model.histogram`), of milliseconds; bytes are sums. ``opened`` … ``received`` are of TCP.
     """
 
     tag: str
-    durations: dict[int, int] = {}
-    request_bytes: int = 0
-    response_bytes: int = 0
-    opened: int = 0
-    closed: int = 0
-    sent: int = 0
-    received: int = 0
+    requests: Count = 0
+    durations: dict[Bin, Count] = {}
+    request_bytes: Count = 0
+    response_bytes: Count = 0
+    opened: Count = 0
+    closed: Count = 0
+    sent: Count = 0
+    received: Count = 0
+
+    @property
+    def is_tcp(self) -> bool:
+        return bool(self.opened or self.closed or self.sent or self.received)
 
 
 class TrafficReport(Message, frozen=True, kw_only=True):
@@ -33,7 +45,7 @@ class TrafficReport(Message, frozen=True, kw_only=True):
 
     seconds: float
     counted: tuple[Counted, ...] = ()
-    denied: int = 0
+    denied: Count = 0
 
 
 class ReportTaken(Message, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -31,6 +32,9 @@ from clew.server.proxy_ports import RemotePorts, serving_proxies
 from clew.server.publisher import Publisher
 from clew.server.registration import GRACE, Registration
 from clew.server.service_addresses import add_service_addresses
+from clew.server.traffic_api import TrafficApi
+from clew.server.traffic_reports import TrafficReports
+from clew.server.traffic_window import TrafficWindow
 from clew.server.views import MeshViews
 from clew.snapshot.objects import objects_of
 from clew.snapshot.request_authentication import undiscovered_issuers
@@ -101,6 +105,9 @@ async def _serve(
     add_service_addresses(app, lambda: publisher.snapshot.registry, directory.changed)
     views = MeshViews(store=store, directory=directory, now=_now, problems=problems)
     app.router.routes += views.routes()
+    clock = _clock()
+    reports = TrafficReports(TrafficWindow(began=clock()), directory.proxies, clock)
+    app.router.routes += TrafficApi(reports).routes()
     app.router.routes += AuthorizationApi(lambda: publisher.snapshot).routes()
     app.router.routes += AuthorityApi(identities, _now).routes()
     tokens = ApiTokens(settings.state, now=_now)
@@ -110,7 +117,9 @@ async def _serve(
     _spare_the_collector()
     log.info("ready state=%s objects=%d revision=%d", settings.state, len(objects), revision)
     async with (
-        serving_proxies(settings.state, settings.remote, identities, directory, registration),
+        serving_proxies(
+            settings.state, settings.remote, identities, directory, registration, reports
+        ),
         serving_api_port(settings.api, settings.state, app, tokens, identities, _now),
         asyncio.TaskGroup() as tasks,
     ):
@@ -136,6 +145,12 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+
+
+def _clock() -> Callable[[], float]:
+    """Seconds since 1970, as steadily as they pass: nobody sets this clock."""
+    offset = time.time() - time.monotonic()
+    return lambda: offset + time.monotonic()
 
 
 def _now() -> datetime:

@@ -108,6 +108,10 @@ class Directory:
         found = [c.status(self.publisher.published_to(c.subscriber)) for c in envoys]
         return sorted(found, key=lambda s: (s.namespace, s.name))
 
+    def proxies(self) -> Iterator[Proxy]:
+        """What those that are connected say of themselves; one twice that has two streams."""
+        return (connection.proxy for connection in self._connected)
+
     def refusals(self) -> tuple[Refusal, ...]:
         """The latest refusals, newest first, and whether they still matter."""
         held = {str(key): hold.refused.metadata.generation for key, hold in self.holds.all()}

@@ -31,7 +31,7 @@ async def events(
 ) -> AsyncIterator[bytes]:
     """Events until either side closes; the first says which revision there is."""
     revision = await store.revision()
-    yield _event("objects", ObjectsChanged(revision=revision))
+    yield sse("objects", ObjectsChanged(revision=revision))
     changes = store.watch(revision)
     closed = asyncio.ensure_future(closing.wait())
     objects = asyncio.ensure_future(anext(changes))
@@ -45,10 +45,10 @@ async def events(
             if objects in done:
                 batch = objects.result()
                 objects = asyncio.ensure_future(anext(changes))
-                yield _event("objects", _changed(batch))
+                yield sse("objects", _changed(batch))
             if proxies in done:
                 proxies = asyncio.ensure_future(standings.changed())
-                yield _event("proxies", {})
+                yield sse("proxies", {})
             if not done:
                 yield b": still here\n\n"
             await asyncio.wait((closed,), timeout=_QUIET_SECONDS)
@@ -65,5 +65,6 @@ def _changed(batch: Sequence[Change]) -> ObjectsChanged:
     return ObjectsChanged(revision=batch[-1].revision, keys=tuple(map(key_message, keys)))
 
 
-def _event(name: str, data: object) -> bytes:
+def sse(name: str, data: object) -> bytes:
+    """One server-sent event with JSON in it."""
     return b"event: " + name.encode() + b"\ndata: " + msgspec.json.encode(data) + b"\n\n"

@@ -16,6 +16,7 @@ from clew.server.identities import Identities
 from clew.server.listening import listen
 from clew.server.mtls import ServingCertificate
 from clew.server.registration import Registration
+from clew.server.traffic_reports import TrafficReports
 
 # How long streams may take to end when the control plane stops.
 STOP_SECONDS = 1.0
@@ -25,9 +26,9 @@ STOP_SECONDS = 1.0
 class RemotePorts:
     """``host:port`` for proxies of other hosts; "": none.
 
-    ``xds``: configuration and renewals, with the certificate that a host has. ``join``: the first
-    certificate, with a join token. Two ports, as one that asks for certificates lets nobody in
-    who has none yet.
+    ``xds``: configuration, renewals and reports, with the certificate that a host has. ``join``:
+    the first certificate, with a join token. Two ports, as one that asks for certificates lets
+    nobody in who has none yet.
     """
 
     xds: str = ""
@@ -41,6 +42,7 @@ async def serving_proxies(
     identities: Identities,
     directory: Directory,
     registration: Registration,
+    reports: TrafficReports,
 ) -> AsyncIterator[None]:
     """Listen on xds.sock (mTLS) and ca.sock (the mesh's owner), and on the ports for others.
 
@@ -54,7 +56,7 @@ async def serving_proxies(
     joining = CertificateService(
         identities.in_force, domains, tokens=identities.tokens, counters=counters
     )
-    proxies = {**ads.methods(), **renewals.methods()}
+    proxies = {**ads.methods(), **renewals.methods(), **reports.methods()}
     places = [
         (f"unix:{socket_path(state, XDS_SOCKET)}", proxies, certificate.mutual),
         (f"unix:{socket_path(state, CA_SOCKET)}", first.methods(), None),

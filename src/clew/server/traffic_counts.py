@@ -56,22 +56,23 @@ def add(into: Counts, counts: Mapping[int, int]) -> None:
         into[key] = into.get(key, 0) + count
 
 
-def requests(durations: Mapping[int, int], code: int, flags: str, encrypted: bool | None) -> Counts:
+def requests(number: int, code: int, flags: str, encrypted: bool | None) -> Counts:
     """Count requests of one response code and one set of flags (``UF,URX``; ``-``: none).
 
-    ``durations``: how many there were in each bin (`clew.model.histogram`). ``encrypted``: whether
-    they came over mTLS, None where nobody knows.
+    ``encrypted``: whether they came over mTLS, None where nobody knows.
     """
-    number = sum(durations.values())
     if not number:
         return {}
-    counts = {DURATIONS + each: count for each, count in durations.items()}
-    counts[REQUESTS] = number
-    counts[CODES + min(max(code, 0), _MOST_CODE)] = number
+    counts = {REQUESTS: number, CODES + min(max(code, 0), _MOST_CODE): number}
     for flag in flags.split(","):
         if flag in _POSITIONS:
             counts[FLAGS + _POSITIONS[flag]] = number
     return counts | security(number, encrypted)
+
+
+def timed(bins: Mapping[int, int]) -> Counts:
+    """Count durations, in milliseconds, of which there are so many in each bin."""
+    return {DURATIONS + number: count for number, count in bins.items() if count}
 
 
 def security(number: int, encrypted: bool | None) -> Counts:

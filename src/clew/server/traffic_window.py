@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from clew.model.metrics import DESTINATION
 from clew.server.traffic_counts import Counts, add, pack, spread, unpack
 
 # Fine steps of 5 s for a quarter of an hour and more, coarse ones of 5 minutes for 6 hours.
@@ -15,6 +16,8 @@ FINE_STEPS = 180
 PER_COARSE = 60
 COARSE_SECONDS = FINE_SECONDS * PER_COARSE
 COARSE_STEPS = 72
+# They are folded when another coarse step begins.
+_MOST_FINE = FINE_STEPS + 2 * PER_COARSE
 # 70 kB each, if there is traffic at all times.
 MOST_EDGES = 2000
 _MOST_CROWDS = 5
@@ -38,6 +41,13 @@ class Edge(NamedTuple):
     destination_service: str
     protocol: str
     reporter: str
+
+    @property
+    def counted_by(self) -> tuple[str, str]:
+        """The workload, namespace first, whose proxy reports this."""
+        if self.reporter == DESTINATION:
+            return self.destination_namespace, self.destination
+        return self.source_namespace, self.source
 
 
 # What is beyond the bounds.
@@ -71,18 +81,16 @@ class EdgeHistory:
         for step in [each for each in self._coarse if each < now // PER_COARSE - COARSE_STEPS]:
             del self._coarse[step]
 
-    def sum(self, since: int, until: int) -> Counts:
-        """All counts of fine steps from ``since`` on, before ``until``."""
-        counts: Counts = {}
+    def steps(self, since: int) -> Iterator[tuple[int, Counts]]:
+        """The counts that there are from a fine step on; coarse steps by the first fine one."""
         if self.newest < since:
-            return counts
-        for step in range(since, min(until, self.newest + 1)):
-            if (packed := self._fine.get(step)) is not None:
-                add(counts, unpack(packed))
-        for step, packed in self._coarse.items():
-            if since <= step * PER_COARSE < until:
-                add(counts, unpack(packed))
-        return counts
+            return
+        for coarse, packed in self._coarse.items():
+            if coarse * PER_COARSE >= since:
+                yield coarse * PER_COARSE, unpack(packed)
+        for step in range(max(since, self.newest + 1 - _MOST_FINE), self.newest + 1):
+            if (found := self._fine.get(step)) is not None:
+                yield step, unpack(found)
 
 
 class TrafficWindow:
@@ -128,21 +136,27 @@ class TrafficWindow:
         """For how long there are counts from a step on."""
         return now - max(self.began, since * FINE_SECONDS)
 
-    def sums(self, since: int, until: int) -> Iterator[tuple[Edge, Counts]]:
-        """All edges with traffic in these fine steps. More may be added meanwhile."""
+    def sums(self, since: int) -> Iterator[tuple[Edge, Counts]]:
+        """All edges with traffic from a fine step on. More may be added meanwhile."""
         for edge, history in list(self._edges.items()):
-            if counts := history.sum(since, until):
+            counts: Counts = {}
+            for _, part in history.steps(since):
+                add(counts, part)
+            if counts:
                 yield edge, counts
 
-    def history(self, edge: Edge) -> EdgeHistory | None:
-        return self._edges.get(edge)
+    def steps(self, edge: Edge, since: int) -> Iterator[tuple[int, Counts]]:
+        """One edge's counts by step, see `EdgeHistory.steps`."""
+        if (history := self._edges.get(edge)) is not None:
+            yield from history.steps(since)
 
     def edges(self) -> Iterable[Edge]:
         return tuple(self._edges)
 
     def crowds(self) -> list[tuple[tuple[str, str], int]]:
-        """The callers (namespace, workload) with the most edges, if the bound is reached."""
+        """The workloads that reported the most edges, if the bound is reached."""
         if len(self._edges) < self.most_edges:
             return []
-        found = Counter((e.source_namespace, e.source) for e in self._edges if e is not OTHER)
-        return found.most_common(_MOST_CROWDS)
+        return Counter(e.counted_by for e in self._edges if e is not OTHER).most_common(
+            _MOST_CROWDS
+        )

@@ -1,0 +1,146 @@
+"""Which edge a series of a proxy's counts belongs to, and whether it counts there.
+
+Both sides of a call count it. That of the destination is taken, as it knows who really called,
+and that of the source for what leaves the mesh or never reached the other side's proxy. Of TCP
+the destination knows no workload that calls, so there the source's is taken, unless nobody there
+has a proxy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clew.api.traffic_report import Counted
+from clew.model.metrics import (
+    ABSENT,
+    DESTINATION,
+    NOBODY,
+    SEPARATOR,
+    SOURCE,
+    UNKNOWN,
+    Own,
+    Peer,
+    ServiceName,
+    namespace_of,
+    service_of_cluster,
+    service_of_port,
+)
+from clew.server.traffic_counts import (
+    CLOSED,
+    OPENED,
+    RECEIVED,
+    REQUEST_BYTES,
+    RESPONSE_BYTES,
+    SENT,
+    Counts,
+    requests,
+    security,
+    timed,
+)
+from clew.server.traffic_window import Edge
+
+# Flags of requests that the destination's proxy has not seen, as far as the source can tell. A
+# connection that broke (UC) may have been to a proxy that was killed, which says nothing any more.
+_NEVER_ARRIVED = frozenset(
+    ("UH", "UF", "UC", "UO", "NR", "NC", "FI", "RL", "RLSE", "UAEX", "DPE", "DF", "DO", "OM")
+)
+# Source: google.rpc.Code, "HTTP Mapping".
+_HTTP_CODES = {
+    **{1: 499, 2: 500, 3: 400, 4: 504, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409, 11: 400},
+    **{12: 501, 13: 500, 14: 503, 15: 500, 16: 401},
+}
+_HTTP, _GRPC, _TCP = "http", "grpc", "tcp"
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What the value of `clew.model.metrics.PEER_TAG` says.
+
+    ``also``: the workload (namespace, name) whose proxy, if it has one, counts the same. The
+    security of what nobody received is not known: then ``encrypted`` is None.
+    """
+
+    edge: Edge
+    code: int
+    flags: str
+    encrypted: bool | None
+    also: tuple[str, str] | None
+
+    def counts(self, counted: Counted) -> Counts:
+        found = requests(counted.requests, self.code, self.flags, self.encrypted)
+        found |= timed(counted.durations)
+        sums = {
+            REQUEST_BYTES: counted.request_bytes,
+            RESPONSE_BYTES: counted.response_bytes,
+            OPENED: counted.opened,
+            CLOSED: counted.closed,
+            SENT: counted.sent,
+            RECEIVED: counted.received,
+        }
+        # As a connection opens, a client does not know yet whether the server proves who it is.
+        found |= security(counted.closed, self.encrypted) if counted.closed else {}
+        return found | {key: number for key, number in sums.items() if number}
+
+
+def series_of(own: Own, tag: str, *, tcp: bool) -> Series | None:
+    """What a proxy counted under this value; None if it is to be counted elsewhere, or nonsense."""
+    parts = tag.split(SEPARATOR, 6)
+    if len(parts) != 7 or parts[0] not in (SOURCE, DESTINATION):
+        return None
+    reporter, workload, service, code, flags, grpc, principal = parts
+    encrypted = principal not in ("", ABSENT)
+    other = Peer.decode(workload)
+    if reporter == DESTINATION:
+        if tcp and encrypted:
+            return None
+        caller, served, wanted = other, own.peer, service_of_port(service)
+        also = None
+    else:
+        caller, served, wanted = own.peer, other, service_of_cluster(service)
+        arrived = _NEVER_ARRIVED.isdisjoint(flags.split(","))
+        also = (served.namespace, served.workload) if served is not NOBODY and arrived else None
+        if tcp:
+            also = None
+    status = int(grpc) if grpc.isdecimal() else None
+    edge = _edge(
+        caller,
+        served,
+        wanted,
+        protocol=_TCP if tcp else _HTTP if status is None else _GRPC,
+        reporter=reporter,
+        caller_namespace=namespace_of(principal) if reporter == DESTINATION else "",
+    )
+    unknown = reporter == SOURCE and served is NOBODY
+    return Series(edge, _code(code, status), flags, None if unknown else encrypted, also)
+
+
+def _edge(
+    caller: Peer,
+    served: Peer,
+    wanted: ServiceName,
+    *,
+    protocol: str,
+    reporter: str,
+    caller_namespace: str,
+) -> Edge:
+    host = wanted.host if wanted.host != UNKNOWN else wanted.name
+    return Edge(
+        source_namespace=caller.namespace or caller_namespace,
+        source=caller.workload,
+        source_version=caller.canonical_revision,
+        source_service=caller.canonical_service,
+        service_namespace="" if wanted.namespace == UNKNOWN else wanted.namespace,
+        service="" if host == UNKNOWN else host,
+        destination_namespace=served.namespace,
+        destination=served.workload,
+        destination_version=served.canonical_revision,
+        destination_service=served.canonical_service,
+        protocol=protocol,
+        reporter=reporter,
+    )
+
+
+def _code(text: str, grpc: int | None) -> int:
+    """The response code; of gRPC, which fails with HTTP's 200, the one that its status maps to."""
+    code = int(text) if text.isdecimal() and len(text) <= 3 else 0
+    return _HTTP_CODES.get(grpc, code) if code == 200 and grpc else code

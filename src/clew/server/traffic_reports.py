@@ -1,0 +1,176 @@
+"""Takes what proxies report of their traffic; each reports for itself alone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from clew.api.traffic_report import LONGEST_REPORT, METHOD, ReportTaken, TrafficReport
+from clew.model.metrics import CLUSTER, Own, Peer
+from clew.model.proxy import Proxy, ProxyType
+from clew.server import mtls
+from clew.server.http2.call import (
+    INVALID_ARGUMENT,
+    UNAUTHENTICATED,
+    UNAVAILABLE,
+    Call,
+    Method,
+)
+from clew.server.http2.unary import Refusal, unary
+from clew.server.traffic_counts import Counts, add
+from clew.server.traffic_edges import Series, series_of
+from clew.server.traffic_window import Edge, TrafficWindow
+
+log = logging.getLogger("clew.traffic")
+
+# How often proxies report what is new.
+REPORT_SECONDS = 2.0
+# A report tells of no longer than this; what is older is past.
+_LONGEST_SECONDS = 10.0
+# A proxy that has not been heard for so long counts nothing any more: its clients' counts do.
+_SILENT_SECONDS = 60.0
+# Of one proxy. Its memory is bounded by its own series, too.
+_MOST_SERIES = 4_000
+
+_decoder = msgspec.json.Decoder(TrafficReport)
+_TAKEN = msgspec.json.encode(ReportTaken(seconds=REPORT_SECONDS))
+
+
+@dataclass(slots=True)
+class Reporter:
+    """One proxy that reports. ``denied``: calls that its policies refused, by when it said so."""
+
+    own: Own
+    node: str
+    is_sidecar: bool
+    known_since: float
+    heard: float
+    denied: list[tuple[float, int]] = field(default_factory=list)
+    series: dict[tuple[str, bool], Series | None] = field(default_factory=dict)
+
+    def series_of(self, tag: str, *, tcp: bool) -> Series | None:
+        if (tag, tcp) not in self.series:
+            if len(self.series) >= _MOST_SERIES:
+                self.series.clear()
+            self.series[tag, tcp] = series_of(self.own, tag, tcp=tcp)
+        return self.series[tag, tcp]
+
+
+class TrafficReports:
+    """The gRPC method of agents. Who reports is told by the client certificate alone.
+
+    ``proxies``: those that are connected; of another one nobody knows the workload. ``now``: in
+    seconds, the clock of the window.
+    """
+
+    def __init__(
+        self,
+        window: TrafficWindow,
+        proxies: Callable[[], Iterable[Proxy]],
+        now: Callable[[], float],
+    ) -> None:
+        self.window = window
+        self._proxies = proxies
+        self.now = now
+        self._reporters: dict[str, Reporter] = {}
+        self._counting: dict[tuple[str, str], float] = {}
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    def methods(self) -> Mapping[str, Method]:
+        return {METHOD: unary(self._report, LONGEST_REPORT)}
+
+    @property
+    def reporters(self) -> tuple[Reporter, ...]:
+        """Those that have reported lately."""
+        since = self.now() - _SILENT_SECONDS
+        return tuple(each for each in self._reporters.values() if each.heard > since)
+
+    async def changed(self) -> None:
+        """Wait for the next report that has something in it."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.add(future)
+        try:
+            await future
+        finally:
+            self._waiting.discard(future)
+
+    def _report(self, call: Call, body: bytes) -> bytes:
+        reporter = self._reporter(mtls.peer_of(call.caller))
+        try:
+            report = _decoder.decode(body)
+        except msgspec.MsgspecError as error:
+            raise Refusal(INVALID_ARGUMENT, f"this is no report of traffic: {error}") from None
+        self.take(reporter, report)
+        return _TAKEN
+
+    def _reporter(self, peer: mtls.Peer | None) -> Reporter:
+        """Who reports, and as which workload. Raises: Refusal."""
+        if peer is None or not peer.proxy:
+            raise Refusal(UNAUTHENTICATED, "report with the certificate of a proxy")
+        now = self.now()
+        known = self._reporters.get(peer.proxy)
+        if known is None or now - known.known_since > _SILENT_SECONDS:
+            known = self._meet(peer, now)
+        known.heard = now
+        return known
+
+    def _meet(self, peer: mtls.Peer, now: float) -> Reporter:
+        """Look up what the proxy said of itself when it connected, as it may have changed."""
+        self._forget(now)
+        for proxy in self._proxies():
+            if f"{proxy.name}.{proxy.namespace}" == peer.proxy:
+                own = Own(_workload(proxy), str(peer.identity))
+                known = self._reporters.get(peer.proxy)
+                if known is None or known.own != own:
+                    sidecar = proxy.type is ProxyType.SIDECAR
+                    known = Reporter(own, proxy.node_id, sidecar, now, now)
+                known.known_since = now
+                self._reporters[peer.proxy] = known
+                return known
+        raise Refusal(UNAVAILABLE, f"the proxy {peer.proxy} is not connected; report later")
+
+    def _forget(self, now: float) -> None:
+        """Drop the proxies that have gone."""
+        since = now - _SILENT_SECONDS
+        self._reporters = {n: each for n, each in self._reporters.items() if each.heard > since}
+        self._counting = {w: heard for w, heard in self._counting.items() if heard > since}
+
+    def take(self, reporter: Reporter, report: TrafficReport) -> None:
+        """Put a report into the window."""
+        now = self.now()
+        if reporter.is_sidecar:
+            self._counting[reporter.own.peer.namespace, reporter.own.peer.workload] = now
+        if report.denied:
+            recent = [each for each in reporter.denied if each[0] > now - _SILENT_SECONDS]
+            reporter.denied = [*recent, (now, report.denied)]
+        start = now - min(max(report.seconds, 0.0), _LONGEST_SECONDS)
+        for edge, counts in self._by_edge(reporter, report, now).items():
+            self.window.add(edge, counts, start, now)
+        if report.counted or report.denied:
+            for future in self._waiting:
+                if not future.done():
+                    future.set_result(None)
+
+    def _by_edge(
+        self, reporter: Reporter, report: TrafficReport, now: float
+    ) -> Mapping[Edge, Counts]:
+        found: dict[Edge, Counts] = {}
+        for counted in report.counted:
+            series = reporter.series_of(counted.tag, tcp=counted.is_tcp)
+            if series is None:
+                continue
+            if series.also is not None:
+                heard = self._counting.get(series.also)
+                if heard is not None and now - heard < _SILENT_SECONDS:
+                    continue
+            add(found.setdefault(series.edge, {}), series.counts(counted))
+        return found
+
+
+def _workload(proxy: Proxy) -> Peer:
+    name = dict(proxy.metadata).get("WORKLOAD_NAME", "") or proxy.name
+    return Peer.of(name, proxy.namespace, dict(proxy.labels), CLUSTER)

@@ -1,0 +1,188 @@
+"""Reports of traffic over gRPC: each proxy for itself, and no call counted twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import grpc
+import msgspec
+import pytest
+
+from clew.api.traffic_report import METHOD, Counted, ReportTaken, TrafficReport
+from clew.ca.authority import Authority
+from clew.ca.keys import load_or_create
+from clew.model.proxy import Proxy, ProxyType
+from clew.server.mtls import ServingCertificate
+from clew.server.traffic_counts import REQUESTS
+from clew.server.traffic_reports import TrafficReports
+from clew.server.traffic_window import FINE_SECONDS, Edge, TrafficWindow
+from tests.server.serving import serving
+from tests.server.workload import Workload, call_options, workload
+
+BEGAN = 1_000_000.0
+REVIEWS = "reviews-v1;default;reviews;v1;Kubernetes"
+PRODUCTPAGE = "productpage-v1;default;productpage;v1;Kubernetes"
+HOST = "reviews.default.svc.cluster.local"
+SPIFFE = "spiffe://cluster.local/ns/default/sa"
+SERVED = f"destination~{PRODUCTPAGE}~{HOST};reviews;default~200~-~~{SPIFFE}/bookinfo-productpage"
+CALLED = f"source~{REVIEWS}~outbound|9080||{HOST};~200~-~~{SPIFFE}/bookinfo-reviews"
+
+
+def proxy(name: str, workload_name: str, kind: ProxyType = ProxyType.SIDECAR) -> Proxy:
+    return Proxy(
+        type=kind,
+        name=name,
+        namespace="default",
+        ip="10.0.0.1",
+        labels=(("app", workload_name.partition("-")[0]), ("version", "v1")),
+        metadata=(("WORKLOAD_NAME", workload_name),),
+    )
+
+
+@dataclass
+class World:
+    authority: Authority
+    address: str
+    clock: list[float] = field(default_factory=lambda: [BEGAN + 60])
+    proxies: list[Proxy] = field(default_factory=list)
+    reports: TrafficReports = field(init=False)
+
+    def __post_init__(self) -> None:
+        window = TrafficWindow(began=BEGAN)
+        self.reports = TrafficReports(window, lambda: self.proxies, lambda: self.clock[0])
+
+    def caller(self, name: str, account: str = "default") -> Workload:
+        return workload(self.authority, "default", account, proxy=name)
+
+    async def report(self, who: Workload, *counted: Counted, **fields: Any) -> ReportTaken:
+        body = msgspec.json.encode(TrafficReport(seconds=2.0, counted=counted, **fields))
+        return await self.send(who, body)
+
+    async def send(self, who: Workload, body: bytes) -> ReportTaken:
+        options = call_options()
+        async with grpc.aio.secure_channel(self.address, who.credentials(), options) as channel:
+            answer = await channel.unary_unary(METHOD)(body, timeout=10)
+        return msgspec.json.decode(answer, type=ReportTaken)
+
+    def requests(self) -> dict[Edge, int]:
+        found = self.reports.window.sums(int(BEGAN // FINE_SECONDS))
+        return {edge: counts.get(REQUESTS, 0) for edge, counts in found}
+
+
+@asynccontextmanager
+async def world(folder: Path) -> AsyncIterator[World]:
+    authority = load_or_create(folder / "ca", "cluster.local", now=datetime.now(UTC))
+    made = World(authority, f"unix:{folder}/xds.sock")
+    certificate = ServingCertificate(lambda: authority, "cluster.local")
+    async with serving(made.address, made.reports.methods(), certificate.mutual):
+        yield made
+
+
+def test_who_reports_is_told_by_the_certificate(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as mesh:
+            mesh.proxies = [proxy("reviews-v1-0", "reviews-v1"), proxy("other-0", "other-v1")]
+            answer = await mesh.report(mesh.caller("reviews-v1-0"), Counted(tag=SERVED, requests=7))
+            assert answer.seconds > 0
+            ((edge, count),) = mesh.requests().items()
+            assert count == 7
+            assert (edge.destination, edge.destination_version) == ("reviews-v1", "v1")
+            assert [each.node for each in mesh.reports.reporters] == [mesh.proxies[0].node_id]
+
+    asyncio.run(scenario())
+
+
+def test_a_proxy_that_is_not_connected_reports_later(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as mesh:
+            with pytest.raises(grpc.aio.AioRpcError) as refusal:
+                await mesh.report(mesh.caller("reviews-v1-0"), Counted(tag=SERVED, requests=7))
+            assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE
+            assert mesh.requests() == {}
+
+    asyncio.run(scenario())
+
+
+def test_a_certificate_that_names_no_proxy_reports_nothing(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as mesh:
+            mesh.proxies = [proxy("reviews-v1-0", "reviews-v1")]
+            with pytest.raises(grpc.aio.AioRpcError) as refusal:
+                await mesh.report(mesh.caller(""), Counted(tag=SERVED, requests=7))
+            assert refusal.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b'{"seconds": 1, "counted": [{"tag": "x", "requests": -1}]}',
+        b'{"seconds": 1, "counted": [{"tag": "x", "durations": {"99999": 1}}]}',
+        b'{"seconds": 1, "denied": 999999999999999999}',
+    ],
+)
+def test_what_is_no_report_is_refused(tmp_path: Path, body: bytes) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as mesh:
+            mesh.proxies = [proxy("reviews-v1-0", "reviews-v1")]
+            with pytest.raises(grpc.aio.AioRpcError) as refusal:
+                await mesh.send(mesh.caller("reviews-v1-0"), body)
+            assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert mesh.requests() == {}
+
+    asyncio.run(scenario())
+
+
+def test_of_what_both_sides_report_the_destinations_count_is_taken(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as mesh:
+            mesh.proxies = [
+                proxy("reviews-v1-0", "reviews-v1"),
+                proxy("productpage-v1-0", "productpage-v1"),
+            ]
+            await mesh.report(mesh.caller("reviews-v1-0"), Counted(tag=SERVED, requests=7))
+            await mesh.report(mesh.caller("productpage-v1-0"), Counted(tag=CALLED, requests=7))
+            assert list(mesh.requests().values()) == [7]
+            # Once that side says no more, its clients do.
+            mesh.clock[0] += 120
+            await mesh.report(mesh.caller("productpage-v1-0"), Counted(tag=CALLED, requests=5))
+            found = {edge.reporter: count for edge, count in mesh.requests().items()}
+            assert found == {"destination": 7, "source": 5}
+
+    asyncio.run(scenario())
+
+
+def test_what_a_gateway_serves_is_counted_by_its_clients(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as mesh:
+            mesh.proxies = [
+                proxy("reviews-v1-0", "reviews-v1", ProxyType.ROUTER),
+                proxy("productpage-v1-0", "productpage-v1"),
+            ]
+            await mesh.report(mesh.caller("reviews-v1-0"))
+            await mesh.report(mesh.caller("productpage-v1-0"), Counted(tag=CALLED, requests=5))
+            assert [edge.reporter for edge in mesh.requests()] == ["source"]
+
+    asyncio.run(scenario())
+
+
+def test_those_who_wait_hear_of_reports_with_something_in_them(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as mesh:
+            mesh.proxies = [proxy("reviews-v1-0", "reviews-v1")]
+            waiting = asyncio.ensure_future(mesh.reports.changed())
+            await mesh.report(mesh.caller("reviews-v1-0"))
+            assert not waiting.done()
+            await mesh.report(mesh.caller("reviews-v1-0"), Counted(tag=SERVED, requests=1))
+            await asyncio.wait_for(waiting, 10)
+
+    asyncio.run(scenario())
