@@ -262,8 +262,8 @@ def test_requests_that_make_no_sense_get_reasons() -> None:
         status, reason, message = await answer("GET", "/v1/objects?labelSelector=a%20b")
         assert (status, reason) == (400, "BadRequest")
         assert message == '"a b" is no label selector'
-        assert (await answer("GET", "/v1/objects/core/Frob/default/x"))[0] == 400
-        assert (await answer("GET", "/v1/objects/core/Pod/_/x"))[0] == 400
+        assert (await answer("GET", "/v1/objects/core/Frob/default/x"))[0] == 404
+        assert (await answer("GET", "/v1/objects/core/Pod/_/x"))[0] == 404
         assert (await answer("GET", "/v1/objects/core/Pod/default/x"))[0] == 404
         assert (await answer("GET", "/v1/nothing"))[:2] == (404, "NotFound")
         assert (await answer("PATCH", "/v1/objects"))[:2] == (405, "MethodNotAllowed")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
+
+import msgspec
 
 from clew.api.messages import Message
 
@@ -22,8 +25,8 @@ class ApiTokenRequest(Message, frozen=True, kw_only=True, forbid_unknown_fields=
     """``name``: in whose name changes are made. ``seconds``: how long the token is good."""
 
     role: Role
-    name: str
-    seconds: int = 30 * 24 * 3600
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+    seconds: Annotated[int, msgspec.Meta(ge=1, le=366 * 24 * 3600)] = 30 * 24 * 3600
 
 
 class ApiTokenView(Message, frozen=True, kw_only=True):

@@ -193,7 +193,10 @@ def _shown(request: Request, manifest: Mapping[str, Any]) -> dict[str, Any]:
 
     Over TCP, nobody but an admin can.
     """
-    return dict(manifest) if text_of(request, "secrets") == "values" else redacted(manifest)
+    wanted = text_of(request, "secrets")
+    if wanted not in ("", "values"):
+        raise BadRequest(f'secrets is "values", or it is left out; it is not "{wanted}"')
+    return dict(manifest) if wanted else redacted(manifest)
 
 
 def _changes(batch: Sequence[Change], kinds: frozenset[str], show: Show) -> Changes:

@@ -63,16 +63,16 @@ async def body_of(request: Request) -> str:
 
 
 def key_of(request: Request) -> ResourceKey:
-    """The object that the path names. Raises: BadRequest for a kind that clew does not know."""
+    """The object that the path names. Raises: NotFound for a kind that clew does not know."""
     path = request.path_params
     group = "" if path["group"] == CORE_GROUP else path["group"]
     known = [kind for kind in KINDS if kind.group == group and kind.kind == path["kind"]]
     if not known:
-        raise BadRequest(f'there is no kind "{path["kind"]}" in the group "{path["group"]}"')
+        raise NotFound(f'there is no kind "{path["kind"]}" in the group "{path["group"]}"')
     namespace = "" if path["namespace"] == NO_NAMESPACE else path["namespace"]
     if known[0].namespaced != bool(namespace):
         wanted = "is in a namespace" if known[0].namespaced else f'has none: write "{NO_NAMESPACE}"'
-        raise BadRequest(f"a {known[0].kind} {wanted}")
+        raise NotFound(f"a {known[0].kind} {wanted}")
     return ResourceKey(group, known[0].kind, namespace, path["name"])
 
 
@@ -127,7 +127,10 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     """A path or method that does not exist."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     reason: Reason = "MethodNotAllowed" if status == 405 else "NotFound"
-    return error_reply(status, reason, f"{request.method} {request.url.path} is not in this API")
+    problem = f"{request.method} {request.url.path} is not in this API"
+    answer = error_reply(status, reason, problem)
+    answer.headers.update(getattr(error, "headers", None) or {})
+    return answer
 
 
 async def on_our_mistake(request: Request, error: Exception) -> Response:
