@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,8 +28,8 @@ _LONGEST_MESSAGE = 64 * 1024 * 1024
 
 
 @asynccontextmanager
-async def ads_stream(spec: AgentSpec) -> AsyncIterator[Any]:
-    """Open a stream; Envoy authenticates both sides. Raises: grpc.aio.AioRpcError."""
+async def control_plane(spec: AgentSpec) -> AsyncIterator[grpc.aio.Channel]:
+    """A way to the control plane; Envoy authenticates both sides."""
     target = f"unix:{Path(spec.directory, CONTROL_PLANE_SOCKET)}"
     options = [
         ("grpc.max_receive_message_length", _LONGEST_MESSAGE),
@@ -38,11 +38,22 @@ async def ads_stream(spec: AgentSpec) -> AsyncIterator[Any]:
         ("grpc.use_local_subchannel_pool", 1),
     ]
     async with grpc.aio.insecure_channel(target, options=options) as channel:
-        yield channel.stream_stream(
-            _METHOD,
-            request_serializer=DeltaDiscoveryRequest.SerializeToString,
-            response_deserializer=DeltaDiscoveryResponse.FromString,
-        )()
+        yield channel
+
+
+def open_stream(channel: grpc.aio.Channel) -> Any:
+    return channel.stream_stream(
+        _METHOD,
+        request_serializer=DeltaDiscoveryRequest.SerializeToString,
+        response_deserializer=DeltaDiscoveryResponse.FromString,
+    )()
+
+
+@asynccontextmanager
+async def ads_stream(spec: AgentSpec) -> AsyncIterator[Any]:
+    """Open a stream. Raises: grpc.aio.AioRpcError."""
+    async with control_plane(spec) as channel:
+        yield open_stream(channel)
 
 
 class XdsClient(Protocol):
@@ -64,13 +75,17 @@ class XdsClient(Protocol):
         ...
 
 
-async def follow(spec: AgentSpec, clients: Sequence[XdsClient]) -> None:
+# What else goes on over the connection, for as long as there is one.
+Beside = Callable[[grpc.aio.Channel], Coroutine[Any, Any, None]]
+
+
+async def follow(spec: AgentSpec, clients: Sequence[XdsClient], beside: Beside) -> None:
     """Keep the clients up to date until cancelled; the last they have heard stays meanwhile."""
     while True:
         for delay in delays(0.1, 10.0):
             received = False
             try:
-                async for _ in _responses(spec, clients):
+                async for _ in _responses(spec, clients, beside):
                     received = True
             except grpc.aio.AioRpcError as error:
                 log.debug("stream to the control plane ended error=%r", error.details())
@@ -79,7 +94,9 @@ async def follow(spec: AgentSpec, clients: Sequence[XdsClient]) -> None:
                 break
 
 
-async def _responses(spec: AgentSpec, clients: Sequence[XdsClient]) -> AsyncIterator[None]:
+async def _responses(
+    spec: AgentSpec, clients: Sequence[XdsClient], beside: Beside
+) -> AsyncIterator[None]:
     """Yield after each response that was received. None waits for another to be in use."""
     by_type = {client.type_url: client for client in clients}
     requests: asyncio.Queue[DeltaDiscoveryRequest] = asyncio.Queue()
@@ -93,8 +110,12 @@ async def _responses(spec: AgentSpec, clients: Sequence[XdsClient]) -> AsyncIter
         )
         requests.put_nowait(acknowledgement)
 
-    async with ads_stream(spec) as stream:
-        work = {asyncio.ensure_future(_send(stream, requests))}
+    async with control_plane(spec) as channel:
+        stream = open_stream(channel)
+        work = {
+            asyncio.ensure_future(_send(stream, requests)),
+            asyncio.ensure_future(beside(channel)),
+        }
         try:
             async for response in stream:
                 by_type[response.type_url].receive(response)

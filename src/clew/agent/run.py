@@ -27,6 +27,7 @@ from clew.agent.resolvers import machine_resolvers, on_loopback
 from clew.agent.service_names import ServiceNames
 from clew.agent.spec import AgentSpec, Capture
 from clew.agent.system_roots import link_system_roots
+from clew.agent.traffic import TrafficReports
 
 log = logging.getLogger("clew.agent")
 
@@ -129,7 +130,8 @@ class Workload:
             server = DnsServer(self._spec, lambda: tables.names)
             services.append(server.run(self._dns_answers))
             followers.append(tables)
-        services.append(follow(self._spec, followers))
+        reports = TrafficReports(self._spec.directory)
+        services.append(follow(self._spec, followers, reports.run))
         return services
 
     async def _prepare_names(self) -> list[Coroutine[Any, Any, None]]:

@@ -1,0 +1,136 @@
+"""What Envoy has counted of traffic, read from its admin page, and what is new of it.
+
+Source: Envoy's ``/stats``: histograms in detail, as how many values each of their bins has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from clew.api.traffic_report import Counted
+from clew.model.histogram import bin_of, total
+from clew.model.metrics import (
+    DURATION,
+    PEER_TAG,
+    REQUEST_BYTES,
+    REQUESTS,
+    REQUESTS_AND_DURATION,
+    RESPONSE_BYTES,
+    TCP_CLOSED,
+    TCP_OPENED,
+    TCP_RECEIVED,
+    TCP_SENT,
+)
+
+STATS_PATH = (
+    "/stats?format=json&usedonly&histogram_buckets=detailed"
+    "&filter=%5Eistio%5C.istio_|rbac%5C.denied$"
+)
+_SCOPE, _TAG, _DENIED = "istio.", f".{PEER_TAG}.", "rbac.denied"
+_FIELDS = {TCP_OPENED: "opened", TCP_CLOSED: "closed", TCP_SENT: "sent", TCP_RECEIVED: "received"}
+
+Bins = Mapping[int, int]
+
+
+class _Bucket(msgspec.Struct):
+    lower_bound: float
+    count: int
+
+
+class _Histogram(msgspec.Struct):
+    name: str
+    totals: list[_Bucket]
+
+
+class _Histograms(msgspec.Struct):
+    details: list[_Histogram] = []
+
+
+class _Stat(msgspec.Struct):
+    """A counter, or all histograms together."""
+
+    name: str = ""
+    value: int = 0
+    histograms: _Histograms | None = None
+
+
+class _Page(msgspec.Struct):
+    stats: list[_Stat]
+
+
+_decoder = msgspec.json.Decoder(_Page)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """All that has been counted since Envoy began, by metric and value of `PEER_TAG`."""
+
+    counters: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    histograms: Mapping[tuple[str, str], Bins] = field(default_factory=dict)
+    denied: int = 0
+
+
+def read_sample(page: bytes) -> Sample:
+    """Raises: ValueError, if this is not what Envoy answers."""
+    counters: dict[tuple[str, str], int] = {}
+    histograms: dict[tuple[str, str], Bins] = {}
+    denied = 0
+    for stat in _decoder.decode(page).stats:
+        if stat.histograms is not None:
+            for each in stat.histograms.details:
+                histograms[_key(each.name)] = {
+                    bin_of(bucket.lower_bound): bucket.count for bucket in each.totals
+                }
+        elif stat.name.endswith(_DENIED):
+            denied += stat.value
+        else:
+            counters[_key(stat.name)] = stat.value
+    return Sample(counters, histograms, denied)
+
+
+def _key(name: str) -> tuple[str, str]:
+    metric, _, tag = name.removeprefix(_SCOPE).partition(_TAG)
+    return metric, tag
+
+
+def since(before: Sample, after: Sample) -> tuple[tuple[Counted, ...], int]:
+    """What has been counted between two samples, by tag, and how many calls were denied.
+
+    What is less than before began anew: Envoy did, or it had forgotten a series.
+    """
+    found: dict[str, dict[str, int]] = {}
+    bins: dict[str, dict[int, int]] = {}
+    for (metric, tag), bins_after in after.histograms.items():
+        new = _new_bins(before.histograms.get((metric, tag), {}), bins_after)
+        if not new:
+            continue
+        fields = found.setdefault(tag, {})
+        if metric == REQUESTS_AND_DURATION:
+            fields["requests"] = sum(new.values())
+        if metric in (REQUESTS_AND_DURATION, DURATION):
+            bins[tag] = new
+        elif metric == REQUEST_BYTES:
+            fields["request_bytes"] = round(total(new))
+        elif metric == RESPONSE_BYTES:
+            fields["response_bytes"] = round(total(new))
+    for (metric, tag), value in after.counters.items():
+        new_value = _new(before.counters.get((metric, tag), 0), value)
+        name = "requests" if metric == REQUESTS else _FIELDS.get(metric)
+        if new_value and name is not None:
+            found.setdefault(tag, {})[name] = new_value
+    counted = [Counted(tag=t, durations=bins.get(t, {}), **each) for t, each in found.items()]
+    return tuple(counted), _new(before.denied, after.denied)
+
+
+def _new(before: int, after: int) -> int:
+    return after - before if after >= before else after
+
+
+def _new_bins(before: Bins, after: Bins) -> dict[int, int]:
+    if any(after.get(number, 0) < count for number, count in before.items()):
+        before = {}
+    new = {number: count - before.get(number, 0) for number, count in after.items()}
+    return {number: count for number, count in new.items() if count}

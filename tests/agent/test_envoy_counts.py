@@ -1,0 +1,93 @@
+"""What Envoy has counted, read from its own page, and what is new of it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clew.agent.envoy_counts import Sample, read_sample, since
+from clew.api.traffic_report import Counted
+from clew.model.metrics import REQUESTS_AND_DURATION
+
+TAG = "source~reviews-v1;default;reviews;v1;Kubernetes~outbound|9080||reviews.d.svc.x;~200~-~~-"
+
+
+def page(*stats: object, histograms: object = ()) -> bytes:
+    return json.dumps({"stats": [*stats, {"histograms": {"details": histograms}}]}).encode()
+
+
+def histogram(metric: str, **buckets: int) -> dict[str, object]:
+    """``_12=3``: three values from 12 on."""
+    totals = [
+        {"lower_bound": int(name[1:]), "width": 1, "count": count}
+        for name, count in buckets.items()
+    ]
+    return {"name": f"istio.{metric}.clew_peer.{TAG}", "totals": totals, "intervals": []}
+
+
+PAGE = page(
+    {"name": f"istio.istio_tcp_connections_opened_total.clew_peer.{TAG}", "value": 4},
+    {"name": f"istio.istio_tcp_sent_bytes_total.clew_peer.{TAG}", "value": 900},
+    {"name": "http.inbound_0.0.0.0_9080;.rbac.denied", "value": 2},
+    {"name": "tcp.rbac.denied", "value": 1},
+    histograms=[
+        histogram("istio_requests_and_duration_milliseconds", _0=5, _120=1),
+        histogram("istio_response_bytes", _190=6),
+    ],
+)
+
+
+def test_a_page_is_read_by_metric_and_tag() -> None:
+    (counted,), denied = since(Sample(), read_sample(PAGE))
+    assert counted == Counted(
+        tag=TAG, requests=6, durations={0: 5, 102: 1}, response_bytes=1170, opened=4, sent=900
+    )
+    assert denied == 3
+
+
+def test_only_what_is_new_counts() -> None:
+    sample = read_sample(PAGE)
+    assert since(sample, sample) == ((), 0)
+
+
+def test_an_envoy_that_began_anew_counts_from_nothing() -> None:
+    later = page(
+        {"name": "tcp.rbac.denied", "value": 1},
+        histograms=[histogram("istio_requests_and_duration_milliseconds", _0=2, _120=1, _900=3)],
+    )
+    (counted,), denied = since(read_sample(PAGE), read_sample(later))
+    assert (counted.requests, counted.durations, denied) == (6, {0: 2, 102: 1, 180: 3}, 1)
+
+
+def test_durations_that_are_not_counted_together_with_requests_are_told_by_themselves() -> None:
+    sample = read_sample(
+        page(
+            {"name": f"istio.istio_requests_total.clew_peer.{TAG}", "value": 7},
+            histograms=[histogram("istio_request_duration_milliseconds", _12=7)],
+        )
+    )
+    (counted,), _ = since(Sample(), sample)
+    assert (counted.requests, counted.durations) == (7, {12: 7})
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"no admin", b'{"stats": 3}'])
+def test_what_is_no_page_of_envoy_is_said_to_be_none(body: bytes) -> None:
+    with pytest.raises((ValueError, msgspec.MsgspecError)):
+        read_sample(body)
+
+
+@given(st.lists(st.dictionaries(st.integers(0, 300), st.integers(1, 50)), max_size=8))
+def test_all_that_is_new_adds_up_to_all(steps: list[dict[int, int]]) -> None:
+    before, all_bins, told = Sample(), Counter[int](), Counter[int]()
+    for step in steps:
+        all_bins.update(step)
+        after = Sample(histograms={(REQUESTS_AND_DURATION, TAG): dict(all_bins)})
+        for counted in since(before, after)[0]:
+            told.update(counted.durations)
+        before = after
+    assert told == all_bins

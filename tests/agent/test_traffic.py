@@ -1,0 +1,109 @@
+"""Reports of traffic: each count once, whatever becomes of reports."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import grpc
+import msgspec
+
+from clew.agent.traffic import TrafficReports
+from clew.api.traffic_report import METHOD, ReportTaken, TrafficReport
+from tests.agent.test_envoy_counts import histogram, page
+
+METRIC = "istio_requests_and_duration_milliseconds"
+
+
+@dataclass
+class ControlPlane:
+    """Takes reports, or is away, and asks for the next at once."""
+
+    away: bool = False
+    tried: int = 0
+    taken: list[TrafficReport] = field(default_factory=list)
+
+    def unary_unary(self, method: str) -> Any:
+        assert method == METHOD
+        return self._report
+
+    async def _report(self, body: bytes, *, timeout: float) -> bytes:  # noqa: ASYNC109  # as grpc
+        self.tried += 1
+        if self.away:
+            raise grpc.aio.AioRpcError(
+                grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata()
+            )
+        self.taken.append(msgspec.json.decode(body, type=TrafficReport))
+        return msgspec.json.encode(ReportTaken(seconds=0.01))
+
+    @property
+    def requests(self) -> int:
+        return sum(each.requests for report in self.taken for each in report.counted)
+
+
+@asynccontextmanager
+async def envoy(requests: Callable[[], int]) -> AsyncIterator[str]:
+    """The admin page of an Envoy that has counted so many requests; yields its directory."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        number = requests()
+        body = page(histograms=[histogram(METRIC, _5=number)] if number else [])
+        writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + body)
+        writer.close()
+
+    with tempfile.TemporaryDirectory(prefix="clew") as name:
+        async with await asyncio.start_unix_server(answer, Path(name, "admin.sock")):
+            yield name
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110  # the other side is no event of ours
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def reporting(reports: TrafficReports, server: ControlPlane) -> AsyncIterator[None]:
+    running = asyncio.ensure_future(reports.run(cast(grpc.aio.Channel, server)))
+    try:
+        yield
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+
+
+def test_what_could_not_be_told_is_told_over_the_next_connection_and_once() -> None:
+    async def scenario() -> None:
+        counted, server = [3], ControlPlane()
+        async with envoy(lambda: counted[0]) as folder:
+            reports = TrafficReports(folder, every_seconds=0.01)
+            async with reporting(reports, server):
+                await until(lambda: server.requests == 3)
+                server.away = True
+                counted[0] = 10
+                await until(lambda: server.tried > 3)
+            server.away = False
+            async with reporting(reports, server):
+                await until(lambda: server.requests == 10)
+                counted[0] = 11
+                await until(lambda: server.requests >= 11)
+        assert server.requests == 11
+
+    asyncio.run(scenario())
+
+
+def test_a_proxy_without_traffic_says_at_the_beginning_that_it_counts() -> None:
+    async def scenario() -> None:
+        server = ControlPlane()
+        async with envoy(lambda: 0) as folder, reporting(TrafficReports(folder), server):
+            await until(lambda: len(server.taken) == 1)
+        assert server.taken[0].counted == ()
+
+    asyncio.run(scenario())
