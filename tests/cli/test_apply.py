@@ -38,11 +38,14 @@ def test_an_invalid_document_is_refused_with_reasons_and_the_rest_applied(
 
 
 def test_a_kind_without_effect_yet_is_stored_with_a_warning(mesh: Shell) -> None:
-    telemetry = "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {name: t}\nspec: {}"
-    result = mesh.clew("apply", "-f", "-", input=telemetry)
+    route = (
+        "apiVersion: gateway.networking.k8s.io/v1alpha2\nkind: UDPRoute\nmetadata: {name: t}\n"
+        "spec: {rules: [{backendRefs: [{name: a, port: 53}]}]}"
+    )
+    result = mesh.clew("apply", "-f", "-", input=route)
     assert result.exit_code == 0
     assert "not yet effective" in result.stderr
-    assert result.stdout == "telemetry.telemetry.istio.io/t created\n"
+    assert result.stdout == "udproute.gateway.networking.k8s.io/t created\n"
 
 
 def test_a_server_dry_run_changes_nothing(mesh: Shell) -> None:

@@ -38,9 +38,12 @@ def test_what_the_objects_own_proxies_say_is_part_of_the_description(home: Path)
 
 
 def test_warnings_are_problems_of_the_description(mesh: Shell) -> None:
-    telemetry = "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {name: t}\nspec: {}"
-    mesh.clew("apply", "-f", "-", input=telemetry)
-    assert "not yet effective" in mesh.good("describe", "telemetry", "t")
+    route = (
+        "apiVersion: gateway.networking.k8s.io/v1alpha2\nkind: UDPRoute\nmetadata: {name: t}\n"
+        "spec: {rules: [{backendRefs: [{name: a, port: 53}]}]}"
+    )
+    mesh.clew("apply", "-f", "-", input=route)
+    assert "not yet effective" in mesh.good("describe", "udproute", "t")
 
 
 def test_a_field_without_effect_is_told_once(mesh: Shell) -> None:

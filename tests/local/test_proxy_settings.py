@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from clew.agent.bootstrap import bootstrap, node_metadata
-from clew.agent.spec import AgentSpec, decode, encode
+from clew.agent.spec import AgentSpec, AppSpec, decode, encode
 from clew.config.parse import parse_mesh_config
 from clew.local.programs import CannotRun
 from clew.local.proxy_settings import with_proxy_settings
@@ -108,3 +108,31 @@ def test_patches_of_the_bootstrap_go_to_the_proxies_that_they_are_for() -> None:
     spec = settled(ours + gateways + others + broken)
     assert spec.bootstrap_patches == ({"header_prefix": "x-our"},)
     assert "header_prefix" not in bootstrap(spec)
+
+
+@pytest.mark.proves("MeshConfig.enablePrometheusMerge")
+def test_the_programs_metrics_are_where_its_annotations_say() -> None:
+    app = AppSpec(command=("app",))
+    spec = msgspec.structs.replace(WORKLOAD, app=app)
+
+    def metrics(mesh: str = "{}", **annotations: str) -> tuple[int, str] | None:
+        given = {f"prometheus.io/{name}": value for name, value in annotations.items()}
+        given |= {"prometheus.istio.io/merge-metrics": given.pop("prometheus.io/merge", "true")}
+        found = with_proxy_settings(spec, given, (), parse_mesh_config(mesh)[0]).app
+        assert found is not None
+        return (found.metrics_port, found.metrics_path) if found.metrics_port else None
+
+    assert metrics() is None
+    assert metrics(scrape="false", port="9080") is None
+    assert metrics(scrape="true", port="9080", path="stats") == (9080, "/stats")
+    assert metrics(scrape="true") == (80, "/metrics")
+    assert metrics(scrape="true", merge="false") is None
+    assert metrics("enablePrometheusMerge: false", scrape="true") is None
+
+
+@pytest.mark.proves("MeshProxyConfig.statusPort")
+def test_the_status_port_is_the_settings_unless_a_free_one_was_chosen() -> None:
+    mesh = "defaultConfig: {statusPort: 16020}"
+    assert settled(mesh=mesh).status_port == 16020
+    elsewhere = msgspec.structs.replace(WORKLOAD, status_port=31000)
+    assert settled(mesh=mesh, spec=elsewhere).status_port == 31000

@@ -191,10 +191,13 @@ def test_a_field_without_effect_is_told_in_the_status() -> None:
 
 
 def test_a_kind_that_clew_does_not_support_yet_says_so() -> None:
-    telemetry = "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {name: t}\nspec: {}"
-    mesh = mesh_with(telemetry)
+    route = (
+        "apiVersion: gateway.networking.k8s.io/v1alpha2\nkind: UDPRoute\nmetadata: {name: t}\n"
+        "spec: {rules: [{backendRefs: [{name: a, port: 53}]}]}"
+    )
+    mesh = mesh_with(route)
     stored = asyncio.run(
-        mesh.store.get(ResourceKey("telemetry.istio.io", "Telemetry", "default", "t"))
+        mesh.store.get(ResourceKey("gateway.networking.k8s.io", "UDPRoute", "default", "t"))
     )
     assert stored is not None
     assert mesh.directory.standing(stored).text == "not supported"

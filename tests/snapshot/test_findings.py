@@ -106,3 +106,26 @@ def test_a_port_of_a_protocol_that_istio_does_not_know_is_named() -> None:
     text = service("calls", ports="{name: tcp, port: 80}, {name: sip, port: 5060, protocol: SCTP}")
     [found] = mesh_findings(mesh(text))[ResourceKey("", "Service", "default", "calls")]
     assert "port 5060 is SCTP" in found.problem
+
+
+TELEMETRY = """
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: told, namespace: default}
+spec:
+  tracing: [{providers: [{name: envoy}]}]
+  accessLogging: [{providers: [{name: gone}, {name: envoy}]}]
+  metrics:
+  - providers: [{name: prometheus}]
+    overrides:
+    - tagOverrides: {a: {value: "upstream_peer.app"}, b: {value: request.host}}
+"""
+
+
+def test_a_telemetry_hears_of_what_cannot_be_sent_or_told() -> None:
+    told = ResourceKey("telemetry.istio.io", "Telemetry", "default", "told")
+    assert said(TELEMETRY, of=told) == [
+        ("", "spec.metrics[0].overrides[0].tagOverrides.a.value"),
+        ("IST0101", "spec.accessLogging[0].providers[0].name"),
+        ("IST0101", "spec.tracing[0].providers[0].name"),
+    ]

@@ -116,13 +116,13 @@ def node(spec: AgentSpec) -> dict[str, Any]:
     region, zone, subzone = [*spec.locality.split("/"), "", "", ""][:3]
     return {
         "id": node_id(spec),
-        "cluster": _service_cluster(spec),
+        "cluster": service_cluster(spec),
         "locality": {"region": region, "zone": zone, "sub_zone": subzone},
         "metadata": node_metadata(spec),
     }
 
 
-def _service_cluster(spec: AgentSpec) -> str:
+def service_cluster(spec: AgentSpec) -> str:
     """Source: Istio's ``serviceCluster`` and ``tracingServiceName``, by which tracers know it."""
     app = spec.labels.get("app") or spec.workload
     canonical = spec.labels.get("service.istio.io/canonical-name") or app

@@ -14,15 +14,18 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from clew.agent.backoff import delays
-from clew.agent.bootstrap import ADMIN_SOCKET, CONTROL_PLANE_SOCKET
+from clew.agent.bootstrap import ADMIN_SOCKET, CONTROL_PLANE_SOCKET, service_cluster
 from clew.agent.child import exit_code, start_child, stop_child
 from clew.agent.conditions import Conditions
 from clew.agent.http_client import request_unix
 from clew.agent.spec import AgentSpec, own_peer
 from clew.model.mesh_proxy_config import MeshProxyConfig
-from clew.model.metrics import PEER_VARIABLE
+from clew.model.metrics import CANONICAL_VARIABLES, PEER_VARIABLE
 
 log = logging.getLogger("clew.agent")
+
+# Source: OpenTelemetry's specification of resources.
+_OTEL = "OTEL_RESOURCE_ATTRIBUTES"
 
 BOOTSTRAP = "envoy.json"
 LOG = "envoy.log"
@@ -85,7 +88,22 @@ def environment(spec: AgentSpec, inherited: Mapping[str, str]) -> dict[str, str]
     programs are.
     """
     own = {"PATH": inherited.get("PATH", os.defpath)} | spec.settings.proxy_metadata
-    return own | {PEER_VARIABLE: own_peer(spec).encode()}
+    peer = own_peer(spec)
+    values = (
+        peer.canonical_service,
+        peer.canonical_revision,
+        spec.settings.mesh_id or spec.mesh,
+        spec.namespace,
+        peer.cluster,
+    )
+    tags = dict(zip(CANONICAL_VARIABLES.values(), values, strict=True))
+    return own | tags | {PEER_VARIABLE: peer.encode(), _OTEL: _resource(spec, own.get(_OTEL, ""))}
+
+
+def _resource(spec: AgentSpec, given: str) -> str:
+    """Whom spans and logs are of, unless the user says otherwise."""
+    named = f"service.name={service_cluster(spec)}"
+    return given if "service.name=" in given else ",".join(filter(None, (given, named)))
 
 
 def drain_seconds(spec: AgentSpec) -> float:

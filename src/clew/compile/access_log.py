@@ -13,6 +13,7 @@ from google.protobuf.struct_pb2 import Struct
 from clew._pb.envoy.config.accesslog.v3.accesslog_pb2 import (
     AccessLog,
     AccessLogFilter,
+    AndFilter,
     ExtensionFilter,
     ResponseFlagFilter,
 )
@@ -98,8 +99,7 @@ def compile_access_log(mesh: MeshConfig) -> tuple[AccessLog, ...]:
     """
     if not mesh.access_log_file:
         return ()
-    logger = _logger(mesh.access_log_file, _line_format(mesh))
-    return (AccessLog(name=_LOGGER_NAMES[type(logger)], typed_config=typed_config(logger)),)
+    return (file_log(mesh.access_log_file, line_format(mesh)),)
 
 
 def compile_listener_access_log(mesh: MeshConfig) -> tuple[AccessLog, ...]:
@@ -110,19 +110,34 @@ def compile_listener_access_log(mesh: MeshConfig) -> tuple[AccessLog, ...]:
     """
     if mesh.disable_envoy_listener_log or not mesh.access_log_file:
         return ()
-    unmatched = AccessLogFilter(response_flag_filter=ResponseFlagFilter(flags=["NR"]))
-    failed = _logger(mesh.access_log_file, _handshake_format(mesh))
-    return (
-        *(
-            AccessLog(name=log.name, filter=unmatched, typed_config=log.typed_config)
-            for log in compile_access_log(mesh)
-        ),
-        AccessLog(
-            name=_LOGGER_NAMES[type(failed)],
-            filter=_FAILED_HANDSHAKE,
-            typed_config=typed_config(failed),
-        ),
-    )
+    unmatched = (with_condition(log, NO_CHAIN) for log in compile_access_log(mesh))
+    return (*unmatched, handshake_log(mesh.access_log_file, mesh))
+
+
+def handshake_log(path: str, mesh: MeshConfig) -> AccessLog:
+    """The logger of a listener's failed TLS handshakes."""
+    return with_condition(file_log(path, _handshake_format(mesh)), _FAILED_HANDSHAKE)
+
+
+def with_condition(log: AccessLog, condition: AccessLogFilter) -> AccessLog:
+    """A logger that also demands ``condition``."""
+    both = AccessLog()
+    both.CopyFrom(log)
+    if log.HasField("filter"):
+        conditions = AndFilter(filters=[condition, log.filter])
+        both.filter.CopyFrom(AccessLogFilter(and_filter=conditions))
+    else:
+        both.filter.CopyFrom(condition)
+    return both
+
+
+NO_CHAIN = AccessLogFilter(response_flag_filter=ResponseFlagFilter(flags=["NR"]))
+
+
+def file_log(path: str, line: SubstitutionFormatString) -> AccessLog:
+    """The logger that writes a line for each request or connection to a file."""
+    logger = _logger(path, line)
+    return AccessLog(name=_LOGGER_NAMES[type(logger)], typed_config=typed_config(logger))
 
 
 _LOGGER_NAMES: Mapping[type[Message], str] = {
@@ -143,12 +158,16 @@ def _logger(path: str, line: SubstitutionFormatString) -> Message:
             return FileAccessLog(path=path, log_format=line)
 
 
-def _line_format(mesh: MeshConfig) -> SubstitutionFormatString:
+def text_line(text: str) -> SubstitutionFormatString:
+    if not text.endswith("\n"):
+        text += "\n"
+    return SubstitutionFormatString(text_format_source=DataSource(inline_string=text))
+
+
+def line_format(mesh: MeshConfig) -> SubstitutionFormatString:
+    """Each line as MeshConfig wants it, which is Istio's format unless it says otherwise."""
     if mesh.access_log_encoding != "JSON":
-        text = mesh.access_log_format or TEXT_FORMAT
-        if not text.endswith("\n"):
-            text += "\n"
-        return SubstitutionFormatString(text_format_source=DataSource(inline_string=text))
+        return text_line(mesh.access_log_format or TEXT_FORMAT)
     fields = _json_fields(mesh.access_log_format) or JSON_FORMAT
     return SubstitutionFormatString(json_format=ParseDict(dict(fields), Struct()))
 

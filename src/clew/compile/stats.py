@@ -27,6 +27,7 @@ from clew.compile.typed_config import typed_config
 from clew.model import metrics
 from clew.model.telemetry import IstioMetric
 from clew.snapshot.telemetries import MetricInForce, Tags
+from clew.snapshot.telemetry_findings import is_only_istios
 
 _LOGGER = "envoy.access_loggers.stats"
 # The scope's name comes before each metric's; the inclusion list of the bootstrap lets it pass.
@@ -189,10 +190,6 @@ _ATTRIBUTES = {
 }
 _HEADER = re.compile(r"""(request|response)\.headers\[(['"])([A-Za-z0-9:_-]+)\2\]""")
 _TEXT = re.compile(r"""(['"])([^'"\\%]*)\1""")
-# Attributes that only Istio's own build of Envoy has.
-_ISTIOS = re.compile(
-    r"\b(istio_\w+|node\.|upstream_peer\b|downstream_peer\b|filter_state\.(up|down)stream_peer\b)"
-)
 
 
 def operator_of(expression: str) -> str | None:
@@ -204,6 +201,6 @@ def operator_of(expression: str) -> str | None:
         return f"%{'REQ' if header[1] == 'request' else 'RESP'}({header[3]})%"
     if literal := _TEXT.fullmatch(text):
         return literal[2]
-    if _ISTIOS.search(text):
+    if is_only_istios(text):
         return None
     return f"%CEL({text})%"

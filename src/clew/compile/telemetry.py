@@ -6,11 +6,14 @@ without: what is told of traffic changes nothing of where it goes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
+from clew._pb.envoy.config.accesslog.v3.accesslog_pb2 import AccessLogFilter, LogTypeFilter
 from clew._pb.envoy.config.core.v3.base_pb2 import TrafficDirection
 from clew._pb.envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
 from clew._pb.envoy.config.listener.v3.listener_pb2 import Listener
+from clew._pb.envoy.data.accesslog.v3.accesslog_pb2 import AccessLogType
 from clew._pb.envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as hcm_pb2,
 )
@@ -18,40 +21,81 @@ from clew._pb.envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import
     TcpProxy,
     UpstreamConnectMode,
 )
+from clew.compile.access_log import with_condition
+from clew.compile.access_log_providers import compile_access_logs, compile_listener_access_logs
+from clew.compile.collectors import collector_clusters, collector_hosts
 from clew.compile.memo import Memo
 from clew.compile.peer import REMEMBER_PEER
 from clew.compile.resources import resource
 from clew.compile.stats import connection_stats, request_stats
+from clew.compile.tracing import apply_tracing
 from clew.compile.typed_config import typed_config
+from clew.model.mesh_config import MeshConfig
 from clew.model.metrics import PEER_HEADER
+from clew.model.service import Service
 from clew.model.xds import LISTENER, EnvoyResource, Published
 from clew.snapshot.scope import ProxyScope
 from clew.snapshot.telemetries import NO_TELEMETRY, SideTelemetry, TelemetryInForce
 
+_NOT_AT_THE_START = AccessLogFilter(
+    log_type_filter=LogTypeFilter(types=[AccessLogType.TcpUpstreamConnected], exclude=True)
+)
 # What a client may send before the application is connected.
 _EARLY_BYTES = 64 * 1024
 
 
 def with_telemetry(published: Published, scope: ProxyScope, memo: Memo) -> Published:
     """Return ``published`` with all that is told of the proxy's traffic."""
-    if scope.telemetry == NO_TELEMETRY:
+    telemetry, outbound = scope.telemetry, scope.outbound
+    if telemetry == NO_TELEMETRY:
         return published
+    hosts = memo.call(_collectors, telemetry, outbound.services)
     listeners = {
-        name: memo.call(_listener, each, scope.telemetry)
+        name: memo.call(_listener, each, telemetry, outbound.mesh, hosts)
         for name, each in published[LISTENER].items()
     }
     return {**published, LISTENER: listeners}
 
 
-def _listener(before: EnvoyResource, telemetry: TelemetryInForce) -> EnvoyResource:
+def _collectors(
+    telemetry: TelemetryInForce, services: tuple[Service, ...]
+) -> frozenset[tuple[str, str]]:
+    """Equal as long as the services of providers are the same, whatever else changes."""
+    by_host: dict[str, tuple[Service, ...]] = {}
+    for service in services:
+        by_host[service.hostname] = (*by_host.get(service.hostname, ()), service)
+    return collector_hosts(telemetry, by_host)
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """What is told of the traffic of a listener, which is that of its workload or to others."""
+
+    telemetry: SideTelemetry
+    mesh: MeshConfig
+    hosts: Mapping[str, str]
+    server: bool
+
+
+def _listener(
+    before: EnvoyResource,
+    telemetry: TelemetryInForce,
+    mesh: MeshConfig,
+    hosts: frozenset[tuple[str, str]],
+) -> EnvoyResource:
     listener = Listener.FromString(before.body)
     server = listener.traffic_direction == TrafficDirection.INBOUND
-    side = telemetry.server if server else telemetry.client
+    side = _Side(telemetry.server if server else telemetry.client, mesh, dict(hosts), server)
+    if side.telemetry.access_logs is not None:
+        logs = compile_listener_access_logs(side.telemetry.access_logs, mesh, side.hosts)
+        listener.ClearField("access_log")
+        listener.access_log.extend(logs)
     for chain in _chains(listener):
         for each in chain.filters:
-            _tell_requests(each, side, server=server, known=_knows_clients(chain))
-            _tell_connections(each, side, server=server, known=_knows_clients(chain))
-    return resource(before.name, listener, uses=before.uses, sources=before.sources)
+            _tell_requests(each, side, known=_knows_clients(chain))
+            _tell_connections(each, side, known=_knows_clients(chain))
+    uses = before.uses | collector_clusters(telemetry, side.hosts)
+    return resource(before.name, listener, uses=uses, sources=before.sources)
 
 
 def _chains(listener: Listener) -> Iterator[FilterChain]:
@@ -64,30 +108,45 @@ def _knows_clients(chain: FilterChain) -> bool:
     return chain.HasField("transport_socket")
 
 
-def _tell_requests(each: Filter, side: SideTelemetry, *, server: bool, known: bool) -> None:
+def _tell_requests(each: Filter, side: _Side, *, known: bool) -> None:
     manager = hcm_pb2.HttpConnectionManager()
     if not each.typed_config.Unpack(manager):
         return
-    manager.access_log.extend(request_stats(side.metrics, server=server))
-    if server:
-        if known and side.metrics:
+    told = side.telemetry
+    if told.access_logs is not None:
+        manager.ClearField("access_log")
+        manager.access_log.extend(
+            compile_access_logs(told.access_logs, side.mesh, side.hosts, http=True)
+        )
+    manager.access_log.extend(request_stats(told.metrics, server=side.server))
+    apply_tracing(manager, told.tracing, side.mesh, side.hosts)
+    if side.server:
+        if known and told.metrics:
             manager.http_filters.insert(0, REMEMBER_PEER)
         # The application is not to see it, whoever sent it.
         manager.route_config.request_headers_to_remove.append(PEER_HEADER)
     each.typed_config.CopyFrom(typed_config(manager))
 
 
-def _tell_connections(each: Filter, side: SideTelemetry, *, server: bool, known: bool) -> None:
+def _tell_connections(each: Filter, side: _Side, *, known: bool) -> None:
     proxy = TcpProxy()
     if not each.typed_config.Unpack(proxy):
         return
-    stats = connection_stats(side.metrics, server=server)
-    if not stats:
-        return
-    proxy.access_log.extend(stats)
-    proxy.access_log_options.flush_access_log_on_connected = True
-    if server and known:
-        # Else a connection would be counted before it is known whose it is.
-        proxy.upstream_connect_mode = UpstreamConnectMode.ON_DOWNSTREAM_TLS_HANDSHAKE
-        proxy.max_early_data_bytes.value = _EARLY_BYTES
+    told = side.telemetry
+    if told.access_logs is not None:
+        proxy.ClearField("access_log")
+        proxy.access_log.extend(
+            compile_access_logs(told.access_logs, side.mesh, side.hosts, http=False)
+        )
+    stats = connection_stats(told.metrics, server=side.server)
+    if stats:
+        # What writes lines writes one for each connection, as it ends.
+        lines = [with_condition(log, _NOT_AT_THE_START) for log in proxy.access_log]
+        proxy.ClearField("access_log")
+        proxy.access_log.extend([*lines, *stats])
+        proxy.access_log_options.flush_access_log_on_connected = True
+        if side.server and known:
+            # Else a connection would be counted before it is known whose it is.
+            proxy.upstream_connect_mode = UpstreamConnectMode.ON_DOWNSTREAM_TLS_HANDSHAKE
+            proxy.max_early_data_bytes.value = _EARLY_BYTES
     each.typed_config.CopyFrom(typed_config(proxy))

@@ -16,6 +16,7 @@ from clew.local.network import MeshNetwork
 from clew.local.programs import service_account
 from clew.local.state import agent_directory
 from clew.local.workloads import Workload, has_proxy, is_gateway, pod_labels
+from clew.model import names
 from clew.snapshot.gateway_api.deployment import MANAGED
 
 INGRESS_NAMESPACE = "istio-system"
@@ -118,7 +119,7 @@ def agent_spec(
         directory=str(agent_directory(place.directory, workload.namespace, where.name)),
         readiness_port=take_port() if where.outside else 15021,
         prometheus_port=take_port() if where.outside else 15090,
-        status_port=take_port() if where.outside else 15020,
+        status_port=take_port() if where.outside else names.STATUS_PORT,
         dns_port=0 if where.outside else 15053,
         dns_upstreams=() if place.network is None else (place.network.bridge,),
         http_proxy_port=take_port() if uncaptured else 0,

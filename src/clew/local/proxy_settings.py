@@ -12,10 +12,11 @@ import msgspec
 from google.protobuf.json_format import ParseError
 
 from clew.agent.bootstrap import node_id, node_metadata
-from clew.agent.spec import AgentSpec
+from clew.agent.spec import AgentSpec, AppSpec
 from clew.config import yaml
 from clew.config.validate.mesh_proxy_config import check_proxy_config
 from clew.local.programs import CannotRun
+from clew.model import names
 from clew.model.base import Resource
 from clew.model.envoy_filter import ApplyTo, EnvoyFilter
 from clew.model.envoy_messages import PATCHED, missing_extension, read_message
@@ -26,6 +27,8 @@ from clew.model.proxy_config import ProxyConfig
 from clew.model.service import Locality
 from clew.snapshot.envoy_filters import index_envoy_filters, selected_patches
 from clew.snapshot.proxy_configs import effective_config, parse_config
+
+_PROMETHEUS, _MERGE = "prometheus.io/", "prometheus.istio.io/merge-metrics"
 
 # The kinds that have a say in it, besides MeshConfig.
 KINDS = ("ProxyConfig", "EnvoyFilter")
@@ -52,10 +55,37 @@ def with_proxy_settings(
         annotation=said,
     )
     threads = spec.concurrency if settings.concurrency is None else settings.concurrency
-    spec = msgspec.structs.replace(spec, settings=settings, own_settings=own, concurrency=threads)
+    status = spec.status_port
+    if settings.status_port and status == names.STATUS_PORT:  # elsewhere a free one has been chosen
+        status = settings.status_port
+    spec = msgspec.structs.replace(
+        spec,
+        settings=settings,
+        own_settings=own,
+        concurrency=threads,
+        status_port=status,
+        app=_with_metrics(spec.app, annotations, mesh),
+    )
     filters = (each for each in found if isinstance(each, EnvoyFilter))
     patches = _bootstrap_patches(spec, filters, mesh.root_namespace)
     return msgspec.structs.replace(spec, bootstrap_patches=patches)
+
+
+def _with_metrics(
+    app: AppSpec | None, annotations: Mapping[str, str], mesh: MeshConfig
+) -> AppSpec | None:
+    """The program, and where it has metrics, which the agent joins with the proxy's.
+
+    Source: Istio's ``enablePrometheusMerge`` and the annotations of Prometheus.
+    """
+    merged = mesh.enable_prometheus_merge and annotations.get(_MERGE) != "false"
+    wanted = annotations.get(f"{_PROMETHEUS}scrape") == "true"
+    port = annotations.get(f"{_PROMETHEUS}port", "80")
+    if app is None or not merged or not wanted or not port.isdigit():
+        return app
+    path = annotations.get(f"{_PROMETHEUS}path", "/metrics")
+    path = path if path.startswith("/") else f"/{path}"
+    return msgspec.structs.replace(app, metrics_port=int(port), metrics_path=path)
 
 
 def _annotated(text: str) -> tuple[dict[str, Any], MeshProxyConfig]:

@@ -118,7 +118,6 @@ KINDS = (
         Telemetry,
         ("v1", "v1alpha1"),
         ("telemetry",),
-        effective=False,
     ),
     Kind("", "Namespace", "namespaces", Namespace, short_names=("ns",), namespaced=False),
     Kind("", "Service", "services", CoreService, short_names=("svc",)),

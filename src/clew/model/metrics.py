@@ -41,6 +41,15 @@ PEER_HEADER = "x-clew-peer"
 # The variable of Envoy's environment that holds the header's value.
 PEER_VARIABLE = "CLEW_PEER"
 
+# By Istio's tag of spans, the variable of Envoy's environment that holds its value.
+CANONICAL_VARIABLES = {
+    "istio.canonical_service": "CLEW_CANONICAL_SERVICE",
+    "istio.canonical_revision": "CLEW_CANONICAL_REVISION",
+    "istio.mesh_id": "CLEW_MESH_ID",
+    "istio.namespace": "CLEW_NAMESPACE",
+    "istio.cluster_id": "CLEW_CLUSTER_ID",
+}
+
 # What Envoy prints for a value that is not there.
 ABSENT = "-"
 # Between the parts of `PEER_TAG`; the principal comes last, as it alone may contain it.

@@ -30,6 +30,7 @@ from clew.snapshot.references import (
     unknown_rule_hosts,
 )
 from clew.snapshot.snapshot import MeshSnapshot
+from clew.snapshot.telemetry_findings import telemetry_without_effect
 
 
 def gateway_api_statuses(snapshot: MeshSnapshot) -> Statuses:
@@ -55,6 +56,7 @@ def published_ingresses(snapshot: MeshSnapshot) -> Statuses:
 
 # Each looks at the whole mesh; a diagnostic's ``place.resource`` is the object that it is about.
 FINDINGS: tuple[Callable[[MeshSnapshot], Iterable[Diagnostic]], ...] = (
+    telemetry_without_effect,
     unknown_gateways,
     hosts_outside_gateways,
     unknown_delegates,

@@ -16,6 +16,7 @@ from clew.model.mesh_config import (
     ExtensionProvider,
     MeshConfig,
     PrometheusMetricsProvider,
+    ZipkinTracingProvider,
 )
 from clew.model.proxy import Proxy
 from clew.model.telemetry import (
@@ -75,17 +76,19 @@ class TracingInForce:
     propagates_context: bool = True
 
 
+NO_TRACING = TracingInForce(disabled=True)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SideTelemetry:
     """What a proxy tells of the traffic on one side of it.
 
-    ``access_logs`` None: what MeshConfig's ``accessLogFile`` says. ``tracing`` None: what the
-    proxy's own settings say.
+    ``access_logs`` None: what MeshConfig's ``accessLogFile`` says.
     """
 
     metrics: tuple[MetricInForce, ...] = ()
     access_logs: tuple[AccessLogInForce, ...] | None = None
-    tracing: TracingInForce | None = None
+    tracing: TracingInForce = NO_TRACING
 
 
 SILENCE = SideTelemetry()
@@ -250,12 +253,10 @@ def _mode(given: AccessLogging | Tracing) -> WorkloadMode | None:
 
 def _tracing(
     mesh: MeshConfig, given: Sequence[Tracing], side: WorkloadMode, find: _Find
-) -> TracingInForce | None:
+) -> TracingInForce:
     """Later settings replace earlier ones one by one; custom tags are replaced as a whole."""
     default = mesh.default_providers.tracing if mesh.default_providers else ()
-    if not given and not default:
-        return None
-    found = TracingInForce(provider=next(find(default), None))
+    found = TracingInForce(provider=next(find(default), None) or _own_provider(mesh))
     for each in given:
         if not _concerns(_mode(each), side):
             continue
@@ -263,6 +264,16 @@ def _tracing(
             found = replace(found, provider=next(find(names[:1]), None))
         found = _overridden(found, each)
     return found if found.provider is not None else replace(found, disabled=True)
+
+
+def _own_provider(mesh: MeshConfig) -> ExtensionProvider | None:
+    """The provider of the proxy's own settings, which name an address and no provider."""
+    settings = mesh.default_config.tracing if mesh.default_config else None
+    if settings is None or settings.zipkin is None or not mesh.enable_tracing:
+        return None
+    host, _, port = settings.zipkin.address.rpartition(":")
+    zipkin = ZipkinTracingProvider(service=host, port=int(port) if port.isdigit() else 0)
+    return ExtensionProvider(name="defaultConfig.tracing.zipkin", zipkin=zipkin)
 
 
 def _overridden(base: TracingInForce, given: Tracing) -> TracingInForce:

@@ -14,7 +14,7 @@ from clew.config.finding import FieldPath, Finding
 _NO_AMBIENT = "there is no ambient mode"
 _NO_WAYPOINTS = "there are no waypoints; the patch matches nothing"
 _TELEMETRY = "it comes with telemetry; nothing is sent there"
-_NO_TRACES = "not in force yet: proxies send no traces"
+_NO_TRACES = "traces go to OpenTelemetry and Zipkin only"
 _NO_LOG_SERVICE = "not in force yet: access logs go to files only"
 _OWN_ROOT = "not in force yet: proxies trust the mesh's own root only"
 _AS_IN_ISTIO = "ignored, as Istio does"
@@ -33,23 +33,16 @@ UNSUPPORTED: Mapping[str, str] = {
     "MeshConfig.certificates": f"{_AS_IN_ISTIO}: none are made",
     "MeshConfig.ca": "certificates are signed by the mesh's own authority only",
     "MeshConfig.enableEnvoyAccessLogService": _NO_LOG_SERVICE,
-    "MeshConfig.defaultProviders": "not in force yet: the Telemetry API is not",
     **dict.fromkeys(
         (
-            "ExtensionProvider.zipkin",
             "ExtensionProvider.lightstep",
             "ExtensionProvider.datadog",
             "ExtensionProvider.stackdriver",
             "ExtensionProvider.opencensus",
             "ExtensionProvider.skywalking",
-            "ExtensionProvider.opentelemetry",
         ),
         _NO_TRACES,
     ),
-    "ExtensionProvider.envoyFileAccessLog": "not in force yet: logs go to accessLogFile only",
-    "ExtensionProvider.envoyHttpAls": _NO_LOG_SERVICE,
-    "ExtensionProvider.envoyTcpAls": _NO_LOG_SERVICE,
-    "ExtensionProvider.envoyOtelAls": _NO_LOG_SERVICE,
     "ExtensionProvider.sds": "not in force yet: certificates come from the control plane only",
     "CertificateData.pem": _OWN_ROOT,
     "CertificateData.spiffeBundleUrl": _OWN_ROOT,
@@ -67,11 +60,21 @@ UNSUPPORTED: Mapping[str, str] = {
     "MeshProxyConfig.proxyAdminPort": (
         "ignored: Envoy's admin interface is a socket that only its user can open"
     ),
-    "MeshProxyConfig.statusPort": (
-        "ignored: readiness is at port 15021, and the agent has no other pages"
-    ),
     "MeshProxyConfig.caCertificatesPem": "ignored: workloads trust the mesh's own authority",
-    "MeshProxyConfig.tracing": _NO_TRACES,
+    "ProxyTracing.lightstep": _NO_TRACES,
+    "ProxyTracing.datadog": _NO_TRACES,
+    "ProxyTracing.stackdriver": _NO_TRACES,
+    "ProxyTracing.openCensusAgent": _NO_TRACES,
+    "ProxyTracing.tlsSettings": "ignored: a DestinationRule says how the collector is reached",
+    "OpenTelemetryTracingProvider.serviceAttributeEnrichment": (
+        "spans have the service's name only, and Istio's tags"
+    ),
+    "OpenTelemetryTracingProvider.dynatraceSampler": "spans are sampled by percentage only",
+    "ResourceDetectors.dynatrace": "spans name their workload by its environment only",
+    "Metrics.reportingInterval": (
+        "ignored: requests are counted at once, and a connection's bytes when it ends"
+    ),
+    "MetricSelector.customMetric": "there are no metrics but Istio's standard ones",
     "MeshProxyConfig.sds": f"{_AS_IN_ISTIO}: proxies always get certificates by SDS",
     "MeshProxyConfig.zipkinAddress": _TELEMETRY,
     "MeshProxyConfig.statsdUdpAddress": _TELEMETRY,
