@@ -157,3 +157,13 @@ def test_a_replica_that_is_not_an_endpoint_yet_shares_the_scope_of_those_that_ar
     snapshot = mesh(service("web"), pod("web-0", "10.2.0.1"))
     known, new = proxy(app="web", ip="10.2.0.1"), proxy(app="web", ip="10.2.0.2")
     assert scope_key(snapshot, known) == scope_key(snapshot, new)
+
+
+def test_a_proxy_has_the_labels_that_its_pod_has_now() -> None:
+    known = pod("app", "10.0.0.9", labels=", tier: front")
+    stranger = pod("other", "10.0.0.9", labels=", tier: front")
+    labels = (("app", "web"), ("tier", "front"))
+    assert build_scope(mesh(known), proxy(app="web")).proxy.labels == labels
+    assert build_scope(mesh(stranger), proxy(app="web")).proxy.labels == (("app", "web"),)
+    keys = [scope_key(mesh(each), proxy(app="web")) for each in (known, stranger)]
+    assert keys[0] != keys[1]

@@ -25,7 +25,7 @@ from clew.snapshot.envoy_filters import SelectedPatch, selected_patches
 from clew.snapshot.export import visible
 from clew.snapshot.gateways import build_gateway
 from clew.snapshot.inbound import build_inbound, served_ports, serves_at_own_address
-from clew.snapshot.labels import Labels, restricted
+from clew.snapshot.labels import Labels, restricted, sorted_labels
 from clew.snapshot.objects import objects_of
 from clew.snapshot.peer_authentication import Authentication
 from clew.snapshot.proxy_configs import proxy_mesh
@@ -52,6 +52,7 @@ def scope_key(snapshot: MeshSnapshot, proxy: Proxy) -> Hashable:
 
     Replicas of a workload differ only in name and address, and without capture in those too.
     """
+    proxy = _present(snapshot, proxy)
     own_address = (
         proxy.interception is Interception.NONE
         or proxy.type is ProxyType.ROUTER
@@ -128,6 +129,7 @@ def build_scope(
     snapshot: MeshSnapshot, proxy: Proxy, previous: ProxyScope | None = None
 ) -> ProxyScope:
     """Return the complete input of the compiler; parts equal to ``previous`` are its own."""
+    proxy = _present(snapshot, proxy)
     router = proxy.type is ProxyType.ROUTER
     mesh = _mesh(snapshot, proxy)
     outbound = replace(_build_outbound(snapshot, proxy), mesh=mesh)
@@ -162,6 +164,18 @@ def _telemetry(snapshot: MeshSnapshot, proxy: Proxy, mesh: MeshConfig) -> Teleme
     router = proxy.type is ProxyType.ROUTER
     name = ("telemetry", router, proxy.config, tuple(each.key for each in chosen))
     return snapshot.views.get(name, telemetry_in_force, mesh, *chosen)
+
+
+def _present(snapshot: MeshSnapshot, proxy: Proxy) -> Proxy:
+    """Return the proxy with the labels that its pod has now, which it may have come without.
+
+    Source: istio ``Proxy.SetWorkloadLabels``.
+    """
+    pod = snapshot.registry.places_of(proxy.namespace).pod_at(proxy.ip)
+    if pod is None or pod.metadata.name != proxy.name:
+        return proxy
+    labels = sorted_labels(pod.metadata.labels)
+    return proxy if labels == proxy.labels else replace(proxy, labels=labels)
 
 
 def _mesh(snapshot: MeshSnapshot, proxy: Proxy) -> MeshConfig:
