@@ -169,15 +169,6 @@ class Publisher:
         for group in self._groups.values():
             self._bring_up_to_date(group, Dirty(everything=True))
 
-    def learn(self, issuers: Mapping[str, str]) -> None:
-        """Take what issuers of tokens say of where their keys are."""
-        if issuers == self.snapshot.issuers:
-            return
-        self.snapshot = replace(self.snapshot, issuers=issuers)
-        self._batch = Batch(since=self.revision, revision=self.revision)
-        for group in self._groups.values():
-            self._bring_up_to_date(group, Dirty(everything=True))
-
     def in_force(self, key: ResourceKey) -> Resource | None:
         """The version of an object that the mesh is made from."""
         kind = kind_of(key.group, key.kind)
