@@ -12,6 +12,7 @@ DOCUMENTS = (
     ROOT / "README.md",
     ROOT / "docs" / "security.md",
     *sorted((ROOT / "docs" / "tutorials").glob("*.md")),
+    *sorted((ROOT / "docs" / "how-to").glob("*.md")),
 )
 
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 from clew.cli.main import main
 from clew.demo.steps import canary
+from tests.ca.issuer import Issuer
+from tests.ca.test_plugged_in import files
 from tests.docs.commands import DOCUMENTS, ROOT, Shown, shown_commands
-from tests.e2e.mesh import needs_root, running_mesh
+from tests.e2e.mesh import Mesh, eventually, needs_root, running_mesh
 
 COMMANDS = [command for document in DOCUMENTS for command in shown_commands(document)]
 PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -25,6 +31,10 @@ def test_a_shown_command_has_the_options_it_is_shown_with(shown: Shown) -> None:
     command = main.get_command(root, name)
     assert command is not None, f"{shown.document.name} shows a command that is not there"
     context = click.Context(command, info_name=name, parent=root, **command.context_settings)
+    while isinstance(command, click.Group):
+        name, *arguments = arguments
+        command = command.commands[name]
+        context = click.Context(command, info_name=name, parent=context)
     command.make_parser(context).parse_args(arguments)
 
 
@@ -38,6 +48,41 @@ def test_the_files_that_the_architecture_names_are_there() -> None:
     named = re.findall(r"`([a-z_]+/[a-z_]+\.py)", (ROOT / "ARCHITECTURE.md").read_text())
     assert len(named) > 15
     assert [name for name in named if not (ROOT / "src" / "clew" / name).is_file()] == []
+
+
+@needs_root
+def test_the_page_about_the_authority_can_be_typed_from_top_to_bottom() -> None:
+    page = ROOT / "docs" / "how-to" / "certificate-authority.md"
+    corporate = Issuer.root("Corporate Root", datetime.now(UTC))
+    plugged = files(corporate.authority("Mesh CA", datetime.now(UTC)), corporate)
+    with running_mesh("authority", capture="netns") as mesh:
+        for shown in shown_commands(page):
+            _, name, *arguments = shlex.split(shown.line)
+            if name in ("server", "agent"):  # which tests/e2e/test_joining_host.py starts
+                continue
+            text = _with_real_files(shown.text, plugged)
+            # What a shell would do.
+            words = arguments[: arguments.index(">")] if ">" in arguments else arguments
+            if "ID" in words:
+                [token, *_] = json.loads(mesh.clew("ca", "token", "list", "-o", "json").stdout)
+                words[words.index("ID")] = token["id"]
+            run = mesh.clew(name, *words, text=text)
+            assert run.returncode == 0, (shown.line, run.stdout, run.stderr)
+        eventually(lambda: _root(mesh) == "CN=Corporate Root", what="it is in force")
+
+
+def _with_real_files(text: str, plugged: Mapping[str, bytes]) -> str:
+    """The manifest of a page, with the files that it leaves out."""
+    if "cacerts" not in text:
+        return text
+    manifest = yaml.safe_load(text)
+    manifest["stringData"] = {each: plugged[each].decode() for each in manifest["stringData"]}
+    return str(yaml.safe_dump(manifest))
+
+
+def _root(mesh: Mesh) -> str:
+    found = json.loads(mesh.clew("ca", "status", "-o", "json").stdout)
+    return "" if found["phase"] else str(found["root"]["subject"])
 
 
 @needs_root

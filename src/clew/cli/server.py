@@ -43,15 +43,18 @@ _GRACE = "PILOT_WORKLOAD_ENTRY_GRACE_PERIOD"
 )
 @click.option(
     "--listen",
+    envvar="CLEW_LISTEN",
     default="",
     metavar="HOST:PORT",
-    help="Also serve proxies of other hosts here, with mutual TLS. Istio's port is 15012.",
+    help="Also serve proxies of other hosts here, with mutual TLS. Istio's port is 15012 "
+    "(CLEW_LISTEN).",
 )
 @click.option(
     "--listen-join",
+    envvar="CLEW_LISTEN_JOIN",
     default="",
     metavar="HOST:PORT",
-    help="Give hosts with a join token their first certificate here, with TLS.",
+    help="Give hosts with a join token their first certificate here, with TLS (CLEW_LISTEN_JOIN).",
 )
 @click.option(
     "--api-address",
