@@ -21,8 +21,7 @@ from clew.model import names
 from clew.model.authorization_policy import AuthorizationPolicy
 from clew.model.proxy import Proxy, ProxyType
 from clew.model.service import Endpoint, Protocol, Service, ServicePort, Workload
-from clew.snapshot.authorization_policies import authorization_of
-from clew.snapshot.objects import objects_of
+from clew.snapshot.authorization import authorization_at
 from clew.snapshot.scope import MutualTls
 from clew.snapshot.snapshot import MeshSnapshot
 
@@ -207,13 +206,7 @@ def _target(
         ip=endpoint.address,
         labels=workload.labels,
     )
-    authorization = authorization_of(
-        objects_of(AuthorizationPolicy, snapshot.objects),
-        proxy,
-        snapshot.mesh.root_namespace,
-        snapshot.mesh.extension_providers,
-        snapshot.services.by_host,
-    )
+    authorization = authorization_at(snapshot, proxy)
     return Target(
         service=service,
         port=port,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from clew.model.authorization_policy import AuthorizationAction, AuthorizationPolicy
-from clew.model.base import age_order
+from clew.model.base import Resource, age_order
 from clew.model.mesh_config import ExtensionProvider
 from clew.model.proxy import Proxy
 from clew.model.service import Service
@@ -38,6 +38,18 @@ class Authorization:
 UNRESTRICTED = Authorization()
 
 
+def policies_of(
+    root: Mapping[str, Resource], own: Mapping[str, Resource]
+) -> tuple[AuthorizationPolicy, ...]:
+    """Return the policies of the root namespace and of another one, in order."""
+    return tuple(
+        policy
+        for space in (root, own)
+        for policy in sorted(space.values(), key=age_order)
+        if isinstance(policy, AuthorizationPolicy)
+    )
+
+
 def authorization_of(
     policies: Iterable[AuthorizationPolicy],
     proxy: Proxy,
@@ -45,9 +57,12 @@ def authorization_of(
     providers: Sequence[ExtensionProvider],
     services: Mapping[str, Sequence[Service]],
 ) -> Authorization:
-    """Return what binds ``proxy``; ``services`` of the whole mesh by hostname."""
+    """Return what of ``policies``, which are in order, binds ``proxy``.
+
+    ``services``: of the whole mesh, by hostname.
+    """
     found: dict[AuthorizationAction, list[AuthorizationPolicy]] = {}
-    for policy in sorted(policies, key=lambda each: _order(each, root_namespace)):
+    for policy in policies:
         if binds(policy, proxy, root_namespace):
             found.setdefault(action_of(policy), []).append(policy)
     custom = tuple(found.get(AuthorizationAction.CUSTOM, ()))
@@ -71,10 +86,6 @@ def is_dry_run(policy: AuthorizationPolicy) -> bool:
 
 def provider_of(policy: AuthorizationPolicy) -> str:
     return policy.spec.provider.name if policy.spec.provider else ""
-
-
-def _order(policy: AuthorizationPolicy, root_namespace: str) -> tuple[bool, tuple[str, str, str]]:
-    return policy.metadata.namespace != root_namespace, age_order(policy)
 
 
 def _authorizers(

@@ -6,7 +6,6 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from clew.model.authorization_policy import AuthorizationPolicy
 from clew.model.base import Resource
 from clew.model.config_map import ConfigMap
 from clew.model.destination_rule import DestinationRule
@@ -18,7 +17,7 @@ from clew.model.service import Endpoint, Service, ServiceKey
 from clew.model.sidecar import Sidecar
 from clew.model.telemetry import Telemetry
 from clew.model.virtual_service import VirtualService
-from clew.snapshot.authorization_policies import Authorization, authorization_of
+from clew.snapshot.authorization import authorization_at
 from clew.snapshot.credentials import Credentials, credentials_for
 from clew.snapshot.destination_rules import HostRules, destination_rule_for, selected_labels
 from clew.snapshot.envoy_filters import SelectedPatch, selected_patches
@@ -137,7 +136,7 @@ def build_scope(
         replace,
         mesh=mesh,
         token_rules=_token_rules(snapshot, proxy, outbound),
-        authorization=_authorization(snapshot, proxy),
+        authorization=authorization_at(snapshot, proxy),
     )
     inbound = None if router else guarded(build_inbound(snapshot, proxy))
     gateway = guarded(build_gateway(snapshot, proxy)) if router else None
@@ -192,16 +191,6 @@ def _token_rules(
     policies = objects_of(RequestAuthentication, snapshot.objects)
     rules = token_rules(policies, proxy, snapshot.mesh.root_namespace)
     return with_keys(rules, snapshot.issuers, outbound.services, outbound.destination_rules)
-
-
-def _authorization(snapshot: MeshSnapshot, proxy: Proxy) -> Authorization:
-    return authorization_of(
-        objects_of(AuthorizationPolicy, snapshot.objects),
-        proxy,
-        snapshot.mesh.root_namespace,
-        snapshot.mesh.extension_providers,
-        snapshot.services.by_host,
-    )
 
 
 def _patches(snapshot: MeshSnapshot, proxy: Proxy) -> tuple[SelectedPatch, ...]:
