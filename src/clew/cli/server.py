@@ -78,6 +78,14 @@ _GRACE = "PILOT_WORKLOAD_ENTRY_GRACE_PERIOD"
     help="Who signs certificates of clients, whose organization is clew:viewer, clew:editor or "
     "clew:admin.",
 )
+@click.option(
+    "--monitoring-address",
+    envvar="CLEW_MONITORING_ADDRESS",
+    default="",
+    metavar="HOST:PORT",
+    help="Serve the control plane's metrics here, at /metrics and in plain HTTP "
+    "(CLEW_MONITORING_ADDRESS). Istio's port is 15014.",
+)
 def command(
     state_dir: Path | None,
     mesh: str,
@@ -90,6 +98,7 @@ def command(
     api_certificate: Path | None,
     api_key: Path | None,
     api_client_ca: Path | None,
+    monitoring_address: str,
 ) -> None:
     """Run the control plane in the foreground until it is stopped.
 
@@ -142,6 +151,7 @@ def command(
                 key=api_key,
                 client_roots=api_client_ca,
             ),
+            monitoring=monitoring_address,
         )
         asyncio.run(serve(settings))
     except (BadLocation, UnusableKeys, UnusableAuthority, OSError) as error:

@@ -27,6 +27,7 @@ from clew.server.holds import Holds
 from clew.server.holds_file import load_holds, save_holds
 from clew.server.identities import AuthoritySettings, Identities
 from clew.server.issuers import Issuers
+from clew.server.monitoring import Monitoring, serving_metrics
 from clew.server.openapi_route import add_openapi
 from clew.server.proxy_ports import RemotePorts, serving_proxies
 from clew.server.publisher import Publisher
@@ -50,6 +51,7 @@ class Settings:
     """``configuration``: a directory of manifests that replaces the store, read-only.
 
     ``grace``: how long a proxy that registered itself may be away before its entry goes.
+    ``monitoring``: ``host:port`` where Prometheus reads metrics in plain HTTP, "" for nowhere.
     """
 
     state: Path
@@ -58,6 +60,7 @@ class Settings:
     authority: AuthoritySettings = field(default_factory=AuthoritySettings)
     remote: RemotePorts = field(default_factory=RemotePorts)
     api: ApiPort = field(default_factory=ApiPort)
+    monitoring: str = ""
 
 
 async def run_control_plane(settings: Settings) -> None:
@@ -113,6 +116,8 @@ async def _serve(
     tokens = ApiTokens(settings.state, now=_now)
     app.router.routes += AccessApi(tokens, partial(api_roots, settings.api, identities)).routes()
     add_openapi(app)
+    monitoring = Monitoring(directory, identities, _now)
+    app.router.routes += monitoring.routes()
     app.router.routes += console_routes()
     _spare_the_collector()
     log.info("ready state=%s objects=%d revision=%d", settings.state, len(objects), revision)
@@ -121,6 +126,7 @@ async def _serve(
             settings.state, settings.remote, identities, directory, registration, reports
         ),
         serving_api_port(settings.api, settings.state, app, tokens, identities, _now),
+        serving_metrics(settings.monitoring, monitoring),
         asyncio.TaskGroup() as tasks,
     ):
         tasks.create_task(serve_api(app, socket_path(settings.state, API_SOCKET)))

@@ -17,12 +17,13 @@ from clew.api.messages import ObjectStatus, ProxyStatus, Refusal
 from clew.model.base import Resource, ResourceKey
 from clew.model.diagnostic import Diagnostic
 from clew.model.proxy import Proxy
-from clew.model.xds import CLUSTER, LISTENER, TypeUrl
+from clew.model.xds import CLUSTER, LISTENER, Published, TypeUrl
 from clew.server.acknowledgements import Answer, answer, is_refused
 from clew.server.findings import Findings
 from clew.server.holds import Hold, Holds
+from clew.server.metrics import Meters
 from clew.server.proxies import ConnectedProxy
-from clew.server.publisher import Publisher
+from clew.server.publisher import Changed, Publisher
 from clew.server.standing import standing
 from clew.server.suspects import Suspects, suspects
 from clew.server.trial import Step, Trial
@@ -45,12 +46,20 @@ class Directory:
     ``revision``: the store's, up to which changes have been published.
     """
 
-    def __init__(self, publisher: Publisher, revision: int, holds: Holds | None = None) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        revision: int,
+        holds: Holds | None = None,
+        meters: Meters | None = None,
+    ) -> None:
         self.publisher = publisher
+        self.meters = meters or Meters()
         self.revision = revision
         self.holds = holds or Holds()
         self._connected: set[ConnectedProxy] = set()
         self._waiting: set[asyncio.Future[None]] = set()
+        self._began = self.meters.now()
         self._findings = Findings()
         self._refusals: list[tuple[ConnectedProxy, TypeUrl, str]] = []
         self._trial: tuple[ConnectedProxy, Trial, Iterator[Suspects]] | None = None
@@ -61,13 +70,24 @@ class Directory:
         self, proxy: Proxy, on_publish: OnPublish, conversation: Conversation
     ) -> ConnectedProxy:
         since = datetime.now(UTC).isoformat(timespec="seconds")
-        subscriber = self.publisher.connect(proxy, on_publish)
+        connection: ConnectedProxy | None = None
+
+        def told(published: Published, changed: Changed | None) -> None:
+            if connection is not None and connection.behind_since is None:
+                connection.behind_since = self._began
+            on_publish(published, changed)
+
+        subscriber = self.publisher.connect(proxy, told)
         connection = ConnectedProxy(subscriber, conversation, since)
         self._connected.add(connection)
         return connection
 
     def report(self, connection: ConnectedProxy, verdict: Acked | Nacked) -> None:
         connection.report(verdict)
+        self.meters.answered(verdict)
+        if connection.behind_since is not None and not connection.conversation.lagging():
+            self.meters.converged(connection.behind_since)
+            connection.behind_since = None
         if connection.synced != connection.subscriber.since:
             self._note_if_synced(connection)
         if isinstance(verdict, Nacked) and _is_certain(verdict):
@@ -93,12 +113,14 @@ class Directory:
 
     def take(self, changes: Sequence[Change]) -> None:
         """Publish a batch of the store's changes; what is held stays as it is."""
+        self._began = self.meters.now()
         batch = []
         for change in changes:
             new = change.stored.resource if change.stored is not None else None
             batch.append((change.key, self._in_force(change.key, new)))
         self.revision = changes[-1].revision
         self.publisher.change(batch, self.revision)
+        self.meters.published(changes, self._began)
         self._search()
         self._pulse()
 
@@ -111,6 +133,12 @@ class Directory:
     def proxies(self) -> Iterator[Proxy]:
         """What those that are connected say of themselves; one twice that has two streams."""
         return (connection.proxy for connection in self._connected)
+
+    def refused_now(self) -> Iterator[TypeUrl]:
+        """The type of each resource that a proxy refuses."""
+        for connection in self._connected:
+            for type_url, names in connection.refused.items():
+                yield from (type_url for _ in names)
 
     def refusals(self) -> tuple[Refusal, ...]:
         """The latest refusals, newest first, and whether they still matter."""

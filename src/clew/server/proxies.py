@@ -23,6 +23,8 @@ class ConnectedProxy:
     subscriber: Subscriber
     conversation: Conversation
     since: str
+    # When the oldest change was published of which it has not acknowledged everything.
+    behind_since: float | None = None
     # The revision since which it is told what it is, once it has had all of that.
     synced: int | None = None
     acked: dict[TypeUrl, dict[str, str]] = field(default_factory=dict)
