@@ -119,7 +119,8 @@ async def _serve(
     )
     own = AuthorityApi(identities, _now)
     authorization = AuthorizationApi(lambda: directory.publisher.snapshot)
-    reports = TrafficReports(TrafficWindow(began=time.time()), directory.proxies, time.time)
+    reports = TrafficReports(TrafficWindow(began=time.time()), time.time)
+    directory.tell(reports.come, reports.gone)
     on_reports(reports)
     found = [*views.routes(), *authorization.routes(), *own.routes()]
     app.router.routes += [*found, *TrafficApi(reports).routes(), *console_routes()]

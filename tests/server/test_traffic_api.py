@@ -16,6 +16,7 @@ from clew.api.traffic_report import Counted, TrafficReport
 from clew.model.metrics import Own, Peer
 from clew.server.traffic_reports import Reporter, TrafficReports
 from tests.server.api_server import with_server
+from tests.server.test_traffic_reports import proxy as sidecar
 
 SPIFFE = "spiffe://cluster.local/ns/default/sa"
 HOST = "reviews.default.svc.cluster.local"
@@ -28,7 +29,7 @@ ENCRYPTED = f"{SPIFFE}/bookinfo-productpage"
 def reporter(reports: TrafficReports, workload: str) -> Reporter:
     app, _, version = workload.partition("-")
     own = Own(Peer(workload, "default", app, version, "Kubernetes", app, version), f"{SPIFFE}/x")
-    return Reporter(own, f"node-{workload}", True, reports.now(), reports.now())
+    return Reporter(sidecar(f"{workload}-0", workload), own, reports.now())
 
 
 def some_traffic(reports: TrafficReports) -> None:

@@ -50,12 +50,15 @@ class World:
     authority: Authority
     address: str
     clock: list[float] = field(default_factory=lambda: [BEGAN + 60])
-    proxies: list[Proxy] = field(default_factory=list)
     reports: TrafficReports = field(init=False)
 
     def __post_init__(self) -> None:
         window = TrafficWindow(began=BEGAN)
-        self.reports = TrafficReports(window, lambda: self.proxies, lambda: self.clock[0])
+        self.reports = TrafficReports(window, lambda: self.clock[0])
+
+    def connect(self, *proxies: Proxy) -> None:
+        for each in proxies:
+            self.reports.come(each)
 
     def caller(self, name: str, account: str = "default") -> Workload:
         return workload(self.authority, "default", account, proxy=name)
@@ -87,13 +90,13 @@ async def world(folder: Path) -> AsyncIterator[World]:
 def test_who_reports_is_told_by_the_certificate(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with world(tmp_path) as mesh:
-            mesh.proxies = [proxy("reviews-v1-0", "reviews-v1"), proxy("other-0", "other-v1")]
+            mesh.connect(proxy("reviews-v1-0", "reviews-v1"), proxy("other-0", "other-v1"))
             answer = await mesh.report(mesh.caller("reviews-v1-0"), Counted(tag=SERVED, requests=7))
             assert answer.seconds > 0
             ((edge, count),) = mesh.requests().items()
             assert count == 7
             assert (edge.destination, edge.destination_version) == ("reviews-v1", "v1")
-            assert [each.node for each in mesh.reports.reporters] == [mesh.proxies[0].node_id]
+            assert [each.proxy.name for each in mesh.reports.reporters] == ["reviews-v1-0"]
 
     asyncio.run(scenario())
 
@@ -109,10 +112,24 @@ def test_a_proxy_that_is_not_connected_reports_later(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_proxy_is_known_as_long_as_one_of_its_streams_is_there(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as mesh:
+            reviews = proxy("reviews-v1-0", "reviews-v1")
+            mesh.connect(reviews, reviews)
+            mesh.reports.gone(reviews)
+            await mesh.report(mesh.caller("reviews-v1-0"), Counted(tag=SERVED, requests=7))
+            mesh.reports.gone(reviews)
+            with pytest.raises(grpc.aio.AioRpcError, match="not connected"):
+                await mesh.report(mesh.caller("reviews-v1-0"), Counted(tag=SERVED, requests=7))
+
+    asyncio.run(scenario())
+
+
 def test_a_certificate_that_names_no_proxy_reports_nothing(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with world(tmp_path) as mesh:
-            mesh.proxies = [proxy("reviews-v1-0", "reviews-v1")]
+            mesh.connect(proxy("reviews-v1-0", "reviews-v1"))
             with pytest.raises(grpc.aio.AioRpcError) as refusal:
                 await mesh.report(mesh.caller(""), Counted(tag=SERVED, requests=7))
             assert refusal.value.code() is grpc.StatusCode.UNAUTHENTICATED
@@ -133,7 +150,7 @@ def test_a_certificate_that_names_no_proxy_reports_nothing(tmp_path: Path) -> No
 def test_what_is_no_report_is_refused(tmp_path: Path, body: bytes) -> None:
     async def scenario() -> None:
         async with world(tmp_path) as mesh:
-            mesh.proxies = [proxy("reviews-v1-0", "reviews-v1")]
+            mesh.connect(proxy("reviews-v1-0", "reviews-v1"))
             with pytest.raises(grpc.aio.AioRpcError) as refusal:
                 await mesh.send(mesh.caller("reviews-v1-0"), body)
             assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -145,10 +162,10 @@ def test_what_is_no_report_is_refused(tmp_path: Path, body: bytes) -> None:
 def test_of_what_both_sides_report_the_destinations_count_is_taken(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with world(tmp_path) as mesh:
-            mesh.proxies = [
+            mesh.connect(
                 proxy("reviews-v1-0", "reviews-v1"),
                 proxy("productpage-v1-0", "productpage-v1"),
-            ]
+            )
             await mesh.report(mesh.caller("reviews-v1-0"), Counted(tag=SERVED, requests=7))
             await mesh.report(mesh.caller("productpage-v1-0"), Counted(tag=CALLED, requests=7))
             assert list(mesh.requests().values()) == [7]
@@ -161,13 +178,29 @@ def test_of_what_both_sides_report_the_destinations_count_is_taken(tmp_path: Pat
     asyncio.run(scenario())
 
 
+def test_a_sidecar_that_has_connected_is_going_to_count(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as mesh:
+            mesh.connect(proxy("productpage-v1-0", "productpage-v1"))
+            await mesh.report(mesh.caller("productpage-v1-0"))
+            mesh.connect(proxy("reviews-v1-0", "reviews-v1"))
+            await mesh.report(mesh.caller("productpage-v1-0"), Counted(tag=CALLED, requests=5))
+            assert mesh.requests() == {}
+            # Some never do, as they have no agent.
+            mesh.clock[0] += 120
+            await mesh.report(mesh.caller("productpage-v1-0"), Counted(tag=CALLED, requests=5))
+            assert list(mesh.requests().values()) == [5]
+
+    asyncio.run(scenario())
+
+
 def test_what_a_gateway_serves_is_counted_by_its_clients(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with world(tmp_path) as mesh:
-            mesh.proxies = [
+            mesh.connect(
                 proxy("reviews-v1-0", "reviews-v1", ProxyType.ROUTER),
                 proxy("productpage-v1-0", "productpage-v1"),
-            ]
+            )
             await mesh.report(mesh.caller("reviews-v1-0"))
             await mesh.report(mesh.caller("productpage-v1-0"), Counted(tag=CALLED, requests=5))
             assert [edge.reporter for edge in mesh.requests()] == ["source"]
@@ -178,7 +211,7 @@ def test_what_a_gateway_serves_is_counted_by_its_clients(tmp_path: Path) -> None
 def test_those_who_wait_hear_of_reports_with_something_in_them(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with world(tmp_path) as mesh:
-            mesh.proxies = [proxy("reviews-v1-0", "reviews-v1")]
+            mesh.connect(proxy("reviews-v1-0", "reviews-v1"))
             waiting = asyncio.ensure_future(mesh.reports.changed())
             await mesh.report(mesh.caller("reviews-v1-0"))
             assert not waiting.done()

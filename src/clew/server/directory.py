@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -58,6 +58,8 @@ class Directory:
         self.revision = revision
         self.holds = holds or Holds()
         self._connected: set[ConnectedProxy] = set()
+        self._on_come: Callable[[Proxy], object] = lambda proxy: None
+        self._on_gone: Callable[[Proxy], object] = lambda proxy: None
         self._waiting: set[asyncio.Future[None]] = set()
         self._began = self.meters.now()
         self._findings = Findings()
@@ -80,6 +82,7 @@ class Directory:
         subscriber = self.publisher.connect(proxy, told)
         connection = ConnectedProxy(subscriber, conversation, since)
         self._connected.add(connection)
+        self._on_come(proxy)
         return connection
 
     def report(self, connection: ConnectedProxy, verdict: Acked | Nacked) -> None:
@@ -103,6 +106,7 @@ class Directory:
 
     def disconnect(self, connection: ConnectedProxy) -> None:
         self._connected.discard(connection)
+        self._on_gone(connection.proxy)
         self.publisher.disconnect(connection.subscriber)
         if self._trial is not None and self._trial[0] is connection:
             self._publish(self._trial[1].abandon())
@@ -133,6 +137,10 @@ class Directory:
     def proxies(self) -> Iterator[Proxy]:
         """What those that are connected say of themselves; one twice that has two streams."""
         return (connection.proxy for connection in self._connected)
+
+    def tell(self, come: Callable[[Proxy], object], gone: Callable[[Proxy], object]) -> None:
+        """Call these as proxies come and go; a proxy and its agent have a stream each."""
+        self._on_come, self._on_gone = come, gone
 
     def refused_now(self) -> Iterator[TypeUrl]:
         """The type of each resource that a proxy refuses."""

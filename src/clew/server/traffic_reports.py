@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -25,8 +25,6 @@ from clew.server.traffic_counts import Counts, add
 from clew.server.traffic_edges import Series, series_of
 from clew.server.traffic_window import Edge, TrafficWindow
 
-log = logging.getLogger("clew.traffic")
-
 # How often proxies report what is new.
 REPORT_SECONDS = 2.0
 # A report tells of no longer than this; what is older is past.
@@ -44,10 +42,8 @@ _TAKEN = msgspec.json.encode(ReportTaken(seconds=REPORT_SECONDS))
 class Reporter:
     """One proxy that reports. ``denied``: calls that its policies refused, by when it said so."""
 
+    proxy: Proxy
     own: Own
-    node: str
-    is_sidecar: bool
-    known_since: float
     heard: float
     denied: list[tuple[float, int]] = field(default_factory=list)
     series: dict[tuple[str, bool], Series | None] = field(default_factory=dict)
@@ -63,22 +59,34 @@ class Reporter:
 class TrafficReports:
     """The gRPC method of agents. Who reports is told by the client certificate alone.
 
-    ``proxies``: those that are connected; of another one nobody knows the workload. ``now``: in
-    seconds, the clock of the window.
+    ``now``: in seconds, the clock of the window.
     """
 
-    def __init__(
-        self,
-        window: TrafficWindow,
-        proxies: Callable[[], Iterable[Proxy]],
-        now: Callable[[], float],
-    ) -> None:
+    def __init__(self, window: TrafficWindow, now: Callable[[], float]) -> None:
         self.window = window
-        self._proxies = proxies
         self.now = now
+        self._proxies: dict[str, Proxy] = {}
+        self._streams = Counter[str]()
         self._reporters: dict[str, Reporter] = {}
+        # The workloads whose sidecars count what arrives, and when one was last heard.
         self._counting: dict[tuple[str, str], float] = {}
         self._waiting: set[asyncio.Future[None]] = set()
+
+    def come(self, proxy: Proxy) -> None:
+        """A proxy has connected: what it says of itself is known. It may do so several times."""
+        name = _name(proxy)
+        self._streams[name] += 1
+        self._proxies[name] = proxy
+        if proxy.type is ProxyType.SIDECAR:
+            own = _workload(proxy)
+            # It has not said yet that it counts, but is going to.
+            self._counting.setdefault((own.namespace, own.workload), self.now())
+
+    def gone(self, proxy: Proxy) -> None:
+        name = _name(proxy)
+        self._streams[name] -= 1
+        if self._streams[name] <= 0:
+            del self._streams[name], self._proxies[name]
 
     def methods(self) -> Mapping[str, Method]:
         return {METHOD: unary(self._report, LONGEST_REPORT)}
@@ -111,27 +119,17 @@ class TrafficReports:
         """Who reports, and as which workload. Raises: Refusal."""
         if peer is None or not peer.proxy:
             raise Refusal(UNAUTHENTICATED, "report with the certificate of a proxy")
+        proxy = self._proxies.get(peer.proxy)
+        if proxy is None:
+            raise Refusal(UNAVAILABLE, f"the proxy {peer.proxy} is not connected; report later")
         now = self.now()
         known = self._reporters.get(peer.proxy)
-        if known is None or now - known.known_since > _SILENT_SECONDS:
-            known = self._meet(peer, now)
+        if known is None or known.proxy != proxy:
+            self._forget(now)
+            known = Reporter(proxy, Own(_workload(proxy), str(peer.identity)), now)
+            self._reporters[peer.proxy] = known
         known.heard = now
         return known
-
-    def _meet(self, peer: mtls.Peer, now: float) -> Reporter:
-        """Look up what the proxy said of itself when it connected, as it may have changed."""
-        self._forget(now)
-        for proxy in self._proxies():
-            if f"{proxy.name}.{proxy.namespace}" == peer.proxy:
-                own = Own(_workload(proxy), str(peer.identity))
-                known = self._reporters.get(peer.proxy)
-                if known is None or known.own != own:
-                    sidecar = proxy.type is ProxyType.SIDECAR
-                    known = Reporter(own, proxy.node_id, sidecar, now, now)
-                known.known_since = now
-                self._reporters[peer.proxy] = known
-                return known
-        raise Refusal(UNAVAILABLE, f"the proxy {peer.proxy} is not connected; report later")
 
     def _forget(self, now: float) -> None:
         """Drop the proxies that have gone."""
@@ -142,7 +140,7 @@ class TrafficReports:
     def take(self, reporter: Reporter, report: TrafficReport) -> None:
         """Put a report into the window."""
         now = self.now()
-        if reporter.is_sidecar:
+        if reporter.proxy.type is ProxyType.SIDECAR:
             self._counting[reporter.own.peer.namespace, reporter.own.peer.workload] = now
         if report.denied:
             recent = [each for each in reporter.denied if each[0] > now - _SILENT_SECONDS]
@@ -163,12 +161,19 @@ class TrafficReports:
             series = reporter.series_of(counted.tag, tcp=counted.is_tcp)
             if series is None:
                 continue
-            if series.also is not None:
-                heard = self._counting.get(series.also)
-                if heard is not None and now - heard < _SILENT_SECONDS:
-                    continue
+            if series.also is not None and self._counts(series.also, now):
+                continue
             add(found.setdefault(series.edge, {}), series.counts(counted))
         return found
+
+    def _counts(self, workload: tuple[str, str], now: float) -> bool:
+        """Whether a sidecar of the workload counts what arrives there."""
+        return now - self._counting.get(workload, -_SILENT_SECONDS) < _SILENT_SECONDS
+
+
+def _name(proxy: Proxy) -> str:
+    """As certificates have it."""
+    return f"{proxy.name}.{proxy.namespace}"
 
 
 def _workload(proxy: Proxy) -> Peer:
