@@ -113,7 +113,8 @@ def test_the_first_policy_of_another_action_changes_listeners_and_later_ones_do_
 def test_deny_comes_before_allow_wherever_one_is_missing() -> None:
     for texts in ([policy("denied", "DENY")], [policy("allowed", "ALLOW")], []):
         for names in http_filters(published(SIDECAR, *texts)):
-            assert names[:2] == ["clew.http.deny", "clew.http.allow"]
+            place = names.index("clew.http.deny")
+            assert names[place + 1 :] == ["clew.http.allow", "envoy.filters.http.router"]
 
 
 def test_what_could_be_fetched_is_always_there() -> None:
@@ -133,4 +134,16 @@ def test_a_filter_that_an_envoy_filter_changed_stays_as_it_is() -> None:
 def test_offline_the_rules_stand_in_the_listener() -> None:
     scope = build_scope(mesh(WEB, GATEWAY, policy("denied", "DENY")), SIDECAR)
     for names in http_filters(compile_proxy(scope, Memo())):
-        assert names[0] == "envoy.filters.http.rbac"
+        assert "envoy.filters.http.rbac" in names
+
+
+def test_only_on_ones_own_machine_refusals_say_why() -> None:
+    for explains in (True, False):
+        found = published(replace(SIDECAR, explains=explains))
+        for manager in managers(Listener.FromString(found[LISTENER]["virtualInbound"].body)):
+            headers = [
+                each.header.key
+                for mapper in manager.local_reply_config.mappers
+                for each in mapper.headers_to_add
+            ]
+            assert headers == (["x-clew-denied-by"] if explains else [])

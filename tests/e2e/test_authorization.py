@@ -69,7 +69,10 @@ def test_http_is_denied_with_a_reason_and_grpc_with_its_status(world: World) -> 
     rule = {"to": [{"operation": {"paths": ["/private", "/proto.EchoTestService/Echo"]}}]}
     with world.configured(policy("DENY", rule), "shop"):
         eventually(lambda: call(world, "friend", path="/private")["status"] == 403, what="403")
-        assert call(world, "friend", path="/private")["body"] == "RBAC: access denied"
+        denied = call(world, "friend", path="/private")
+        assert denied["body"] == "RBAC: access denied"
+        reason = dict(denied["headers"])["x-clew-denied-by"]
+        assert reason == "rbac_access_denied_matched_policy[ns[shop]-policy[web]-rule[0]]"
         assert call(world, "friend", path="/private?x=1")["status"] == 403
         assert succeeded(call(world, "friend", path="/open"))
         assert call(world, "friend", "grpc", 81)["grpcStatus"] == 7

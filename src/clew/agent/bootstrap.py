@@ -162,6 +162,7 @@ def node_metadata(spec: AgentSpec) -> dict[str, Any]:
         "CLEW_APP_PORTS": dict(spec.app_ports),
         "CLEW_LOCAL_PORTS": dict(spec.local_ports),
         "CLEW_BIND_ADDRESS": spec.bind_address,
+        "CLEW_EXPLAIN": "true" if spec.explain else "",
         "AUTO_REGISTER_GROUP": spec.auto_register_group,
         "PROXY_CONFIG": spec.own_settings | _health_check(spec),
     }

@@ -71,6 +71,7 @@ class AgentSpec(OpenModel, frozen=True, kw_only=True):
     status_port: int = 15020  # the application's metrics as well
     dns_port: int = 15053
     dns_upstreams: tuple[str, ...] = ()  # resolvers for names outside the mesh
+    explain: bool = False  # the proxy's refusals name the policies that they are due to
     http_proxy_port: int = 0  # ENV capture
     app_ports: dict[str, int] = {}  # ENV capture: container port -> port the app listens on
     local_ports: dict[str, str] = {}  # ENV capture: "host:port" -> "127.0.0.1:31000"

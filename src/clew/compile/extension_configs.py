@@ -6,7 +6,7 @@ until they are drained. What is fetched counts for the next request on every con
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from google.protobuf.any_pb2 import Any as PackedMessage
@@ -26,6 +26,7 @@ from clew._pb.envoy.extensions.filters.network.http_connection_manager.v3 import
     http_connection_manager_pb2 as hcm_pb2,
 )
 from clew._pb.envoy.extensions.filters.network.rbac.v3.rbac_pb2 import RBAC as NetworkRBAC
+from clew.compile.denial_reasons import explain_denials
 from clew.compile.inbound_listeners import BLACK_HOLE_CHAIN
 from clew.compile.memo import Memo
 from clew.compile.policy_filters import (
@@ -46,6 +47,15 @@ from clew.snapshot.scope import GatewayScope, InboundScope, ProxyScope
 
 HttpFilter = hcm_pb2.HttpFilter
 _MANAGER = "envoy.filters.network.http_connection_manager"
+# Source: Istio's order of filters.
+_HTTP_FOLLOWING = frozenset(
+    f"envoy.filters.http.{name}"
+    for name in ("grpc_web", "grpc_stats", "set_filter_state", "fault", "cors", "router")
+)
+_NETWORK_FOLLOWING = frozenset(
+    f"envoy.filters.network.{name}" for name in ("mongo_proxy", "tcp_proxy")
+)
+
 # What passes everything, for a name under which there is nothing to enforce: a configuration
 # that went away would be an error to the requests of connections that still ask for it.
 _HTTP_NOTHING: Mapping[str, Message] = {
@@ -76,7 +86,7 @@ def with_fetched_configs(
     listeners = dict(published[LISTENER])
     for name in serving:
         if name in listeners:
-            listeners[name] = memo.call(_referring, listeners[name], configs)
+            listeners[name] = memo.call(_referring, listeners[name], configs, scope.proxy.explains)
     extensions = {**published.get(EXTENSION, {}), **configs.resources}
     return {**published, LISTENER: listeners, EXTENSION: extensions}
 
@@ -123,7 +133,7 @@ def extension_clusters(config: PackedMessage) -> frozenset[str]:
     return frozenset(found - {""})
 
 
-def _referring(before: EnvoyResource, configs: Configs) -> EnvoyResource:
+def _referring(before: EnvoyResource, configs: Configs, explains: bool) -> EnvoyResource:
     """A listener whose filters for policies say where their configuration is."""
     listener = Listener.FromString(before.body)
     chains = [*listener.filter_chains]
@@ -131,27 +141,37 @@ def _referring(before: EnvoyResource, configs: Configs) -> EnvoyResource:
         chains.append(listener.default_filter_chain)
     for chain in chains:
         if chain.name != BLACK_HOLE_CHAIN:
-            _refer(chain, configs)
+            _refer(chain, configs, explains)
     return resource(before.name, listener, uses=before.uses, sources=before.sources)
 
 
-def _refer(chain: FilterChain, configs: Configs) -> None:
+def _refer(chain: FilterChain, configs: Configs, explains: bool) -> None:
     managers = [each for each in chain.filters if each.name == _MANAGER]
     for each in managers:
         manager = hcm_pb2.HttpConnectionManager()
         if each.typed_config.Unpack(manager):
-            names = _names([*manager.http_filters], HTTP_FILTERS, configs.http)
-            if names is not None:
-                filters = _http_filters([*manager.http_filters], names)
-                del manager.http_filters[:]
-                manager.http_filters.extend(filters)
-                each.typed_config.CopyFrom(typed_config(manager))
+            _refer_requests(manager, configs)
+            if explains:
+                explain_denials(manager)
+            each.typed_config.CopyFrom(typed_config(manager))
     if not managers:
-        names = _names([*chain.filters], NETWORK_FILTERS, configs.network)
-        if names is not None:
-            connected = _network_filters([*chain.filters], names)
-            del chain.filters[:]
-            chain.filters.extend(connected)
+        _refer_connections(chain, configs)
+
+
+def _refer_requests(manager: hcm_pb2.HttpConnectionManager, configs: Configs) -> None:
+    names = _names([*manager.http_filters], HTTP_FILTERS, configs.http)
+    if names is not None:
+        filters = _http_filters([*manager.http_filters], names)
+        del manager.http_filters[:]
+        manager.http_filters.extend(filters)
+
+
+def _refer_connections(chain: FilterChain, configs: Configs) -> None:
+    names = _names([*chain.filters], NETWORK_FILTERS, configs.network)
+    if names is not None:
+        filters = _network_filters([*chain.filters], names)
+        del chain.filters[:]
+        chain.filters.extend(filters)
 
 
 def _names(
@@ -171,34 +191,38 @@ def _names(
 
 
 def _http_filters(filters: Sequence[HttpFilter], names: Sequence[str]) -> list[HttpFilter]:
-    kept = dict(enumerate(filters))
+    own = [each.name for each in filters]
     return [
-        kept[place] if place is not None else _fetched_http(name) for place, name in _places(names)
+        filters[place] if place is not None else _fetched_http(name)
+        for place, name in _places(names, own, _HTTP_FOLLOWING)
     ]
 
 
 def _network_filters(filters: Sequence[Filter], names: Sequence[str]) -> list[Filter]:
-    kept = dict(enumerate(filters))
+    own = [each.name for each in filters]
     return [
-        kept[place] if place is not None else _fetched_network(name)
-        for place, name in _places(names)
+        filters[place] if place is not None else _fetched_network(name)
+        for place, name in _places(names, own, _NETWORK_FOLLOWING)
     ]
 
 
-def _places(names: Sequence[str]) -> list[tuple[int | None, str]]:
+def _places(
+    names: Sequence[str], filters: Sequence[str], following: Set[str]
+) -> list[tuple[int | None, str]]:
     """Which filter comes where: one that is there already, or one by name.
 
     DENY and ALLOW are in every chain, so that the first policy of all counts at once, too. The
-    others come and go with the first and the last policy that needs them.
+    others come and go with the first and the last policy that needs them. ``following``: what
+    comes after policies wherever there are some.
     """
     found: list[tuple[int | None, str]] = [
         (None, name) if name else (place, "") for place, name in enumerate(names)
     ]
-    present = [name for _, name in found]
-    if DENY not in present:
-        last = max((p for p, name in enumerate(present) if name and name != ALLOW), default=-1)
-        found.insert(last + 1, (None, DENY))
-    if ALLOW not in present:
+    if DENY not in names:
+        earlier = [place for place, name in enumerate(names) if name not in ("", ALLOW)]
+        later = (p for p, name in enumerate(filters) if names[p] == ALLOW or name in following)
+        found.insert(earlier[-1] + 1 if earlier else next(later, 0), (None, DENY))
+    if ALLOW not in names:
         found.insert(found.index((None, DENY)) + 1, (None, ALLOW))
     return found
 

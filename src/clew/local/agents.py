@@ -122,6 +122,7 @@ def agent_spec(
         status_port=take_port() if where.outside else names.STATUS_PORT,
         dns_port=0 if where.outside else 15053,
         dns_upstreams=() if place.network is None else (place.network.bridge,),
+        explain=True,
         http_proxy_port=take_port() if uncaptured else 0,
         app_ports={str(port): number for port, number in listening.items()},
         local_ports=_local_ports(workload, take_port) if uncaptured else {},

@@ -93,6 +93,7 @@ class Proxy:
     # The address that a gateway's listeners bind ("" = 0.0.0.0).
     bind_address: str = ""
     unprivileged: bool = False
+    explains: bool = False  # its refusals say why, to everybody
     # It knows the endpoints of its own service, to compare their zones with those of others.
     self_discovery: bool = False
     grpc: bool = False  # proxyless gRPC (metadata GENERATOR: grpc)
@@ -169,6 +170,7 @@ class Proxy:
             ),
             bind_address=str(metadata.get("CLEW_BIND_ADDRESS", "")),
             unprivileged=str(metadata.get("UNPRIVILEGED_POD", "")).lower() == "true",
+            explains=str(metadata.get("CLEW_EXPLAIN", "")).lower() == "true",
             self_discovery=str(metadata.get(SELF_DISCOVERY, "")).lower() == "true",
             grpc=metadata.get("GENERATOR") == "grpc",
             version=str(metadata.get("ISTIO_VERSION", "")),

@@ -71,6 +71,7 @@ def scope_key(snapshot: MeshSnapshot, proxy: Proxy) -> Hashable:
         proxy.bind_address,
         proxy.families,
         proxy.unprivileged,
+        proxy.explains,
         proxy.ip if own_address else "",
         _headless_addresses(snapshot, proxy),
         tuple((s.key, port.name, target) for s, port, target in served_ports(snapshot, proxy)),
