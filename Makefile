@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
 
-.PHONY: demo test check golden corpora docs bench clean
+.PHONY: demo test check golden corpora docs console bench clean
 
 demo: $(READY)
 	$(BIN)/clew demo
@@ -28,6 +28,10 @@ corpora: $(READY)
 
 docs: $(READY)
 	$(BIN)/python -m docs.generate
+
+# Needs node; the result is committed, so that nothing else does.
+console:
+	cd console && npm ci --ignore-scripts --no-audit --no-fund && npm test && npm run build
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

@@ -15,7 +15,7 @@ await build({
   outExtension: { ".js": ".mjs" },
   bundle: true,
   format: "esm",
-  platform: "node",
+  external: ["node:*"],
   logLevel: "warning",
 });
 const files = tests.map((name) => join(out, name.replace(/\.ts$/, ".mjs")));

@@ -25,6 +25,7 @@ export function Shell() {
     theme ? localStorage.setItem("clew-theme", theme) : localStorage.removeItem("clew-theme");
   }, [theme]);
   useKeys(setOpen);
+  useTicks();
   const view = VIEWS.find((each) => url.pathname === each.path || (each.path !== "/" && url.pathname.startsWith(each.path + "/")));
   const page = PAGES.map(([pattern, Component, names]) => ({ found: pattern.exec(url.pathname), Component, names })).find((each) => each.found);
   const parts = (page?.found?.slice(1) ?? []).map(decodeURIComponent);
@@ -99,6 +100,15 @@ function useKeys(open: (what: "palette" | "help") => void): void {
     };
     addEventListener("keydown", onKey);
     return () => removeEventListener("keydown", onKey);
+  }, []);
+}
+
+/** Ages grow while nothing else happens. */
+function useTicks(): void {
+  const [, tick] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => tick((before) => before + 1), 10_000);
+    return () => clearInterval(timer);
   }, []);
 }
 

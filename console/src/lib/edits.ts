@@ -16,7 +16,7 @@ export function rebalanced(weights: readonly number[], moved: number, to: number
 }
 
 /** Whole numbers with the sum 100; what rounding leaves goes to those that lost most by it. */
-function rounded(exact: readonly number[], fixed: number): number[] {
+export function rounded(exact: readonly number[], fixed = -1): number[] {
   const found = exact.map(Math.floor);
   let left = 100 - found.reduce((sum, each) => sum + each, 0);
   const order = exact.map((each, index) => ({ index, lost: each - Math.floor(each) }))

@@ -1,5 +1,5 @@
 // Where requests of a service can go: what a rule names already, its subsets, its versions.
-import type { Share } from "./edits";
+import { rounded, type Share } from "./edits";
 import type { Manifest, ServiceView } from "./types";
 import { shortHost } from "./words";
 
@@ -15,9 +15,13 @@ export function sharesOf(service: ServiceView, rule: Manifest, index: number): S
   const names = choices(service);
   const others = names.filter((subset) => !used.some((each) => each.subset === subset || (!each.subset && each.host.endsWith(`-${subset}`))))
     .map((subset) => ({ host, subset, weight: 0 }));
-  const whole = used.length === 1 && used[0]!.subset === "" && isOwn(service, used[0]!.host) && names.length > 1;
   // A route to the whole service becomes one to its versions, each with the share that it has.
-  if (whole) return names.map((subset, place) => ({ host, subset, weight: evenly(names.length)[place]! }));
+  if (used.length === 1 && !used[0]!.subset && isOwn(service, used[0]!.host)) {
+    const sizes = names.map((name) => sizeOf(service, name));
+    const all = sizes.reduce((sum, size) => sum + size, 0);
+    const weights = rounded(sizes.map((size) => (all ? (100 * size) / all : 100 / sizes.length)));
+    return names.length > 1 ? names.map((subset, place) => ({ host, subset, weight: weights[place]! })) : used;
+  }
   return [...used, ...others];
 }
 
@@ -40,7 +44,8 @@ function hostFor(service: ServiceView, used: readonly Share[]): string {
   return used.find((each) => isOwn(service, each.host))?.host ?? shortHost(service.summary.host);
 }
 
-function evenly(count: number): number[] {
-  const each = Math.floor(100 / count);
-  return Array.from({ length: count }, (_, place) => each + (place < 100 - each * count ? 1 : 0));
+/** How many endpoints a subset, or a version without one, has. */
+function sizeOf(service: ServiceView, name: string): number {
+  const subset = service.subsets.find((each) => each.name === name);
+  return subset ? subset.endpoints : service.endpoints.filter((each) => each.version === name).length;
 }

@@ -32,11 +32,9 @@ export function keyText(key: Key): string {
   return key.namespace ? `${key.kind} ${key.namespace}/${key.name}` : `${key.kind} ${key.name}`;
 }
 
-/** `VirtualService default/reviews` → its key, as far as a text can say; the group is a guess. */
-export function keyFromText(text: string, groups: (kind: string) => string): Key | null {
-  const found = /^(\S+) (?:([^/\s]+)\/)?(\S+)$/.exec(text);
-  if (!found) return null;
-  return { group: groups(found[1]!), kind: found[1]!, namespace: found[2] ?? "", name: found[3]! };
+/** Whether a finding keeps its object from being applied. */
+export function isError(finding: { severity: string }): boolean {
+  return finding.severity.toLowerCase() === "error";
 }
 
 /** `reviews.default.svc.cluster.local` → `reviews` where the namespace is said elsewhere. */

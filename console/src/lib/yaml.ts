@@ -3,6 +3,7 @@ import { isMap, isSeq, parseDocument, stringify } from "yaml";
 import type { Manifest } from "./types";
 
 const SET_BY_THE_STORE = ["uid", "creationTimestamp", "generation", "resourceVersion", "managedFields", "selfLink"];
+// Kubernetes reads YAML 1.1, where `yes` and `on` are true, so texts like these need quotes.
 const FIRST = ["apiVersion", "kind", "metadata", "spec"];
 
 /** What somebody wrote of an object: without status and what the store adds. */
@@ -15,7 +16,7 @@ export function written(manifest: Manifest): Manifest {
 }
 
 export function toYaml(value: unknown): string {
-  return stringify(ordered(value), { lineWidth: 0, aliasDuplicateObjects: false });
+  return stringify(ordered(value), { version: "1.1", lineWidth: 0, aliasDuplicateObjects: false });
 }
 
 /** The text of an object, for people to read and change. */
@@ -59,7 +60,7 @@ export function lineOf(text: string, field: string): number {
 /** The object in a text, null if it is not one. */
 export function parsed(text: string): Manifest | null {
   try {
-    const value = parseDocument(text).toJS();
+    const value = parseDocument(text, { version: "1.1" }).toJS();
     return typeof value === "object" && value !== null && !Array.isArray(value) ? value : null;
   } catch {
     return null;

@@ -11,9 +11,11 @@ import { tags } from "@lezer/highlight";
 import { useEffect, useRef } from "preact/hooks";
 import { optionsAt, type Schema, spotAt } from "../lib/complete";
 import type { Finding } from "../lib/types";
+import { isError } from "../lib/words";
 
 export interface EditorProps {
-  text: string;
+  /** What is in it; another object replaces all that was typed. */
+  given: { text: string };
   onText?: (text: string) => void;
   findings?: readonly Finding[];
   schema?: Schema;
@@ -25,7 +27,7 @@ export interface EditorProps {
 
 const THEME = EditorView.theme({
   "&": { color: "var(--text)", backgroundColor: "var(--panel)", fontSize: "13px", maxHeight: "72vh" },
-  "&.cm-focused": { outline: "2px solid var(--accent)", outlineOffset: "-2px" },
+  "&.cm-focused": { outline: "none" },
   ".cm-scroller": { fontFamily: "var(--mono)", lineHeight: "1.6", overflow: "auto" },
   ".cm-content": { padding: "10px 0", caretColor: "var(--text)" },
   ".cm-gutters": { backgroundColor: "var(--panel)", color: "var(--faint)", border: "0" },
@@ -73,7 +75,7 @@ export default function Editor(props: EditorProps) {
       root,
       parent: root,
       state: EditorState.create({
-        doc: latest.current.text,
+        doc: latest.current.given.text,
         extensions: [
           lineNumbers(), history(), indentOnInput(), closeBrackets(), highlightActiveLine(), lintGutter(),
           yaml(), syntaxHighlighting(COLOURS), THEME, autocompletion({ override: [complete] }),
@@ -90,19 +92,19 @@ export default function Editor(props: EditorProps) {
   }, []);
   useEffect(() => {
     const editor = view.current!;
-    if (editor.state.doc.toString() !== props.text) {
-      editor.dispatch({ changes: { from: 0, to: editor.state.doc.length, insert: props.text } });
+    if (editor.state.doc.toString() !== props.given.text) {
+      editor.dispatch({ changes: { from: 0, to: editor.state.doc.length, insert: props.given.text } });
     }
-  }, [props.text]);
+  }, [props.given]);
   useEffect(() => {
     const editor = view.current!, { doc } = editor.state;
     const diagnostics = (props.findings ?? []).filter((each) => each.line && each.line <= doc.lines).map((each) => {
       const line = doc.line(each.line);
       const from = Math.min(line.to, line.from + Math.max(0, each.column - 1));
-      return { from, to: line.to, severity: each.severity === "error" ? "error" as const : "warning" as const, message: each.hint ? `${each.problem}\n${each.hint}` : each.problem };
+      return { from, to: line.to, severity: isError(each) ? "error" as const : "warning" as const, message: each.hint ? `${each.problem}\n${each.hint}` : each.problem };
     });
     editor.dispatch(setDiagnostics(editor.state, diagnostics));
-  }, [props.findings, props.text]);
+  }, [props.findings]);
   useEffect(() => {
     const editor = view.current!, line = props.at?.line;
     if (!line || line > editor.state.doc.lines) return;

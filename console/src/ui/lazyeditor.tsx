@@ -10,5 +10,5 @@ export function LazyEditor(props: EditorProps) {
   useEffect(() => {
     if (!loaded) void import("./editor").then((module) => { loaded = module.default; set(() => loaded); });
   }, []);
-  return Editor ? <Editor {...props} /> : <pre class="text editor" aria-label={props.label}>{props.text}</pre>;
+  return Editor ? <Editor {...props} /> : <pre class="text editor" aria-label={props.label}>{props.given.text}</pre>;
 }

@@ -9,21 +9,27 @@ import { Dialog } from "./parts";
 
 export function Palette({ onClose }: { onClose: () => void }) {
   const [text, setText] = useState("");
-  const [places, setPlaces] = useState<Place[]>(() => VIEWS.map((view) => ({ name: view.title, kind: "view", url: view.path })));
+  const [loaded, setLoaded] = useState<Record<string, Place[]>>({});
   const [chosen, choose] = useState(0);
   const list = useRef<HTMLUListElement>(null);
+  const box = useRef<HTMLInputElement>(null);
+  useEffect(() => box.current?.focus(), []);
   useEffect(() => {
-    const add = (more: Place[]) => setPlaces((before) => [...before, ...more]);
+    const add = (what: string, more: Place[]) => setLoaded((before) => ({ ...before, [what]: more }));
     void ask<{ items: ServiceSummary[] }>("/v1/services").then(({ items }) =>
-      add(items.map((each) => ({ name: each.name, kind: `service in ${each.namespace}`, url: serviceUrl(each.namespace, each.host) }))));
-    void ask<{ items: Manifest[] }>("/v1/objects").then(({ items }) => add(items.map((each) => {
+      add("services", items.map((each) => ({ name: each.name, kind: `routing in ${each.namespace}`, url: serviceUrl(each.namespace, each.host) }))));
+    void ask<{ items: Manifest[] }>("/v1/objects").then(({ items }) => add("objects", items.map((each) => {
       const key = keyOf(each);
       return { name: key.name, kind: `${key.kind}${key.namespace && ` in ${key.namespace}`}`, url: objectUrl(key) };
     })));
     void ask<ProxyList>("/v1/proxies").then(({ proxies }) =>
-      add(proxies.map((each) => ({ name: each.name, kind: `proxy in ${each.namespace}`, url: proxyUrl(each.node) }))));
+      add("proxies", proxies.map((each) => ({ name: each.name, kind: `proxy in ${each.namespace}`, url: proxyUrl(each.node) }))));
   }, []);
-  const found = useMemo(() => ranked(places, text).slice(0, 50), [places, text]);
+  const found = useMemo(() => {
+    const views = VIEWS.map((view) => ({ name: view.title, kind: "view", url: view.path }));
+    const { services = [], objects = [], proxies = [] } = loaded;
+    return ranked([...views, ...services, ...proxies, ...objects], text).slice(0, 50);
+  }, [loaded, text]);
   const at = Math.min(chosen, found.length - 1);
   useEffect(() => { list.current?.children[at]?.scrollIntoView({ block: "nearest" }); }, [at]);
   const open = (place: Place | undefined) => { if (place) { onClose(); go(place.url); } };
@@ -34,7 +40,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
   };
   return (
     <Dialog title="Go to" onClose={onClose} kind="palette">
-      <input type="text" autofocus placeholder="Go to a service, object, proxy or view" value={text}
+      <input ref={box} type="text" placeholder="Go to a service, object, proxy or view" value={text}
         role="combobox" aria-label="Go to" aria-expanded="true" aria-controls="places"
         aria-activedescendant={found[at] ? `place-${at}` : undefined}
         onInput={(event) => { setText(event.currentTarget.value); choose(0); }} onKeyDown={onKey} />

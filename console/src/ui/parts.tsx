@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { ApiProblem } from "../lib/api";
 import { objectUrl } from "../lib/router";
 import type { Finding, Key } from "../lib/types";
+import { isError } from "../lib/words";
 import { Icon, type IconName } from "./icons";
 
 export type Tone = "good" | "warn" | "bad" | "info" | "";
@@ -71,7 +72,7 @@ export function Findings({ of, onPick }: { of: readonly Finding[]; onPick?: (fin
   return (
     <ul class="findings">
       {of.map((each) => {
-        const error = each.severity === "error";
+        const error = isError(each);
         const text = <>
           {each.problem}
           {each.hint && <div class="soft">{each.hint}</div>}

@@ -4,6 +4,7 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { type ApiProblem, ask, validate } from "../lib/api";
 import type { Schema } from "../lib/complete";
 import type { Finding, Key, Manifest, ServiceSummary } from "../lib/types";
+import { isError } from "../lib/words";
 import { parsed } from "../lib/yaml";
 import { LazyEditor } from "./lazyeditor";
 import { Findings, Panel, ProblemNotice } from "./parts";
@@ -16,6 +17,7 @@ export function Workbench({ before, text: given, namespace, said = [], at = 0, s
   side?: ComponentChildren; onApplied: (keys: Key[]) => void;
 }) {
   const [text, setText] = useState(given);
+  const [shownText, setShownText] = useState({ text: given });
   const [base, setBase] = useState(given);
   const [based, setBased] = useState(before);
   const [found, setFound] = useState<Finding[]>();
@@ -23,10 +25,11 @@ export function Workbench({ before, text: given, namespace, said = [], at = 0, s
   const [reviewing, setReviewing] = useState(false);
   const [line, setLine] = useState({ line: at });
   const changed = text !== base;
+  const restart = () => { setText(given); setShownText({ text: given }); setBase(given); setBased(before); };
   const stale = changed && given !== base;
   useEffect(() => {
     // A change of somebody else shows at once, unless this text is being edited.
-    if (!changed || text === given) { setText(given); setBase(given); setBased(before); }
+    if (!changed || text === given) restart();
   }, [given, before?.metadata.resourceVersion]);
   useEffect(() => { if (at) setLine({ line: at }); }, [at]);
   useEffect(() => {
@@ -43,22 +46,22 @@ export function Workbench({ before, text: given, namespace, said = [], at = 0, s
   const schema = useSchema(String(manifest?.apiVersion ?? ""), String(manifest?.kind ?? ""));
   const known = useKnown();
   const shown = changed ? (found ?? []) : said;
-  const errors = shown.filter((each) => each.severity === "error").length;
+  const errors = shown.filter(isError).length;
   return (
     <div class="two">
-      <LazyEditor text={text} onText={setText} findings={shown} schema={schema} known={known} at={line} label="YAML of the object" />
+      <LazyEditor given={shownText} onText={setText} findings={shown} schema={schema} known={known} at={line} label="YAML of the object" />
       <div class="stack">
         <Panel title={changed ? "Your change" : "This object"}>
           <div class="body stack">
             {side && !changed && side}
             {problem && <ProblemNotice problem={problem} />}
             {stale && <p class="soft">Somebody changed the object meanwhile. <button class="btn small" type="button"
-              onClick={() => { setText(given); setBase(given); setBased(before); }}>Take the new version</button></p>}
+              onClick={restart}>Take the new version</button></p>}
             {changed && found && !found.length && <p class="soft">The mesh has nothing against it.</p>}
             {shown.length > 0 && <Findings of={shown} onPick={(each) => setLine({ line: each.line })} />}
             <div class="actions">
               <button class="btn primary" type="button" disabled={!changed || !found || errors > 0} onClick={() => setReviewing(true)}>Review and apply</button>
-              {changed && <button class="btn" type="button" onClick={() => setText(base)}>Undo all</button>}
+              {changed && <button class="btn" type="button" onClick={restart}>Undo all</button>}
             </div>
           </div>
         </Panel>

@@ -51,7 +51,7 @@ export function Configuration({ url }: ViewProps) {
       {problem && <ProblemNotice problem={problem} />}
       {data && kinds && <Panel title="Objects">
         {found.length ? <div class="tablewrap"><table>
-          <thead><tr><th>Name</th><th>Kind</th><th class="hide-small">Namespace</th><th>Status</th><th class="hide-small right">Generation</th><th class="right">Age</th></tr></thead>
+          <thead><tr><th>Name</th><th class="hide-small">Kind</th><th class="hide-small">Namespace</th><th>Status</th><th class="hide-small right">Generation</th><th class="right hide-small">Age</th></tr></thead>
           <tbody>{found.slice(0, limit).map((each) => <Row of={each} key={each.metadata.uid as string} />)}</tbody>
         </table></div> : <Empty>{all.length ? "No object fits the filters." : "The mesh has no objects yet."}</Empty>}
         {found.length > limit && <div class="body"><button class="btn" type="button" onClick={() => setLimit(limit * 4)}>Show more of {found.length}</button></div>}
@@ -65,12 +65,12 @@ function Row({ of }: { of: Manifest }) {
   const key = keyOf(of), state = stateOf(of);
   return (
     <tr>
-      <td><a class="name" href={objectUrl(key)}>{key.name}</a></td>
-      <td class="soft">{key.kind}</td>
+      <td><a class="name" href={objectUrl(key)}>{key.name}</a><div class="soft show-small">{key.kind}</div></td>
+      <td class="soft hide-small">{key.kind}</td>
       <td class="soft hide-small">{key.namespace || "–"}</td>
       <td>{state && <StatePill state={state} text={stateText(of)} />}</td>
       <td class="right num soft hide-small">{of.metadata.generation}</td>
-      <td class="right num soft nowrap" title={of.metadata.creationTimestamp}>{age(of.metadata.creationTimestamp)}</td>
+      <td class="right num soft nowrap hide-small" title={of.metadata.creationTimestamp}>{age(of.metadata.creationTimestamp)}</td>
     </tr>
   );
 }

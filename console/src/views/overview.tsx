@@ -13,7 +13,7 @@ const SOON = 30 * 86400;
 export function OverviewPage() {
   const { data, problem } = useLive<Overview>("/v1/overview");
   const [back, setBack] = useState<{ of: Key; revision: number }>();
-  if (!data) return problem ? <ProblemNotice problem={problem} /> : null;
+  if (!data) return problem ? <><h1>Overview</h1><ProblemNotice problem={problem} /></> : null;
   const expiring = data.certificates.filter((each) => each.secondsLeft < SOON);
   return (
     <div class="stack">
@@ -69,7 +69,7 @@ function TroubleRow({ of }: { of: Trouble }) {
 
 export function causeUrl(of: Trouble): string {
   if (of.object) return objectUrl(of.object, of.field ? { at: of.field } : {});
-  if (of.proxy) return proxyUrl(of.proxy);
+  if (of.proxy) return of.proxy === "*" ? "/proxies" : proxyUrl(of.proxy);
   if (!of.service) return "/configuration";
   const slash = of.service.indexOf("/");
   return serviceUrl(of.service.slice(0, slash), of.service.slice(slash + 1));

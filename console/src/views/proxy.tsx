@@ -16,7 +16,7 @@ export function ProxyPage({ parts, url }: ViewProps) {
   const node = parts[0]!, path = `/v1/proxies/${encodeURIComponent(node)}`;
   const { data, problem } = useLive<ProxyDetail>(path);
   const [open, setOpen] = useState<ResourceState>();
-  if (!data) return problem ? <ProblemNotice problem={problem} /> : null;
+  if (!data) return problem ? <><Head title={node.split("~")[2] ?? node} /><ProblemNotice problem={problem} /></> : null;
   const type = url.searchParams.get("type") ?? "", text = url.searchParams.get("text") ?? "";
   const found = data.resources.filter((each) => (!type || each.type === type) && each.name.includes(text));
   const { proxy } = data;
@@ -44,7 +44,7 @@ export function ProxyPage({ parts, url }: ViewProps) {
             {found.length ? <div class="tablewrap"><table>
               <thead><tr><th>Name</th><th class="hide-small">Type</th><th>State</th><th class="hide-small">Version</th><th class="right hide-small">Size</th></tr></thead>
               <tbody>{found.slice(0, 300).map((each) => <tr key={each.type + each.name}>
-                <td class="wrap"><button class="btn quiet small mono wrap" style={{ whiteSpace: "normal", textAlign: "left", justifyContent: "flex-start" }} type="button" onClick={() => setOpen(each)}>{each.name}</button>{each.error && <div class="notice bad">{each.error}</div>}</td>
+                <td class="wrap"><button class="plain mono" type="button" onClick={() => setOpen(each)}>{each.name}</button>{each.error && <div class="notice bad">{each.error}</div>}</td>
                 <td class="soft hide-small">{each.type}</td>
                 <td><Mark of={each} /></td>
                 <td class="mono faint hide-small">{each.version.slice(0, 8)}</td>

@@ -16,7 +16,7 @@ export function ServicePage({ parts, url }: ViewProps) {
   const { data, problem } = useLive<ServiceView>(path);
   const { data: all } = useLive<{ items: { namespace: string }[] }>("/v1/services", []);
   const texts = useTexts(data);
-  if (!data) return problem ? <ProblemNotice problem={problem} /> : null;
+  if (!data) return problem ? <><Head title={shortHost(host)} /><ProblemNotice problem={problem} /></> : null;
   const { summary } = data;
   const namespaces = [...new Set([data.seenFrom, ...(all?.items.map((each) => each.namespace) ?? [])])].sort();
   const task = (name: string, title: string) => <a class="btn" href={serviceUrl(namespace, host, name)}>{title}</a>;

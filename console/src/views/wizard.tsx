@@ -26,10 +26,10 @@ export interface TaskProps {
 }
 
 const TASKS = {
-  shift: { title: "Shift traffic", Task: Shift, what: "Which share of the requests goes where." },
-  route: { title: "Route requests", Task: Routing, what: "Requests that fit go to one version; all others as before." },
-  fault: { title: "Inject faults", Task: Faults, what: "Delay or abort a share of the requests, to see how callers bear it." },
-  resilience: { title: "Timeouts and retries", Task: Resiliences, what: "How long a request may take, and how often it is tried again." },
+  shift: { title: "Shift traffic", form: "Shares", Task: Shift, what: "Which share of the requests goes where." },
+  route: { title: "Route requests", form: "Conditions", Task: Routing, what: "Requests that fit go to one version; all others as before." },
+  fault: { title: "Inject faults", form: "Faults", Task: Faults, what: "Delay or abort a share of the requests, to see how callers bear it." },
+  resilience: { title: "Timeouts and retries", form: "Limits", Task: Resiliences, what: "How long a request may take, and how often it is tried again." },
 } as const;
 
 export function Wizard({ parts }: ViewProps) {
@@ -100,7 +100,7 @@ function Task({ service, name, rule, before, destinationRule, choices, choice, c
   if (!routes.length) return <Empty>The rule {rule.metadata.name} has no HTTP routes.</Empty>;
   return (
     <div class="stack">
-      <Panel title={TASKS[name].title}>
+      <Panel title={TASKS[name].form}>
         <div class="body stack">
           {(choices.length > 1 || (routes.length > 1 && name !== "route")) && <div class="grid">
             {choices.length > 1 && <label class="field">Rule<select value={choice} onChange={(event) => choose(event.currentTarget.value)}>

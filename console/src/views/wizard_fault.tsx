@@ -9,12 +9,12 @@ export function Faults({ rule, index, propose }: TaskProps) {
   const set = (change: Partial<Fault>) => { setTouched(true); setFault({ ...fault, ...change }); };
   return (
     <div class="stack">
-      <fieldset class="plain"><legend>Delay</legend>
+      <fieldset><legend>Delay</legend>
         <div class="grid">
           <Amount label="Share of the requests, %" value={fault.delayShare} max={100} step={1} onValue={(delayShare) => set({ delayShare })} />
           <Amount label="Seconds (0: no delay)" value={fault.delay} max={3600} step={0.1} onValue={(delay) => set({ delay })} />
         </div></fieldset>
-      <fieldset class="plain"><legend>Abort</legend>
+      <fieldset><legend>Abort</legend>
         <div class="grid">
           <Amount label="Share of the requests, %" value={fault.abortShare} max={100} step={1} onValue={(abortShare) => set({ abortShare })} />
           <Amount label="HTTP status (0: no abort)" value={fault.abort} max={599} step={1} onValue={(abort) => set({ abort })} />

@@ -7,13 +7,14 @@ from typing import Literal
 from clew.api.messages import Finding, Key, Message, ObjectState, ProxyStatus, Refusal
 
 TroubleSeverity = Literal["error", "warning"]
+EVERY_PROXY = "*"
 
 
 class Trouble(Message, frozen=True, kw_only=True):
     """One thing that is wrong now, in a sentence, and where its cause is.
 
     Of ``object`` (with ``field``), ``proxy`` (a node id) and ``service`` (``namespace/host``) the
-    one that is to blame is set.
+    one that is to blame is set; ``proxy`` is EVERY_PROXY where it is no single one.
     """
 
     severity: TroubleSeverity
@@ -107,7 +108,10 @@ class References(Message, frozen=True, kw_only=True):
 
 
 class ResourceState(Message, frozen=True, kw_only=True):
-    """One xDS resource of one proxy: the version published, and the one it acknowledged."""
+    """One xDS resource of one proxy: the version published, and the one that it has.
+
+    ``acknowledged`` is "" where the proxy has none, or has not asked for it.
+    """
 
     type: str
     name: str

@@ -11,7 +11,7 @@ from clew.api.messages import (
     Refusal,
     key_message,
 )
-from clew.api.views import Counts, Trouble, TroubleSeverity
+from clew.api.views import EVERY_PROXY, Counts, Trouble, TroubleSeverity
 from clew.model.pod import Pod
 from clew.model.service import Endpoint, Health, ServiceKey
 from clew.snapshot.labels import TLS_MODE
@@ -108,7 +108,7 @@ def _of_pods(pods: Iterable[Pod]) -> Iterator[Trouble]:
             severity="warning",
             problem=f"{pod.key} is not ready: {why or 'unknown'}"
             + (f", started again {restarts} times" if restarts > 1 else ""),
-            hint=f"what it wrote: clew logs {pod.metadata.name}",
+            hint=f"What it wrote: clew logs {pod.metadata.name}",
             object=key_message(pod.key),
         )
 
@@ -119,16 +119,16 @@ def _unconnected(pods: Sequence[Pod], proxies: Iterable[ProxyStatus]) -> Iterato
     wanted = [pod for pod in pods if pod.metadata.labels.get(TLS_MODE) == "istio" and _runs(pod)]
     missing = [pod for pod in wanted if connected.isdisjoint(pod_addresses(pod))]
     if len(missing) > 1 and len(missing) == len(wanted):
-        problem = f"none of the {len(wanted)} proxies is connected to the control plane"
-        yield Trouble(severity="error", problem=problem, hint=_MEANWHILE)
+        problem = f"None of the {len(wanted)} proxies is connected to the control plane"
+        yield Trouble(severity="error", problem=problem, hint=_MEANWHILE, proxy=EVERY_PROXY)
         return
     for pod in missing:
-        problem = f"the proxy of {pod.key} is not connected to the control plane"
+        problem = f"The proxy of {pod.key} is not connected to the control plane"
         key = key_message(pod.key)
         yield Trouble(severity="error", problem=problem, hint=_MEANWHILE, object=key)
 
 
-_MEANWHILE = "it goes on with the configuration that it has"
+_MEANWHILE = "Traffic goes on with the configuration that was there last"
 
 
 def _runs(pod: Pod) -> bool:

@@ -32,16 +32,20 @@ def proxy_detail(
 
 
 def _resources(connection: ConnectedProxy, published: Published) -> Iterator[ResourceState]:
+    lagging = connection.conversation.lagging()
     for type_url, short in SHORT_NAMES.items():
-        acked = connection.acked.get(type_url, {})
+        acked, behind = connection.acked.get(type_url, {}), lagging.get(type_url, frozenset())
         refused = connection.refused.get(type_url, {})
         for name, resource in sorted(published.get(type_url, {}).items()):
             version, reason = refused.get(name, ("", ""))
+            # One that connects again says what it has, and does not acknowledge that.
+            has = acked.get(name, "") if name in behind else resource.version
+            wanted = connection.conversation.wants(type_url, name)
             yield ResourceState(
                 type=short,
                 name=name,
                 version=resource.version,
-                acknowledged=acked.get(name, ""),
+                acknowledged=has if wanted else "",
                 error=reason if version == resource.version else "",
                 size=len(resource.body),
             )
