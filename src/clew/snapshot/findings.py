@@ -21,6 +21,7 @@ from clew.snapshot.conflicts import (
 from clew.snapshot.gateway_api.statuses import statuses_of
 from clew.snapshot.ingress_classes import ingress_statuses
 from clew.snapshot.issuers import issuers_without_keys
+from clew.snapshot.policy_references import policies_for_nobody
 from clew.snapshot.references import (
     hosts_outside_gateways,
     ports_without_proxy,
@@ -63,6 +64,7 @@ FINDINGS: tuple[Callable[[MeshSnapshot], Iterable[Diagnostic]], ...] = (
     unknown_destinations,
     unknown_rule_hosts,
     ports_without_proxy,
+    policies_for_nobody,
     hosts_of_others,
     policies_of_others,
     entries_of_others,
