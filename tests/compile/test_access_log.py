@@ -30,7 +30,7 @@ def test_failed_handshakes_are_logged_with_the_reason_and_the_peer(
     _, failed = compile_listener_access_log(mesh)
     expression, log = ExpressionFilter(), FileAccessLog()
     assert failed.filter.extension_filter.typed_config.Unpack(expression)
-    assert expression.expression == "connection.transport_failure_reason != ''"
+    assert expression.expression == ("connection.transport_failure_reason.startsWith('TLS_error:')")
     assert failed.typed_config.Unpack(log)
     assert log.path == "/var/log/a"
     line = _line(failed)

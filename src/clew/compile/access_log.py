@@ -82,12 +82,12 @@ HANDSHAKE_JSON_FORMAT: Mapping[str, str] = {
     "downstream_peer_fingerprint_256": "%DOWNSTREAM_PEER_FINGERPRINT_256%",
 }
 
+# The TLS inspector gives a reason, too, why plaintext is no TLS: it is ``TLS_error|…``.
+_FAILURE = "connection.transport_failure_reason.startsWith('TLS_error:')"
 _FAILED_HANDSHAKE = AccessLogFilter(
     extension_filter=ExtensionFilter(
         name="envoy.access_loggers.extension_filters.cel",
-        typed_config=typed_config(
-            ExpressionFilter(expression="connection.transport_failure_reason != ''")
-        ),
+        typed_config=typed_config(ExpressionFilter(expression=_FAILURE)),
     )
 )
 
