@@ -25,6 +25,9 @@ COMMANDS = {
     "rollback": ("rollback", "Bring an earlier revision of an object back."),
     "authz": ("authz", "Who may call whom, and which rule decides."),
     "status": ("status", "Proxies: connected, in sync, rejected configuration."),
+    "graph": ("graph", "Who calls whom, how much, how fast and how well."),
+    "top": ("top", "The busiest workloads, live."),
+    "proxy-config": ("proxy_config", "What a workload's Envoy has, as istioctl shows it."),
     "dashboard": ("dashboard", "Open the console in a browser."),
     "token": ("token", "Tokens for the API on TCP."),
     "ca": ("ca", "The certificate authority: status, rotation, tokens for hosts."),
@@ -38,7 +41,7 @@ COMMANDS = {
 REMOTE = frozenset(
     (
         *("apply", "get", "describe", "wait", "delete", "history", "rollback", "status", "token"),
-        "authz",
+        *("authz", "graph", "top"),
     )
 )
 

@@ -1,0 +1,1 @@
+"""What one Envoy has, read from its admin interface and shown with istioctl's columns."""
