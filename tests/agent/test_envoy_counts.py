@@ -50,6 +50,14 @@ def test_a_page_is_read_by_metric_and_tag() -> None:
     assert denied == 3
 
 
+@pytest.mark.parametrize("tens", range(10, 100))
+def test_bins_are_read_as_envoy_writes_them(tens: int) -> None:
+    totals = [{"lower_bound": tens / 10 * 100, "width": 10, "count": 1}]
+    each = {**histogram("istio_request_duration_milliseconds"), "totals": totals}
+    ((counted,), _) = since(Sample(), read_sample(page(histograms=[each])))
+    assert counted.durations == {90 + tens: 1}
+
+
 def test_only_what_is_new_counts() -> None:
     sample = read_sample(PAGE)
     assert since(sample, sample) == ((), 0)

@@ -81,8 +81,9 @@ def read_sample(page: bytes) -> Sample:
     for stat in _decoder.decode(page).stats:
         if stat.histograms is not None:
             for each in stat.histograms.details:
+                # Of whole numbers, of which Envoy says 229.99999999999997.
                 histograms[_key(each.name)] = {
-                    bin_of(bucket.lower_bound): bucket.count for bucket in each.totals
+                    bin_of(round(bucket.lower_bound)): bucket.count for bucket in each.totals
                 }
         elif stat.name.endswith(_DENIED):
             denied += stat.value
