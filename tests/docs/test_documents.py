@@ -71,6 +71,27 @@ def test_the_page_about_the_authority_can_be_typed_from_top_to_bottom() -> None:
         eventually(lambda: _root(mesh) == "CN=Corporate Root", what="it is in force")
 
 
+@needs_root
+def test_the_page_about_policies_can_be_typed_from_top_to_bottom() -> None:
+    page = ROOT / "docs" / "how-to" / "authorization.md"
+    said = []
+    with running_mesh("policies", capture="netns") as mesh:
+        for shown in shown_commands(page):
+            run = mesh.clew(*shlex.split(shown.line)[1:], text=shown.text)
+            asked = shown.line.startswith("clew authz can")
+            assert run.returncode in ((0, 1) if asked else (0,)), (shown.line, run.stderr)
+            if asked:
+                said.append(run.stdout)
+        status, _ = mesh.get("/api/v1/products/0/reviews")
+    outcomes = [each.partition(":")[0] for each in said]
+    assert outcomes == ["allowed", "allowed", "allowed", "allowed"]
+    rule = "ns[default]-policy[reviews]-rule[0]"
+    assert f"dry run: {rule} would allow it" in said[1]
+    assert "dry run: no ALLOW rule that is tried would allow it" in said[2]
+    assert f"allowed by {rule}" in said[3]
+    assert status == 200
+
+
 def _with_real_files(text: str, plugged: Mapping[str, bytes]) -> str:
     """The manifest of a page, with the files that it leaves out."""
     if "cacerts" not in text:
