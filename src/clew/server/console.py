@@ -10,7 +10,7 @@ import xxhash
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match, Route
+from starlette.routing import Match, Route
 
 # Built from ``console/`` and part of the package: `make console`.
 FILES = Path(__file__).parents[1] / "console"
@@ -51,14 +51,10 @@ def console_routes() -> list[Route]:
 
 async def _page(request: Request) -> Response:
     """The page for people who navigate; programs are told that there is no such path."""
-    routes: list[BaseRoute] = request.app.router.routes
-    if any(route.matches(request.scope)[0] is Match.PARTIAL for route in routes):
-        raise HTTPException(405)  # the path is another's, who takes other methods
+    if allowed := _methods_at(request):  # the path is another's, who takes other methods
+        raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
     navigates = "text/html" in request.headers.get("accept", "")
     if request.method not in ("GET", "HEAD") or not navigates:
-        allowed = _methods_at(request)
-        if allowed:
-            raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
         raise HTTPException(404)
     return _file(request, "index.html", "text/html; charset=utf-8", _ASK_AGAIN)
 
