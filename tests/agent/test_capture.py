@@ -22,6 +22,7 @@ from clew._pb.envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from clew._pb.istio.networking.nds.v1.nds_pb2 import NameTable
 from clew.agent.capture import ruleset
 from clew.agent.spec import AgentSpec, Capture
+from clew.model.interception import Interception
 from clew.model.xds import CLUSTER, LISTENER, NAME_TABLE, EnvoyResource
 from tests.agent.control_plane import running
 from tests.agent.test_run import agent, specification, until
@@ -76,6 +77,67 @@ def test_the_rules_follow_the_ports_of_the_spec() -> None:
     assert "dport 53" not in rules
     assert "\n\n" not in rules
     assert "udp dport 53 redirect to :5300" in ruleset(msgspec.structs.replace(spec, dns_port=5300))
+
+
+def interception(**fields: Any) -> str:
+    spec = specification_of(POD)
+    return ruleset(msgspec.structs.replace(spec, interception=Interception(**fields)))
+
+
+def specification_of(ip: str) -> AgentSpec:
+    return AgentSpec(mesh="m", type="sidecar", name="a-0", namespace="default", workload="a", ip=ip)
+
+
+EXCEPTED = {
+    "excluded_outbound_ports": (3306, 27017),
+    "excluded_outbound_ranges": ("10.0.0.0/8", "10.1.0.0/16", "fd00::/8"),
+    "excluded_interfaces": ("docker0",),
+    "excluded_inbound_ports": (9090,),
+}
+
+
+@pytest.mark.parametrize(
+    ("fields", "there", "absent"),
+    [
+        (
+            EXCEPTED,
+            [
+                "oifname { docker0 } return",
+                "iifname { docker0 } return",
+                "tcp dport { 3306, 27017 } return",
+                "ip daddr { 10.0.0.0/8 } return",
+                "ip6 daddr { fd00::/8 } return",
+                "tcp dport { 9090 } return",
+                "meta l4proto tcp redirect to :15001",
+                "meta l4proto tcp redirect to :15006",
+            ],
+            [],
+        ),
+        (
+            {"outbound_ranges": ("10.0.0.0/8",), "outbound_ports": (443,), "inbound_ports": (80,)},
+            [
+                "tcp dport { 443 } redirect to :15001",
+                "meta l4proto tcp ip daddr { 10.0.0.0/8 } redirect to :15001",
+                "tcp dport { 80 } redirect to :15006",
+            ],
+            ["tcp redirect to :15001", "tcp redirect to :15006"],
+        ),
+        (
+            {"outbound_ranges": (), "inbound_ports": ()},
+            [],
+            ["redirect to :15001\n\t}", "l4proto tcp redirect"],
+        ),
+    ],
+)
+def test_traffic_that_is_excepted_passes_the_proxy(
+    fields: dict[str, Any], there: list[str], absent: list[str]
+) -> None:
+    rules = interception(**fields)
+    assert [rule for rule in there if rule not in rules] == []
+    assert [rule for rule in absent if rule in rules] == []
+    if os.geteuid() == 0:
+        check = ["nft", "--check", "-f", "-"]
+        subprocess.run(check, input=rules, text=True, check=True, timeout=20)
 
 
 def test_a_dns_server_of_the_programs_own_is_left_to_it() -> None:

@@ -6,10 +6,11 @@ import asyncio
 import shutil
 from asyncio.subprocess import PIPE
 from collections.abc import Collection, Iterable
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
 
 from clew.agent.spec import AgentSpec
 from clew.model import names
+from clew.model.interception import Interception
 
 # Istio knows its proxy by user id 1337. A user namespace may have only one user, so clew's proxy
 # and agent mark their packets with the same number instead.
@@ -49,12 +50,12 @@ table inet clew {{
 {_lines(_dns_rules(spec.dns_port, local_resolvers))}
 \t\tip daddr 127.0.0.0/8 return
 \t\tip6 daddr ::1 return
-\t\tmeta l4proto tcp redirect to :{names.OUTBOUND_PORT}
+{_lines(_outbound_rules(spec.interception))}
 \t}}
 \tchain prerouting {{
 \t\ttype nat hook prerouting priority -100; policy accept;
-\t\ttcp dport {{ {", ".join(map(str, sorted(own_ports)))} }} return
-\t\tmeta l4proto tcp redirect to :{names.INBOUND_PORT}
+\t\ttcp dport {_set(sorted(own_ports))} return
+{_lines(_inbound_rules(spec.interception))}
 \t}}
 }}
 """.replace("\n\n", "\n")  # no DNS: no empty line
@@ -82,6 +83,49 @@ def _own_address_rules() -> Iterable[str]:
         f'oifname "lo" ip6 saddr != {{ ::1, ::6 }} ip6 daddr != ::1 '
         f"meta mark {PROXY_MARK} tcp dport != 15008 redirect to :{names.INBOUND_PORT}"
     )
+
+
+def _outbound_rules(taken: Interception) -> Iterable[str]:
+    """Source: the order of istio-iptables: what is excluded, then ports, then networks."""
+    if taken.excluded_interfaces:
+        yield f"oifname {_set(taken.excluded_interfaces)} return"
+    if taken.excluded_outbound_ports:
+        yield f"tcp dport {_set(taken.excluded_outbound_ports)} return"
+    for family, ranges in _by_version(taken.excluded_outbound_ranges):
+        yield f"{family} daddr {_set(ranges)} return"
+    to_proxy = f"redirect to :{names.OUTBOUND_PORT}"
+    if taken.outbound_ranges is None:
+        yield f"meta l4proto tcp {to_proxy}"
+        return
+    if taken.outbound_ports:
+        yield f"tcp dport {_set(taken.outbound_ports)} {to_proxy}"
+    for family, ranges in _by_version(taken.outbound_ranges):
+        yield f"meta l4proto tcp {family} daddr {_set(ranges)} {to_proxy}"
+
+
+def _inbound_rules(taken: Interception) -> Iterable[str]:
+    to_proxy = f"redirect to :{names.INBOUND_PORT}"
+    if taken.excluded_interfaces:
+        yield f"iifname {_set(taken.excluded_interfaces)} return"
+    if taken.inbound_ports is None:
+        if taken.excluded_inbound_ports:
+            yield f"tcp dport {_set(taken.excluded_inbound_ports)} return"
+        yield f"meta l4proto tcp {to_proxy}"
+    elif taken.inbound_ports:
+        yield f"tcp dport {_set(taken.inbound_ports)} {to_proxy}"
+
+
+def _by_version(ranges: Iterable[str]) -> Iterable[tuple[str, Iterable[object]]]:
+    """Networks by version of IP. nftables takes none that lie within another."""
+    every = [ip_network(each) for each in ranges]
+    if four := [each for each in every if isinstance(each, IPv4Network)]:
+        yield "ip", collapse_addresses(four)
+    if six := [each for each in every if isinstance(each, IPv6Network)]:
+        yield "ip6", collapse_addresses(six)
+
+
+def _set(members: Iterable[object]) -> str:
+    return f"{{ {', '.join(dict.fromkeys(map(str, members)))} }}"
 
 
 def _dns_rules(port: int, local_resolvers: Collection[str]) -> Iterable[str]:

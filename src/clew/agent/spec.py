@@ -9,6 +9,7 @@ import msgspec
 
 from clew.config.structure import decode_custom
 from clew.model.base import OpenModel
+from clew.model.interception import Interception
 from clew.model.mesh_proxy_config import MeshProxyConfig
 from clew.model.metrics import CLUSTER, Peer
 from clew.model.pod import Probe
@@ -61,6 +62,7 @@ class AgentSpec(OpenModel, frozen=True, kw_only=True):
     locality: str = ""
     network: str = ""
     capture: Capture = Capture.NETNS
+    interception: Interception = Interception()  # NETNS capture: which traffic is taken
     proxy: bool = True  # False: the program runs by itself; it has the names of services
     xds: str = ""
     ca: str = ""

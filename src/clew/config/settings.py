@@ -17,6 +17,7 @@ from clew.config.validate.unsupported import check_support
 from clew.model.base import Resource
 from clew.model.config_map import ConfigMap
 from clew.model.deployment import Deployment
+from clew.model.interception import problems_of_interception
 from clew.model.mesh_config import MeshConfig
 from clew.model.mesh_networks import MeshNetworks
 from clew.model.mesh_proxy_config import ANNOTATION, MeshProxyConfig
@@ -25,6 +26,7 @@ from clew.model.replica_set import ReplicaSet
 from clew.model.stateful_set import StatefulSet
 from clew.model.workload_group import WorkloadGroup
 
+_NOT_EXCEPTED = "the annotation is left out, so all traffic that it is about is captured"
 _CANNOT_START = "until it is corrected, programs with this annotation are not started"
 
 
@@ -66,6 +68,8 @@ def check_texts(resource: Resource) -> Iterator[Finding]:
     for finding in _within(annotations, (*at, ANNOTATION), read_proxy_settings):
         hint = finding.hint if finding.warning else _CANNOT_START
         yield dataclasses.replace(finding, hint=hint, warning=True)
+    for name, problem in problems_of_interception(annotations):
+        yield Finding((*at, name), problem, hint=_NOT_EXCEPTED, warning=True)
 
 
 def _of_workload(resource: Resource) -> tuple[FieldPath, Mapping[str, str]]:

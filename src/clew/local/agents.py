@@ -17,6 +17,7 @@ from clew.local.programs import service_account
 from clew.local.state import agent_directory
 from clew.local.workloads import Workload, has_proxy, is_gateway, pod_labels
 from clew.model import names
+from clew.model.interception import read_interception
 from clew.snapshot.gateway_api.deployment import MANAGED
 
 INGRESS_NAMESPACE = "istio-system"
@@ -111,6 +112,7 @@ def agent_spec(
         locality=labels.get("istio-locality", "").replace(".", "/"),
         network=labels.get("topology.istio.io/network", ""),
         capture=Capture.NONE if gateway else place.capture,
+        interception=read_interception(workload.template.metadata.annotations),
         # Without capture the proxy is what gives the program an address.
         proxy=gateway or place.network is None or has_proxy(workload.template),
         xds=f"unix:{place.directory / XDS_SOCKET}",
