@@ -33,6 +33,7 @@ from clew.server.proxy_ports import RemotePorts, serving_proxies
 from clew.server.publisher import Publisher
 from clew.server.registration import GRACE, Registration
 from clew.server.service_addresses import add_service_addresses
+from clew.server.staged_policies import take_in_stages
 from clew.server.traffic_api import TrafficApi
 from clew.server.traffic_reports import TrafficReports
 from clew.server.traffic_window import TrafficWindow
@@ -135,7 +136,7 @@ async def _serve(
         tasks.create_task(identities.run())
         tasks.create_task(issuers.run())
         async for changes in store.watch(revision):
-            directory.take(changes)
+            await take_in_stages(directory, changes)
             registration.take(changes)
             issuers.look()
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -66,6 +67,7 @@ class Directory:
         self._refusals: list[tuple[ConnectedProxy, TypeUrl, str]] = []
         self._trial: tuple[ConnectedProxy, Trial, Iterator[Suspects]] | None = None
         self._unexplained: set[str] = set()
+        self._settling: set[ResourceKey] = set()
         self._refused: deque[Refusal] = deque(maxlen=_REMEMBERED)
 
     def connect(
@@ -185,7 +187,8 @@ class Directory:
             self.holds.of(stored.resource),
             self._findings.of(stored.key),
             searching=self._trial is not None,
-            suspected=self._trial is not None and self._trial[1].suspects_still(stored.key),
+            suspected=stored.key in self._settling
+            or (self._trial is not None and self._trial[1].suspects_still(stored.key)),
         )
 
     def noteworthy(self) -> frozenset[ResourceKey]:
@@ -208,6 +211,20 @@ class Directory:
     def own_status(self, key: ResourceKey) -> Mapping[str, Any]:
         """The status that the object's kind defines, which may be empty."""
         return self._findings.own_status(key)
+
+    def is_awaited(self) -> bool:
+        """Whether a proxy has yet to acknowledge something that is published."""
+        return any(connection.conversation.lagging() for connection in self._connected)
+
+    @contextmanager
+    def settling(self, keys: Collection[ResourceKey]) -> Iterator[None]:
+        """Meanwhile these objects are not in force, whatever proxies have acknowledged."""
+        self._settling |= set(keys)
+        try:
+            yield
+        finally:
+            self._settling -= set(keys)
+            self._pulse()
 
     async def changed(self) -> None:
         """Wait until something happens that may change an object's standing."""

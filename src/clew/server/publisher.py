@@ -23,6 +23,7 @@ from clew.model.proxy import Proxy
 from clew.model.xds import CLUSTER, ENDPOINTS, NAME_TABLE, Published, ResourcesByName, TypeUrl
 from clew.server.publications import Batch, Effect, Publication, PublicationLog, Versions
 from clew.snapshot.concern import concerned
+from clew.snapshot.peer_authentication import Authentication
 from clew.snapshot.scope import ProxyScope
 from clew.snapshot.scope_builder import affects, build_scope, may_move, scope_key
 from clew.snapshot.snapshot import Dirty, build_snapshot, update_snapshot
@@ -165,6 +166,14 @@ class Publisher:
         if issuers == self.snapshot.issuers:
             return
         self.snapshot = replace(self.snapshot, issuers=issuers)
+        self._bring_all_up_to_date()
+
+    def accept_too(self, policies: tuple[Authentication, ...]) -> None:
+        """Let servers take what these policies allow along with those in force."""
+        self.snapshot = replace(self.snapshot, also_accepted=policies)
+        self._bring_all_up_to_date()
+
+    def _bring_all_up_to_date(self) -> None:
         self._batch = Batch(since=self.revision, revision=self.revision)
         for group in self._groups.values():
             self._bring_up_to_date(group, Dirty(everything=True))

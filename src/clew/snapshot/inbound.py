@@ -10,6 +10,7 @@ from clew.model.service import Protocol, Service, ServicePort
 from clew.model.sidecar import IstioIngressListener, Sidecar
 from clew.snapshot.destination_rules import destination_rule_for
 from clew.snapshot.endpoints import named_port
+from clew.snapshot.peer_authentication import together
 from clew.snapshot.protocols import parse_protocol
 from clew.snapshot.scope import InboundPort, InboundScope, MutualTls
 from clew.snapshot.services import service_age
@@ -23,7 +24,8 @@ Served = tuple[Service, ServicePort, int]
 def build_inbound(snapshot: MeshSnapshot, proxy: Proxy) -> InboundScope:
     """Return what the workload serves: what its Sidecar lists, else what services select."""
     mesh, labels = snapshot.mesh, dict(proxy.labels)
-    mode, exceptions = snapshot.registry.authentication.of_workload(proxy.namespace, labels)
+    followed = (snapshot.registry.authentication, *snapshot.also_accepted)
+    mode, exceptions = together(each.of_workload(proxy.namespace, labels) for each in followed)
     sidecar = sidecar_for(snapshot.sidecars, proxy.namespace, labels, mesh.root_namespace)
     ports = {
         port.target_port: replace(port, mutual_tls=exceptions.get(port.target_port, mode))

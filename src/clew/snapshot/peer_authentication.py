@@ -49,6 +49,21 @@ class Authentication:
         return inherited, {}
 
 
+def together(policies: Iterable[Modes]) -> Modes:
+    """Return the modes that take whatever one of these takes."""
+    every = tuple(policies)
+    ports = {port for _, exceptions in every for port in exceptions}
+    return (
+        _either(mode for mode, _ in every),
+        {port: _either(ports_of.get(port, mode) for mode, ports_of in every) for port in ports},
+    )
+
+
+def _either(modes: Iterable[MutualTls]) -> MutualTls:
+    different = set(modes)
+    return different.pop() if len(different) == 1 else MutualTls.PERMISSIVE
+
+
 def index_authentication(
     policies: Iterable[PeerAuthentication], root_namespace: str
 ) -> Authentication:

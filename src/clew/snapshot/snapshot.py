@@ -42,6 +42,7 @@ from clew.snapshot.objects import (
     index_objects,
     objects_of,
 )
+from clew.snapshot.peer_authentication import Authentication
 from clew.snapshot.registry import REGISTERED, Registry, build_registry, change_registry
 from clew.snapshot.rule_index import (
     VirtualServices,
@@ -104,7 +105,8 @@ class MeshSnapshot:
     namespaces that the mesh looks at.
 
     ``given``: the MeshConfig that holds whatever the ConfigMap says. ``issuers``: what issuers of
-    tokens say of where their keys are.
+    tokens say of where their keys are. ``also_accepted``: the policies that servers follow along
+    with those in force, while they change.
     """
 
     mesh: MeshConfig
@@ -120,6 +122,7 @@ class MeshSnapshot:
     sidecars: Mapping[str, tuple[Sidecar, ...]] = field(default_factory=dict)
     envoy_filters: EnvoyFilters = field(default_factory=dict)
     issuers: Mapping[str, str] = field(default_factory=dict)
+    also_accepted: tuple[Authentication, ...] = ()
     views: Views = field(repr=False, compare=False, default_factory=Views)
 
     @property
@@ -143,7 +146,8 @@ def update_snapshot(
     every, made = change_objects(before.every, changes)
     configured = before.given is None and any(map(_holds_mesh_config, made))
     if configured or (before.mesh.discovery_selectors and _of_kinds(made, Namespace)):
-        after = replace(_built(every, before.given), issuers=before.issuers)
+        built = _built(every, before.given)
+        after = replace(built, issuers=before.issuers, also_accepted=before.also_accepted)
         return after, Dirty(everything=True)
     objects = discovered(every, before.mesh)
     made = tuple(change for change in made if is_discovered(change.namespace, every, before.mesh))
