@@ -28,6 +28,11 @@ APPS = (
     App(name="web", namespace="shop"),
     App(name="db", namespace="shop", headless=True),
     App(name="plain", namespace="shop", proxy=False),
+    App(
+        name="excepting",
+        namespace="shop",
+        annotations={"traffic.sidecar.istio.io/excludeOutboundPorts": "80"},
+    ),
 )
 
 
@@ -102,6 +107,13 @@ spec:
         result = call(world, address)
         assert succeeded(result), result
         assert not has_mtls(result)
+
+
+def test_ports_that_a_workload_excepts_pass_its_sidecar(world: World) -> None:
+    assert has_mtls(call(world, "web", 81, by="excepting"))
+    result = call(world, "web", 80, by="excepting")
+    assert succeeded(result), result
+    assert not has_mtls(result)
 
 
 def test_a_service_that_nobody_serves_refuses_connections_until_somebody_does(
