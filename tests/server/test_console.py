@@ -8,8 +8,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx2
+from starlette.types import Receive, Scope, Send
+
 from clew.api.client import AsyncClient
-from clew.server.console import FILES
+from clew.server.console import FILES, ConsoleForAll
 from tests.server.api_server import with_server
 from tests.server.test_api import raw
 
@@ -83,3 +86,21 @@ def test_the_whole_console_is_small() -> None:
     for file in FILES.rglob("*.gz"):
         assert file.with_suffix(".br").is_file()
         assert gzip.decompress(file.read_bytes())
+
+
+def test_everybody_may_have_the_page_and_nobody_anything_else() -> None:
+    async def nothing(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 401, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def check() -> None:
+        transport = httpx2.ASGITransport(app=ConsoleForAll(nothing))
+        async with httpx2.AsyncClient(transport=transport, base_url="https://mesh") as browser:
+            browser.headers["Accept"] = "text/html"
+            for path in ("/", "/services", "/configuration/core/Pod/default/a", "/proxies/x"):
+                assert "<script" in (await browser.get(path)).text
+            for path in ("/v1/overview", "/metrics", "/ready", "/x"):
+                assert (await browser.get(path)).status_code == 401
+            assert (await browser.post("/")).status_code == 404
+
+    asyncio.run(check())

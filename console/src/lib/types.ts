@@ -115,3 +115,20 @@ export interface ServiceView {
   endpoints: EndpointView[]; policies: PolicyView[]; findings: Finding[];
   mutualTls: Record<string, string>;
 }
+
+export interface Latency { p50: number; p90: number; p95: number; p99: number }
+export interface Traffic {
+  requests: number; requestsPerSecond: number; clientErrors: number; serverErrors: number; errorShare: number;
+  denied: number; latency: Latency | null; connectionsOpened: number; mutualTls: number | null;
+}
+export interface TrafficNode {
+  id: string; kind: "workload" | "service" | "unknown" | "other"; namespace: string; name: string;
+  version: string; inbound: Traffic; outbound: Traffic;
+}
+export interface TrafficGraph { window: number; until: string; total: Traffic; nodes: TrafficNode[]; proxies: number }
+export interface SeriesPoint {
+  at: number; requests: number; clientErrors: number; serverErrors: number;
+  p50: number | null; p90: number | null; p99: number | null; connections: number;
+}
+export interface Series { name: string; points: SeriesPoint[] }
+export interface SeriesList { step: number; series: Series[] }

@@ -20,6 +20,17 @@ export function bytes(count: number): string {
   return count < 1048576 ? `${(count / 1024).toFixed(1)} KB` : `${(count / 1048576).toFixed(1)} MB`;
 }
 
+/** Requests per second: `0.4`, `12.3`, `240`, `1.2k`. */
+export function rate(perSecond: number): string {
+  if (perSecond >= 1000) return `${(perSecond / 1000).toFixed(1)}k`;
+  return String(Number(perSecond.toFixed(perSecond >= 100 ? 0 : perSecond >= 1 ? 1 : 2)));
+}
+
+export function milliseconds(time: number): string {
+  if (time >= 1000) return `${Number((time / 1000).toFixed(2))} s`;
+  return `${Number(time.toFixed(time >= 10 ? 0 : 1))} ms`;
+}
+
 export function percent(share: number): string {
   return `${Number(share.toFixed(1))} %`;
 }

@@ -2,33 +2,40 @@
 import { useState } from "preact/hooks";
 import { useLive } from "../lib/live";
 import { objectUrl, proxyUrl, serviceUrl } from "../lib/router";
-import type { Key, Overview, RecentChange, Trouble } from "../lib/types";
-import { age, count, span } from "../lib/words";
+import { useTraffic } from "../lib/traffic";
+import type { Key, Overview, RecentChange, TrafficGraph, Trouble } from "../lib/types";
+import { age, count, milliseconds, percent, rate, shortHost, span } from "../lib/words";
 import { Icon } from "../ui/icons";
 import { Empty, KeyLink, Panel, Pill, ProblemNotice, StatePill, Twin } from "../ui/parts";
 import { RollBack } from "../ui/review";
+import { TrafficPanel } from "../ui/traffic";
 
 const SOON = 30 * 86400;
+const SHOWN = 12;
 
 export function OverviewPage() {
   const { data, problem } = useLive<Overview>("/v1/overview");
+  const graph = useTraffic();
   const [back, setBack] = useState<{ of: Key; revision: number }>();
   if (!data) return problem ? <><h1>Overview</h1><ProblemNotice problem={problem} /></> : null;
-  const expiring = data.certificates.filter((each) => each.secondsLeft < SOON);
   return (
     <div class="stack">
       <Verdict overview={data} />
-      <Tiles overview={data} />
-      <div class={expiring.length || data.certificates.length ? "two" : "stack"}>
+      <Tiles overview={data} graph={graph} />
+      <TrafficPanel changes={data.changes} />
+      <div class={graph?.total.requests || data.certificates.length ? "two" : "stack"}>
         <Panel title="Recent changes" actions={<a class="link" href="/configuration">All objects</a>}>
-          {data.changes.length ? data.changes.map((each, index) => (
+          {data.changes.length ? data.changes.slice(0, SHOWN).map((each, index) => (
             <Change key={each.revision} of={each}
               older={data.changes.slice(index + 1).find((other) => sameObject(other.key, each.key))}
               newest={!data.changes.slice(0, index).some((other) => sameObject(other.key, each.key))}
               onBack={(revision) => setBack({ of: each.key, revision })} />
           )) : <Empty>Nobody has changed anything, or the mesh keeps no history.</Empty>}
         </Panel>
-        {data.certificates.length > 0 && <Certificates overview={data} />}
+        {(graph?.total.requests || data.certificates.length > 0) && <div class="stack">
+          {graph && graph.total.requests > 0 && <Busiest graph={graph} />}
+          {data.certificates.length > 0 && <Certificates overview={data} />}
+        </div>}
       </div>
       {back && <RollBack {...back} onClose={() => setBack(undefined)} />}
       <Twin path="/v1/overview" command="clew status -o json" />
@@ -75,7 +82,7 @@ export function causeUrl(of: Trouble): string {
   return serviceUrl(of.service.slice(0, slash), of.service.slice(slash + 1));
 }
 
-function Tiles({ overview: { proxies, objects, certificates, troubles } }: { overview: Overview }) {
+function Tiles({ overview: { proxies, objects, certificates, troubles }, graph }: { overview: Overview; graph: TrafficGraph | undefined }) {
   const configuration = ["VirtualService", "DestinationRule", "Gateway", "ServiceEntry", "HTTPRoute", "AuthorizationPolicy", "PeerAuthentication", "Sidecar"];
   const rules = configuration.reduce((sum, kind) => sum + (objects[kind] ?? 0), 0);
   const dead = troubles.filter((each) => each.service).length;
@@ -97,6 +104,11 @@ function Tiles({ overview: { proxies, objects, certificates, troubles } }: { ove
         <div class="value">{rules}</div>
         <div class="note">{count(objects.VirtualService ?? 0, "VirtualService")}, {count(objects.DestinationRule ?? 0, "DestinationRule")}</div>
       </a>
+      {graph && graph.total.requests > 0 && graph.total.mutualTls !== null && <div class="panel tile">
+        <div class="label">Requests over mTLS</div>
+        <div class="value">{percent(100 * graph.total.mutualTls)}</div>
+        <div class="note">in the last minute</div>
+      </div>}
       {certificates[0] && <div class="panel tile">
         <div class="label">First certificate expires in</div>
         <div class="value">{certificates[0].secondsLeft > 0 ? span(certificates[0].secondsLeft) : "expired"}</div>
@@ -130,6 +142,24 @@ const WORDS: Record<string, string> = { create: "created", update: "changed", de
 
 function sameObject(one: Key, other: Key): boolean {
   return one.group === other.group && one.kind === other.kind && one.namespace === other.namespace && one.name === other.name;
+}
+
+function Busiest({ graph }: { graph: TrafficGraph }) {
+  const services = graph.nodes.filter((each) => each.kind === "service" && each.inbound.requests > 0)
+    .sort((a, b) => b.inbound.errorShare - a.inbound.errorShare || b.inbound.requests - a.inbound.requests).slice(0, 8);
+  return (
+    <Panel title="Services, last minute">
+      <div class="tablewrap"><table>
+        <thead><tr><th>Service</th><th class="right">Rate</th><th class="right">Errors</th><th class="right">p99</th></tr></thead>
+        <tbody>{services.map(({ id, namespace, name, inbound }) => (
+          <tr key={id}><td><a class="name" href={serviceUrl(namespace, name)}>{shortHost(name)}</a></td>
+            <td class="right num nowrap">{rate(inbound.requestsPerSecond)}/s</td>
+            <td class="right num nowrap">{inbound.errorShare > 0 ? <Pill tone={inbound.errorShare > 0.01 ? "bad" : "warn"}>{percent(100 * inbound.errorShare)}</Pill> : <span class="soft">0 %</span>}</td>
+            <td class="right num nowrap">{inbound.latency ? milliseconds(inbound.latency.p99) : "–"}</td></tr>
+        ))}</tbody>
+      </table></div>
+    </Panel>
+  );
 }
 
 function Certificates({ overview }: { overview: Overview }) {

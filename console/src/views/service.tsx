@@ -7,6 +7,7 @@ import type { EndpointView, Key, Manifest, RouteTable, RouteTarget, RouteView, S
 import { keyText, percent, shortHost } from "../lib/words";
 import { lineOf, manifestText } from "../lib/yaml";
 import type { ViewProps } from "../views";
+import { TrafficPanel, useChangesOf } from "../ui/traffic";
 import { Empty, Findings, Head, Health, KeyLink, Panel, Pill, ProblemNotice, Twin } from "../ui/parts";
 
 export function ServicePage({ parts, url }: ViewProps) {
@@ -16,6 +17,7 @@ export function ServicePage({ parts, url }: ViewProps) {
   const { data, problem } = useLive<ServiceView>(path);
   const { data: all } = useLive<{ items: { namespace: string }[] }>("/v1/services", []);
   const texts = useTexts(data);
+  const changes = useChangesOf(host);
   if (!data) return problem ? <><Head title={shortHost(host)} /><ProblemNotice problem={problem} /></> : null;
   const { summary } = data;
   const namespaces = [...new Set([data.seenFrom, ...(all?.items.map((each) => each.namespace) ?? [])])].sort();
@@ -28,6 +30,7 @@ export function ServicePage({ parts, url }: ViewProps) {
       {problem && <ProblemNotice problem={problem} />}
       <div class="two">
         <div class="stack">
+          <TrafficPanel service={`service/${summary.namespace}/${summary.host}`} changes={changes} />
           {data.tables.map((table, index) => (
             <Panel title={table.gateway === "mesh" ? "Requests from inside the mesh" : `Requests through gateway ${table.gateway}`}
               actions={index === 0 && namespaces.length > 1 && <select aria-label="Clients in namespace" value={data.seenFrom} onChange={(event) => setQuery({ from: event.currentTarget.value })}>

@@ -17,6 +17,7 @@ from clew.server.access import CERTIFICATE, Caller, Guarded
 from clew.server.api import ApiServer, api_config
 from clew.server.api_tokens import ApiTokens
 from clew.server.connection_limits import ConnectionLimits
+from clew.server.console import ConsoleForAll
 from clew.server.request_limits import LimitedRequests
 
 # Within this time a client has to send the head of its first request.
@@ -62,7 +63,7 @@ async def serve_api_on_tcp(
         return Caller(token.name, token.role) if token is not None else None
 
     config = api_config(
-        Guarded(LimitedRequests(app, _MOST_REQUESTS), by_token),
+        ConsoleForAll(Guarded(LimitedRequests(app, _MOST_REQUESTS), by_token)),
         protocol=_Protocol,
         limit_concurrency=_MOST_CONNECTIONS,
     )

@@ -7,10 +7,14 @@ from functools import cache
 from pathlib import Path
 
 import xxhash
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from clew.server.replies import EXCEPTION_HANDLERS
 
 # Built from ``console/`` and part of the package: `make console`.
 FILES = Path(__file__).parents[1] / "console"
@@ -39,14 +43,31 @@ _HEADERS = {
 # An asset's name holds the hash of its content.
 _FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 _ASK_AGAIN = {"Cache-Control": "no-cache"}
-
-
+# How the paths of the assets and of views begin.
+_SHOWN = frozenset({"", "assets", "services", "configuration", "proxies"})
 _EVERY = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def console_routes() -> list[Route]:
     """The last routes of an app: they take every path, since each view has its own."""
     return [Route("/assets/{name}", _asset), Route("/{path:path}", _page, methods=_EVERY)]
+
+
+class ConsoleForAll:
+    """Serves the console's files to everybody, and leaves all else to the app behind it.
+
+    A browser has no token before the page asks for one. The files hold nothing of the mesh.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._console = Starlette(routes=console_routes(), exception_handlers=EXCEPTION_HANDLERS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        shown = (
+            scope["type"] == "http" and scope["path"].removeprefix("/").partition("/")[0] in _SHOWN
+        )
+        await (self._console if shown else self._app)(scope, receive, send)
 
 
 async def _page(request: Request) -> Response:
