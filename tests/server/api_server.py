@@ -24,12 +24,15 @@ from clew.server.directory import Directory
 from clew.server.identities import AuthoritySettings, Identities
 from clew.server.publisher import Publisher
 from clew.server.service_addresses import add_service_addresses
+from clew.server.traces_api import TracesApi
 from clew.server.traffic_api import TrafficApi
 from clew.server.traffic_reports import TrafficReports
 from clew.server.traffic_window import TrafficWindow
 from clew.server.views import MeshViews
 from clew.stores.memory import MemoryStore
 from clew.stores.store import Store
+from clew.stores.traces import Traces
+from clew.stores.traces_file import TraceLimits
 from tests.stores.objects import noon
 
 T = TypeVar("T")
@@ -123,15 +126,18 @@ async def _serve(
     directory.tell(reports.come, reports.gone)
     on_reports(reports)
     found = [*views.routes(), *authorization.routes(), *own.routes()]
+    traces = Traces(socket.parent / "traces.db", TraceLimits(), now=time.time)
+    found += TracesApi(traces).routes()
     app.router.routes += [*found, *TrafficApi(reports).routes(), *console_routes()]
     following = asyncio.ensure_future(_follow(store, directory, revision))
     changing = asyncio.ensure_future(identities.run())
+    tracing = asyncio.ensure_future(traces.run())
     try:
         await serve_api(app, socket)
     finally:
-        for task in (following, changing):
+        for task in (following, changing, tracing):
             task.cancel()
-        await asyncio.gather(following, changing, return_exceptions=True)
+        await asyncio.gather(following, changing, tracing, return_exceptions=True)
 
 
 def _now() -> datetime:

@@ -38,6 +38,7 @@ from clew.api.messages import (
     ServiceAddresses,
     ServiceChanges,
 )
+from clew.api.traces import Trace, TraceList
 from clew.api.traffic import TrafficGraph
 from clew.model.base import ResourceKey
 
@@ -175,6 +176,13 @@ class Client(AbstractContextManager["Client"]):
         """The traffic of the last ``window`` seconds; "" is every namespace."""
         params = {"window": str(window), "namespace": namespace}
         return self._ask(TrafficGraph, "GET", "/v1/traffic", params=params)
+
+    def traces(self, **wanted: str) -> TraceList:
+        """Traces, the newest first. ``wanted``: the query parameters of ``/v1/traces``."""
+        return self._ask(TraceList, "GET", "/v1/traces", params=wanted)
+
+    def trace(self, trace_id: str) -> Trace:
+        return self._ask(Trace, "GET", f"/v1/traces/{quote(trace_id, safe='')}")
 
     def problems(self) -> ProblemList:
         return self._ask(ProblemList, "GET", "/v1/problems")

@@ -32,6 +32,7 @@ from clew.api.messages import (
     Readiness,
     ServiceChanges,
 )
+from clew.api.traces import Trace, TraceList
 from clew.api.traffic import SeriesList, TrafficGraph
 from clew.api.views import (
     KindList,
@@ -79,6 +80,15 @@ _WRONG = (400, 404, 409, 413)
 _TRAFFIC = (("window", NUMBER), ("namespace", TEXT))
 _BY = {"type": "string", "enum": ["version", "source", "destination", "service"]}
 _ENDS = ("source", "service", "destination")
+_SOME_TRACES: tuple[tuple[str, dict[str, Any]], ...] = (
+    *((name, TEXT) for name in ("service", "operation", "status", "since", "until")),
+    *((name, TEXT) for name in ("minDuration", "maxDuration")),
+    ("limit", NUMBER),
+)
+_OF_JAEGER: tuple[tuple[str, dict[str, Any]], ...] = (
+    *((name, TEXT) for name in ("service", "operation", "tags", "minDuration", "maxDuration")),
+    *((name, NUMBER) for name in ("start", "end", "limit")),
+)
 
 OPERATIONS = (
     Operation(
@@ -219,6 +229,50 @@ OPERATIONS = (
         query=_TRAFFIC,
         errors=(400,),
     ),
+    Operation(
+        method="get",
+        path="/v1/traces",
+        summary="Traces of the last hours, the newest first.",
+        answer=TraceList,
+        query=_SOME_TRACES,
+        errors=(400,),
+    ),
+    Operation(
+        method="post",
+        path="/v1/traces",
+        summary="Take spans: OTLP over HTTP, as protobuf or JSON.",
+        body=dict,
+        errors=(400, 413, 415),
+    ),
+    Operation(
+        method="get",
+        path="/v1/traces/{id}",
+        summary="One trace, span by span.",
+        answer=Trace,
+        errors=(404,),
+    ),
+    Operation(
+        method="get", path="/api/services", summary="As Jaeger: the services that have spans."
+    ),
+    Operation(
+        method="get",
+        path="/api/services/{service}/operations",
+        summary="As Jaeger: the names of a service's spans.",
+    ),
+    Operation(
+        method="get",
+        path="/api/operations",
+        summary="As Jaeger: the names of a service's spans, as objects.",
+        query=(("service", TEXT),),
+    ),
+    Operation(
+        method="get",
+        path="/api/traces",
+        summary="As Jaeger: traces of a service.",
+        query=_OF_JAEGER,
+        also=(400,),
+    ),
+    Operation(method="get", path="/api/traces/{id}", summary="As Jaeger: one trace.", also=(404,)),
     Operation(method="get", path="/v1/services", summary="All services.", answer=ServiceList),
     Operation(
         method="get",

@@ -29,11 +29,13 @@ from clew.server.identities import AuthoritySettings, Identities
 from clew.server.issuers import Issuers
 from clew.server.monitoring import Monitoring, serving_metrics
 from clew.server.openapi_route import add_openapi
+from clew.server.otlp import otlp_methods
 from clew.server.proxy_ports import RemotePorts, serving_proxies
 from clew.server.publisher import Publisher
 from clew.server.registration import GRACE, Registration
 from clew.server.service_addresses import add_service_addresses
 from clew.server.staged_policies import take_in_stages
+from clew.server.traces_api import TracesApi
 from clew.server.traffic_api import TrafficApi
 from clew.server.traffic_reports import TrafficReports
 from clew.server.traffic_window import TrafficWindow
@@ -43,6 +45,8 @@ from clew.snapshot.request_authentication import undiscovered_issuers
 from clew.stores.directory import DirectoryStore
 from clew.stores.sqlite import SqliteStore
 from clew.stores.store import Store
+from clew.stores.traces import Traces
+from clew.stores.traces_file import TraceLimits
 
 log = logging.getLogger("clew.control_plane")
 
@@ -61,6 +65,7 @@ class Settings:
     authority: AuthoritySettings = field(default_factory=AuthoritySettings)
     remote: RemotePorts = field(default_factory=RemotePorts)
     api: ApiPort = field(default_factory=ApiPort)
+    traces: TraceLimits = field(default_factory=TraceLimits)
     monitoring: str = ""
 
 
@@ -113,6 +118,8 @@ async def _serve(
     reports = TrafficReports(TrafficWindow(began=clock()), clock)
     directory.tell(reports.come, reports.gone)
     app.router.routes += TrafficApi(reports).routes()
+    traces = Traces(settings.state / "traces.db", settings.traces, now=clock)
+    app.router.routes += TracesApi(traces).routes()
     app.router.routes += AuthorizationApi(lambda: publisher.snapshot).routes()
     app.router.routes += AuthorityApi(identities, _now).routes()
     tokens = ApiTokens(settings.state, now=_now)
@@ -125,7 +132,8 @@ async def _serve(
     log.info("ready state=%s objects=%d revision=%d", settings.state, len(objects), revision)
     async with (
         serving_proxies(
-            settings.state, settings.remote, identities, directory, registration, reports
+            *(settings.state, settings.remote, identities, directory, registration),
+            {**reports.methods(), **otlp_methods(traces.offer)},
         ),
         serving_api_port(settings.api, settings.state, app, tokens, identities, _now),
         serving_metrics(settings.monitoring, monitoring),
@@ -135,6 +143,7 @@ async def _serve(
         tasks.create_task(registration.run())
         tasks.create_task(identities.run())
         tasks.create_task(issuers.run())
+        tasks.create_task(traces.run())
         async for changes in store.watch(revision):
             await take_in_stages(directory, changes)
             registration.take(changes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +11,12 @@ from clew.api.location import CA_SOCKET, XDS_SOCKET, socket_path
 from clew.server.ads import AdsServer, require_identity
 from clew.server.csr import CertificateService
 from clew.server.directory import Directory
+from clew.server.http2.call import Method
 from clew.server.http2.server import GrpcServer
 from clew.server.identities import Identities
 from clew.server.listening import listen
 from clew.server.mtls import ServingCertificate
 from clew.server.registration import Registration
-from clew.server.traffic_reports import TrafficReports
 
 # How long streams may take to end when the control plane stops.
 STOP_SECONDS = 1.0
@@ -42,9 +42,11 @@ async def serving_proxies(
     identities: Identities,
     directory: Directory,
     registration: Registration,
-    reports: TrafficReports,
+    reports: Mapping[str, Method],
 ) -> AsyncIterator[None]:
     """Listen on xds.sock (mTLS) and ca.sock (the mesh's owner), and on the ports for others.
+
+    ``reports``: the methods by which proxies tell of traffic.
 
     Raises: OSError when an address cannot be bound.
     """
@@ -56,7 +58,7 @@ async def serving_proxies(
     joining = CertificateService(
         identities.in_force, domains, tokens=identities.tokens, counters=counters
     )
-    proxies = {**ads.methods(), **renewals.methods(), **reports.methods()}
+    proxies = {**ads.methods(), **renewals.methods(), **reports}
     places = [
         (f"unix:{socket_path(state, XDS_SOCKET)}", proxies, certificate.mutual),
         (f"unix:{socket_path(state, CA_SOCKET)}", first.methods(), None),
