@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
+
+import msgspec
 
 from clew.api.messages import ProxyStatus, TypeStatus
 from clew.model.diagnostic import Diagnostic, Place, Severity
@@ -13,6 +16,8 @@ WELL = ProxyStatus(
     name="details-v1-0",
     namespace="default",
     address="10.0.0.2",
+    version="1.40.0",
+    certificate_ends=time.time() + 24 * 3600,
     types={"CDS": ACKED, "LDS": ACKED, "EDS": ACKED, "RDS": TypeStatus(state="pending")},
 )
 REJECTING = ProxyStatus(
@@ -27,10 +32,21 @@ REJECTING = ProxyStatus(
 def test_proxies_are_shown_by_type(home: Path) -> None:
     with server_thread(home, proxies=(WELL,)):
         header, row, *_ = shell(home).good("status").splitlines()
-        assert header.split() == ["NAME", "CONNECTED", "CDS", "LDS", "EDS", "RDS", "ADDRESS"]
+        assert header.split() == [
+            *("NAME", "CONNECTED", "CDS", "LDS", "EDS", "RDS", "VERSION", "CERTIFICATE", "ADDRESS"),
+        ]
         assert row.split() == [
-            "details-v1-0.default", "yes", "SYNCED", "SYNCED", "SYNCED", "PENDING", "10.0.0.2",
-        ]  # fmt: skip
+            *("details-v1-0.default", "yes", "SYNCED", "SYNCED", "SYNCED", "PENDING"),
+            *("1.40.0", "24h", "10.0.0.2"),
+        ]
+
+
+def test_a_certificate_that_has_expired_is_a_problem(home: Path) -> None:
+    expired = msgspec.structs.replace(WELL, certificate_ends=time.time() - 1)
+    with server_thread(home, proxies=(expired,)):
+        result = shell(home).clew("status")
+    assert result.exit_code == 1
+    assert "EXPIRED" in result.stdout
 
 
 def test_a_rejection_is_shown_and_is_a_problem(home: Path) -> None:

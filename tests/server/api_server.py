@@ -123,7 +123,7 @@ async def _serve(
     own = AuthorityApi(identities, _now)
     authorization = AuthorizationApi(lambda: directory.publisher.snapshot)
     reports = TrafficReports(TrafficWindow(began=time.time()), time.time)
-    directory.tell(reports.come, reports.gone)
+    directory.tell(reports.come, reports.gone, reports.facts)
     on_reports(reports)
     found = [*views.routes(), *authorization.routes(), *own.routes()]
     traces = Traces(socket.parent / "traces.db", TraceLimits(), now=time.time)

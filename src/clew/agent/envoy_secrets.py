@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from cryptography import x509
 
-from clew.agent.bootstrap import ADMIN_SOCKET
+from clew.agent.bootstrap import ADMIN_SOCKET, SDS_DIRECTORY
 from clew.agent.http_client import request_unix
 from clew.model.names import ROOT_CERTIFICATE, WORKLOAD_CERTIFICATE
 
+_CERTIFICATE_FILE = "default.json"
 _SECRETS = "/config_dump?resource=dynamic_active_secrets"
 _POLL_SECONDS = 0.05
 
@@ -51,3 +53,10 @@ def _text(source: Mapping[str, Any]) -> str:
     if "inline_string" in source:
         return str(source["inline_string"])
     return base64.b64decode(source.get("inline_bytes", "")).decode(errors="replace")
+
+
+def certificate_in_use(directory: Path) -> x509.Certificate:
+    """The certificate in the file that Envoy reads. Raises: OSError, ValueError, LookupError."""
+    secret = msgspec.json.decode((directory / SDS_DIRECTORY / _CERTIFICATE_FILE).read_bytes())
+    chain = secret["resources"][0]["tls_certificate"]["certificate_chain"]["inline_string"]
+    return x509.load_pem_x509_certificate(chain.encode())

@@ -13,16 +13,13 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
-from cryptography import x509
-
 from clew.agent.bootstrap import (
     ADMIN_SOCKET,
     ALL_METRICS,
     METRICS_SOCKET,
     PROXY_METRICS,
-    SDS_DIRECTORY,
 )
+from clew.agent.envoy_secrets import certificate_in_use
 from clew.agent.exposition import istio_page, joined
 from clew.agent.http_client import encode_request, exchange, request_unix
 from clew.agent.probes import connect
@@ -106,16 +103,11 @@ class MetricsServer:
     def _own_page(self) -> str:
         lines = [f"# TYPE {name} counter\n{name} {n}" for name, n in self._scrapes.items()]
         with suppress(OSError, ValueError, LookupError):
-            left = _certificate_ends(Path(self._spec.directory)) - datetime.now(UTC)
+            ends = certificate_in_use(Path(self._spec.directory)).not_valid_after_utc
+            left = ends - datetime.now(UTC)
             name = "istio_agent_cert_expiry_seconds"
             lines.append(f"# TYPE {name} gauge\n{name} {left.total_seconds():.0f}")
         return "\n".join(lines)
-
-
-def _certificate_ends(directory: Path) -> datetime:
-    secret = msgspec.json.decode((directory / SDS_DIRECTORY / "default.json").read_bytes())
-    chain = secret["resources"][0]["tls_certificate"]["certificate_chain"]["inline_string"]
-    return x509.load_pem_x509_certificate(chain.encode()).not_valid_after_utc
 
 
 async def _scrape(spec: AgentSpec, app: AppSpec) -> str:

@@ -13,8 +13,9 @@ import msgspec
 
 from clew.agent.bootstrap import ADMIN_SOCKET
 from clew.agent.envoy_counts import STATS_PATH, Sample, read_sample, since
+from clew.agent.envoy_secrets import certificate_in_use
 from clew.agent.http_client import request_unix
-from clew.api.traffic_report import METHOD, ReportTaken, TrafficReport
+from clew.api.traffic_report import METHOD, ProxyFacts, ReportTaken, TrafficReport
 
 log = logging.getLogger("clew.agent")
 
@@ -28,16 +29,28 @@ _OLDEST_SECONDS = 10.0
 _ALIVE_SECONDS = 20.0
 
 
+class _ServerInfo(msgspec.Struct):
+    """``version``: ``<commit>/1.40.0/Clean/RELEASE/BoringSSL``."""
+
+    version: str = ""
+
+    @property
+    def short_version(self) -> str:
+        return self.version.split("/")[1]
+
+
 class TrafficReports:
     """What has been reported, so that each count is reported once, whatever connections do."""
 
     def __init__(self, directory: str, *, every_seconds: float = _FIRST_SECONDS) -> None:
+        self._directory = Path(directory)
         self._admin = str(Path(directory, ADMIN_SOCKET))
+        self._version = ""
         self._every = every_seconds
         self._before = Sample()
         # Until when all that was counted has been reported; when anything was.
         self._until = time.monotonic()
-        self._reported = -math.inf
+        self._reported = self._facts_told = -math.inf
 
     async def run(self, channel: grpc.aio.Channel) -> None:
         """Report until cancelled. What cannot be told is told later; traffic waits for nothing."""
@@ -59,10 +72,32 @@ class TrafficReports:
             self._until = now
             if now - self._reported < _ALIVE_SECONDS:
                 return
-        message = TrafficReport(seconds=now - self._until, counted=counted, denied=denied)
+        tells = now - self._facts_told > _ALIVE_SECONDS
+        message = TrafficReport(
+            seconds=now - self._until,
+            counted=counted,
+            denied=denied,
+            facts=await self._facts() if tells else None,
+        )
         answer = await report(msgspec.json.encode(message), timeout=_CALL_SECONDS)
         self._before, self._until, self._reported = sample, now, now
+        self._facts_told = now if tells else self._facts_told
         self._every = msgspec.json.decode(answer, type=ReportTaken).seconds
+
+    async def _facts(self) -> ProxyFacts | None:
+        """What is known of the proxy, as far as it is there already."""
+        try:
+            if not self._version:
+                page = await request_unix(self._admin, "GET", "/server_info")
+                self._version = msgspec.json.decode(page.body, type=_ServerInfo).short_version
+            certificate = certificate_in_use(self._directory)
+        except (OSError, ValueError, LookupError):
+            return None
+        return ProxyFacts(
+            version=self._version,
+            certificate_begins=certificate.not_valid_before_utc.timestamp(),
+            certificate_ends=certificate.not_valid_after_utc.timestamp(),
+        )
 
     async def _sample(self) -> Sample:
         page = await request_unix(self._admin, "GET", STATS_PATH, longest=_LONGEST_PAGE)

@@ -202,7 +202,11 @@ class TypeStatus(Message, frozen=True, kw_only=True):
 
 
 class ProxyStatus(Message, frozen=True, kw_only=True):
-    """One proxy that is or was connected. ``types`` by xDS short name: CDS, EDS, LDS, RDS …"""
+    """One proxy that is or was connected. ``types`` by xDS short name: CDS, EDS, LDS, RDS …
+
+    ``version``: Envoy's, "" as long as its agent has not said it. ``certificate_begins``,
+    ``certificate_ends``: of the certificate that it uses, in seconds since 1970, 0: unknown.
+    """
 
     name: str
     namespace: str = ""
@@ -211,6 +215,9 @@ class ProxyStatus(Message, frozen=True, kw_only=True):
     connected: bool = True
     since: str = ""
     types: dict[str, TypeStatus] = {}
+    version: str = ""
+    certificate_begins: float = 0.0
+    certificate_ends: float = 0.0
 
 
 class Refusal(Message, frozen=True, kw_only=True):

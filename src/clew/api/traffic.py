@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 from clew.api.messages import Message
+from clew.api.views import Trouble
 
 NodeKind = Literal["workload", "service", "unknown", "other"]
 
@@ -100,7 +101,8 @@ class TrafficGraph(Message, frozen=True, kw_only=True):
     ``window``: the seconds that the counts are of, at most what the control plane has seen.
     ``until``: when it ends, RFC 3339. ``total``: of all edges in the answer, each call once.
     ``most_edges``: the bound; what is beyond it is in the node ``other``, and ``crowds`` then names
-    the workloads that made the most edges. ``proxies``: how many report.
+    the workloads that made the most edges. ``proxies``: how many report. ``troubles``: what traffic
+    shows to be wrong now, in all namespaces, the worst first.
     """
 
     window: float
@@ -111,6 +113,7 @@ class TrafficGraph(Message, frozen=True, kw_only=True):
     most_edges: int = 0
     crowds: tuple[Crowd, ...] = ()
     proxies: int = 0
+    troubles: tuple[Trouble, ...] = ()
 
 
 class SeriesPoint(Message, frozen=True, kw_only=True):

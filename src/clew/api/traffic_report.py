@@ -37,15 +37,25 @@ class Counted(Message, frozen=True, kw_only=True):
         return bool(self.opened or self.closed or self.sent or self.received)
 
 
+class ProxyFacts(Message, frozen=True, kw_only=True):
+    """Envoy's version, and between which times its certificate is good, in seconds since 1970."""
+
+    version: str = ""
+    certificate_begins: float = 0.0
+    certificate_ends: float = 0.0
+
+
 class TrafficReport(Message, frozen=True, kw_only=True):
     """What has come since the last report that was answered. Who reports, its certificate says.
 
-    ``seconds``: for how long that was. ``denied``: calls that its policies refused.
+    ``seconds``: for how long that was. ``denied``: calls that its policies refused. ``facts``: now
+    and then.
     """
 
     seconds: float
     counted: tuple[Counted, ...] = ()
     denied: Count = 0
+    facts: ProxyFacts | None = None
 
 
 class ReportTaken(Message, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import click
@@ -28,10 +29,14 @@ def command(output: str | None, mesh: str) -> None:
     An object that a proxy refuses is held: the last generation that was good stays in force
     until the object is changed. Such refusals are listed, also those that are over.
 
+    VERSION is Envoy's. CERTIFICATE says for how long that of the proxy is good; it is renewed by
+    itself in the second half of its life.
+
     Also shown is until when the certificate authority is good; more says `clew ca status`.
 
-    Exits with 1 when a proxy rejected configuration or lost its connection, an object is held,
-    configuration has errors, or the authority that is plugged in cannot be used.
+    Exits with 1 when a proxy rejected configuration, lost its connection or has a certificate that
+    has expired, an object is held, configuration has errors, or the authority that is plugged in
+    cannot be used.
     """
     with connected(mesh) as client:
         listed, problems = client.proxies(), client.problems().problems
@@ -51,7 +56,11 @@ def command(output: str | None, mesh: str) -> None:
 
 
 def is_well(proxy: ProxyStatus) -> bool:
-    return proxy.connected and all(status.state != "nacked" for status in proxy.types.values())
+    return (
+        proxy.connected
+        and all(status.state != "nacked" for status in proxy.types.values())
+        and certificate_text(proxy, time.time()) != "EXPIRED"
+    )
 
 
 def rejections(proxies: Sequence[ProxyStatus]) -> list[str]:
@@ -100,14 +109,27 @@ def _types(proxies: Sequence[ProxyStatus]) -> list[str]:
 
 
 def _header(proxies: Sequence[ProxyStatus]) -> list[str]:
-    return ["NAME", "CONNECTED", *_types(proxies), "ADDRESS"]
+    return ["NAME", "CONNECTED", *_types(proxies), "VERSION", "CERTIFICATE", "ADDRESS"]
 
 
 def _row(proxy: ProxyStatus, proxies: Sequence[ProxyStatus]) -> list[str]:
     states = [
         _WORDS[proxy.types[kind].state] if kind in proxy.types else "-" for kind in _types(proxies)
     ]
-    return [_full_name(proxy), "yes" if proxy.connected else "NO", *states, proxy.address or "-"]
+    return [
+        *(_full_name(proxy), "yes" if proxy.connected else "NO", *states, proxy.version or "-"),
+        *(certificate_text(proxy, time.time()), proxy.address or "-"),
+    ]
+
+
+def certificate_text(proxy: ProxyStatus, now: float) -> str:
+    """For how long the certificate is good: ``23h``, ``45m``; ``EXPIRED``."""
+    left = proxy.certificate_ends - now
+    if not proxy.certificate_ends:
+        return "-"
+    if left <= 0:
+        return "EXPIRED"
+    return f"{left / 3600:.0f}h" if left >= 7200 else f"{max(left / 60, 1):.0f}m"
 
 
 def _full_name(proxy: ProxyStatus) -> str:

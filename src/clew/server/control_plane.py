@@ -38,6 +38,7 @@ from clew.server.staged_policies import take_in_stages
 from clew.server.traces_api import TracesApi
 from clew.server.traffic_api import TrafficApi
 from clew.server.traffic_reports import TrafficReports
+from clew.server.traffic_troubles import TroublesNow
 from clew.server.traffic_window import TrafficWindow
 from clew.server.views import MeshViews
 from clew.snapshot.objects import objects_of
@@ -112,12 +113,15 @@ async def _serve(
         standings=directory,
     )
     add_service_addresses(app, lambda: publisher.snapshot.registry, directory.changed)
-    views = MeshViews(store=store, directory=directory, now=_now, problems=problems)
-    app.router.routes += views.routes()
     clock = _clock()
     reports = TrafficReports(TrafficWindow(began=clock()), clock)
-    directory.tell(reports.come, reports.gone)
-    app.router.routes += TrafficApi(reports).routes()
+    directory.tell(reports.come, reports.gone, reports.facts)
+    troubles = TroublesNow(reports, lambda: publisher.snapshot, directory.status)
+    views = MeshViews(
+        store=store, directory=directory, now=_now, problems=problems, traffic=troubles
+    )
+    app.router.routes += views.routes()
+    app.router.routes += TrafficApi(reports, troubles).routes()
     traces = Traces(settings.state / "traces.db", settings.traces, now=clock)
     app.router.routes += TracesApi(traces).routes()
     app.router.routes += AuthorizationApi(lambda: publisher.snapshot).routes()

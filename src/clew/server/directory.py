@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from clew.api.messages import ObjectStatus, ProxyStatus, Refusal
+from clew.api.traffic_report import ProxyFacts
 from clew.model.base import Resource, ResourceKey
 from clew.model.diagnostic import Diagnostic
 from clew.model.proxy import Proxy
@@ -61,6 +62,7 @@ class Directory:
         self._connected: set[ConnectedProxy] = set()
         self._on_come: Callable[[Proxy], object] = lambda proxy: None
         self._on_gone: Callable[[Proxy], object] = lambda proxy: None
+        self._facts: Callable[[Proxy], ProxyFacts] = lambda proxy: ProxyFacts()
         self._waiting: set[asyncio.Future[None]] = set()
         self._began = self.meters.now()
         self._findings = Findings()
@@ -133,16 +135,27 @@ class Directory:
     def status(self) -> Sequence[ProxyStatus]:
         """One entry per Envoy; the agent's stream for names has no clusters and is left out."""
         envoys = [c for c in self._connected if CLUSTER in c.acked]
-        found = [c.status(self.publisher.published_to(c.subscriber)) for c in envoys]
+        found = [
+            c.status(self.publisher.published_to(c.subscriber), self._facts(c.proxy))
+            for c in envoys
+        ]
         return sorted(found, key=lambda s: (s.namespace, s.name))
 
     def proxies(self) -> Iterator[Proxy]:
         """What those that are connected say of themselves; one twice that has two streams."""
         return (connection.proxy for connection in self._connected)
 
-    def tell(self, come: Callable[[Proxy], object], gone: Callable[[Proxy], object]) -> None:
-        """Call these as proxies come and go; a proxy and its agent have a stream each."""
-        self._on_come, self._on_gone = come, gone
+    def tell(
+        self,
+        come: Callable[[Proxy], object],
+        gone: Callable[[Proxy], object],
+        facts: Callable[[Proxy], ProxyFacts],
+    ) -> None:
+        """Call these as proxies come and go; a proxy and its agent have a stream each.
+
+        ``facts``: what else is known of one.
+        """
+        self._on_come, self._on_gone, self._facts = come, gone, facts
 
     def refused_now(self) -> Iterator[TypeUrl]:
         """The type of each resource that a proxy refuses."""

@@ -38,6 +38,10 @@ def troubles(
             *(_of_problem(problem) for problem in problems),
         )
     )
+    return worst_first(found)
+
+
+def worst_first(found: Iterable[Trouble]) -> tuple[Trouble, ...]:
     return tuple(sorted(found, key=lambda trouble: trouble.severity != "error"))
 
 

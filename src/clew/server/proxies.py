@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from clew.api.messages import ProxyStatus, TypeStatus
+from clew.api.traffic_report import ProxyFacts
 from clew.model.proxy import Proxy
 from clew.model.xds import CLUSTER, ENDPOINTS, LISTENER, ROUTE, Published, TypeUrl
 from clew.server.publisher import Subscriber
 from clew.xds.answers import Acked, Conversation, Nacked
 
+NO_FACTS = ProxyFacts()
 SHORT_NAMES = {CLUSTER: "CDS", ENDPOINTS: "EDS", LISTENER: "LDS", ROUTE: "RDS"}
 
 
@@ -46,7 +48,7 @@ class ConnectedProxy:
             else:
                 refused[name] = (version, verdict.detail)
 
-    def status(self, published: Published) -> ProxyStatus:
+    def status(self, published: Published, facts: ProxyFacts = NO_FACTS) -> ProxyStatus:
         """Compare what was acknowledged with what is published now."""
         return ProxyStatus(
             name=self.proxy.name,
@@ -59,6 +61,9 @@ class ConnectedProxy:
                 for type_url, short in SHORT_NAMES.items()
                 if type_url in self.acked
             },
+            version=facts.version,
+            certificate_begins=facts.certificate_begins,
+            certificate_ends=facts.certificate_ends,
         )
 
     def _type_status(self, type_url: TypeUrl, published: Published) -> TypeStatus:

@@ -16,6 +16,7 @@ from clew.server.events import sse
 from clew.server.replies import BadRequest, number, reply, text_of
 from clew.server.traffic_counts import Counts, add
 from clew.server.traffic_reports import REPORT_SECONDS, TrafficReports
+from clew.server.traffic_troubles import Troubles
 from clew.server.traffic_views import (
     GROUPS,
     destination_id,
@@ -50,6 +51,7 @@ class TrafficApi:
     """Its routes. Everything is summed when somebody asks, and never for long at once."""
 
     reports: TrafficReports
+    troubles: Troubles = tuple
 
     def routes(self) -> list[Route]:
         return [
@@ -91,6 +93,7 @@ class TrafficApi:
                 for workload, count in window.crowds()
             ),
             proxies=len(self.reports.reporters),
+            troubles=tuple(self.troubles()),
         )
 
     async def _events(self, request: Request) -> Response:

@@ -9,7 +9,13 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from clew.api.traffic_report import LONGEST_REPORT, METHOD, ReportTaken, TrafficReport
+from clew.api.traffic_report import (
+    LONGEST_REPORT,
+    METHOD,
+    ProxyFacts,
+    ReportTaken,
+    TrafficReport,
+)
 from clew.model.metrics import CLUSTER, Own, Peer
 from clew.model.proxy import Proxy, ProxyType
 from clew.server import mtls
@@ -34,6 +40,7 @@ _SILENT_SECONDS = 60.0
 # Of one proxy. Its memory is bounded by its own series, too.
 _MOST_SERIES = 4_000
 
+NO_FACTS = ProxyFacts()
 _decoder = msgspec.json.Decoder(TrafficReport)
 _TAKEN = msgspec.json.encode(ReportTaken(seconds=REPORT_SECONDS))
 
@@ -46,6 +53,7 @@ class Reporter:
     own: Own
     heard: float
     denied: list[tuple[float, int]] = field(default_factory=list)
+    facts: ProxyFacts = NO_FACTS
     series: dict[tuple[str, bool], Series | None] = field(default_factory=dict)
 
     def series_of(self, tag: str, *, tcp: bool) -> Series | None:
@@ -97,6 +105,19 @@ class TrafficReports:
         since = self.now() - _SILENT_SECONDS
         return tuple(each for each in self._reporters.values() if each.heard > since)
 
+    def facts(self, proxy: Proxy) -> ProxyFacts:
+        """What a proxy's agent has said of it."""
+        known = self._reporters.get(_name(proxy))
+        return known.facts if known is not None else NO_FACTS
+
+    def denying(self, seconds: float) -> Mapping[tuple[str, str], int]:
+        """How many calls the policies of each workload have refused lately."""
+        since, found = self.now() - seconds, Counter[tuple[str, str]]()
+        for each in self._reporters.values():
+            workload = each.own.peer.namespace, each.own.peer.workload
+            found[workload] += sum(number for at, number in each.denied if at > since)
+        return found
+
     async def changed(self) -> None:
         """Wait for the next report that has something in it."""
         future = asyncio.get_running_loop().create_future()
@@ -142,6 +163,8 @@ class TrafficReports:
         now = self.now()
         if reporter.proxy.type is ProxyType.SIDECAR:
             self._counting[reporter.own.peer.namespace, reporter.own.peer.workload] = now
+        if report.facts is not None:
+            reporter.facts = report.facts
         if report.denied:
             recent = [each for each in reporter.denied if each[0] > now - _SILENT_SECONDS]
             reporter.denied = [*recent, (now, report.denied)]

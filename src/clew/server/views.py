@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,7 @@ from clew.api.views import (
     References,
     ServiceList,
     ServiceView,
+    Trouble,
 )
 from clew.model.base import ResourceKey
 from clew.model.diagnostic import Diagnostic
@@ -33,7 +34,7 @@ from clew.server.certificates import certificates
 from clew.server.directory import Directory
 from clew.server.endpoint_views import endpoint_views, subset_views
 from clew.server.events import events
-from clew.server.overview import counts, troubles
+from clew.server.overview import counts, troubles, worst_first
 from clew.server.policy_views import mutual_tls_modes, policy_views
 from clew.server.proxy_views import proxy_detail, resource_as_json
 from clew.server.replies import CORE_GROUP, BadRequest, key_of, number, reply, text_of
@@ -62,6 +63,7 @@ class MeshViews:
     directory: Directory
     now: Callable[[], datetime]
     problems: Callable[[], Sequence[Diagnostic]] = tuple
+    traffic: Callable[[], Iterable[Trouble]] = tuple
 
     def routes(self) -> list[Route]:
         one = "/v1/objects/{group}/{kind}/{namespace}/{name}/references"
@@ -102,7 +104,7 @@ class MeshViews:
         )
         found = Overview(
             revision=revision,
-            troubles=wrong,
+            troubles=worst_first((*wrong, *self.traffic())),
             proxies=counts(proxies),
             objects=dict(sorted(kinds.items())),
             changes=await self._recent(_RECENT),

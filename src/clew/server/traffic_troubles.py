@@ -1,0 +1,251 @@
+"""What is wrong by what traffic shows now, each with the object or service that leads to its cause.
+
+Source: Envoy's response flags say why a request failed before an application answered it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from clew.api.messages import Key, ProxyStatus
+from clew.api.views import Trouble, TroubleSeverity
+from clew.server.overview import worst_first
+from clew.server.policy_views import policy_views
+from clew.server.service_views import find_service, service_summary
+from clew.server.traffic_counts import REQUESTS, Counts, add, codes, flags, server_errors
+from clew.server.traffic_reports import TrafficReports
+from clew.server.traffic_views import source_id
+from clew.server.traffic_window import OTHER, Edge
+from clew.snapshot.snapshot import MeshSnapshot
+
+# How far back "now" goes: what is over is not wrong any more.
+NOW_SECONDS = 15.0
+# Failures of applications count from here on; single ones happen.
+_MANY, _SHARE = 3, 0.05
+_FORBIDDEN = 403
+
+# The objects of a service that are the likely cause, if there is just one of the kind.
+_VIRTUAL_SERVICE, _DESTINATION_RULE = "VirtualService", "DestinationRule"
+_AUTHORIZATION_POLICY = "AuthorizationPolicy"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What a response flag means: ``{n} of {caller}'s requests …``."""
+
+    says: str
+    hint: str
+    kind: str = ""
+    severity: TroubleSeverity = "error"
+
+
+REASONS: Mapping[str, Reason] = {
+    "UH": Reason(
+        "found no healthy endpoint of {service}",
+        "See which workloads are ready: clew ps",
+    ),
+    "UF": Reason(
+        "could not connect to {service}",
+        "The workload does not listen, or the two sides do not agree on TLS: see its "
+        "DestinationRule and PeerAuthentication",
+    ),
+    "UC": Reason(
+        "for {service} were cut off: its proxy or program ended the connection",
+        "See whether it was killed or started again: clew ps",
+    ),
+    "NR": Reason(
+        "had no route: no VirtualService or Service takes them",
+        "See the routes of its Envoy: clew proxy-config routes {caller}",
+        _VIRTUAL_SERVICE,
+    ),
+    "NC": Reason(
+        "were routed to a subset or host that does not exist",
+        "A VirtualService names what no DestinationRule or Service defines: clew describe vs",
+        _VIRTUAL_SERVICE,
+    ),
+    "UO": Reason(
+        "for {service} were refused because its connection pool is full",
+        "Its DestinationRule limits connections and waiting requests",
+        _DESTINATION_RULE,
+    ),
+    "UT": Reason(
+        "to {service} took longer than their timeout",
+        "See the timeout in its VirtualService",
+        _VIRTUAL_SERVICE,
+    ),
+    "DC": Reason(
+        "to {service} were given up before there was an answer",
+        "The caller's timeout is shorter than the answer takes",
+        _VIRTUAL_SERVICE,
+        "warning",
+    ),
+    "FI": Reason(
+        "to {service} were failed on purpose",
+        "A VirtualService injects faults",
+        _VIRTUAL_SERVICE,
+        "warning",
+    ),
+    "RL": Reason("to {service} were over a rate limit", "", "", "warning"),
+    "UAEX": Reason(
+        "to {service} were denied by an external authorizer",
+        "An AuthorizationPolicy with action CUSTOM asks it",
+        _AUTHORIZATION_POLICY,
+    ),
+    "DF": Reason("could not resolve the host name of {service}", "See the ServiceEntry's hosts"),
+}
+
+
+def traffic_troubles(
+    sums: Iterable[tuple[Edge, Counts]],
+    denying: Mapping[tuple[str, str], int],
+    snapshot: MeshSnapshot,
+) -> Iterator[Trouble]:
+    """The troubles of what has been counted just now.
+
+    ``denying``: how many calls each workload's policies refused, namespace first.
+    """
+    for (caller, _), edges in sorted(_together(sums).items()):
+        for edge, counts in edges:
+            yield from _by_flag(edge, counts, caller, snapshot)
+            yield from _by_code(edge, counts, caller, denying, snapshot)
+
+
+def _together(
+    sums: Iterable[tuple[Edge, Counts]],
+) -> dict[tuple[str, str], list[tuple[Edge, Counts]]]:
+    """Edges by caller and service; those of one destination are one."""
+    merged: dict[tuple[str, str, str], tuple[Edge, Counts]] = {}
+    for edge, counts in sums:
+        if edge is not OTHER:
+            key = (source_id(edge), f"{edge.service_namespace}/{edge.service}", edge.destination)
+            add(merged.setdefault(key, (edge, {}))[1], counts)
+    found: dict[tuple[str, str], list[tuple[Edge, Counts]]] = {}
+    for (caller, service, _), each in sorted(merged.items()):
+        found.setdefault((caller, service), []).append(each)
+    return found
+
+
+def _by_flag(edge: Edge, counts: Counts, caller: str, snapshot: MeshSnapshot) -> Iterator[Trouble]:
+    for flag, number in flags(counts).items():
+        if (reason := REASONS.get(flag)) is not None:
+            words = {
+                "service": edge.service or "no service",
+                "caller": edge.source or "its workload",
+            }
+            yield Trouble(
+                severity=reason.severity,
+                problem=f"{_requests(number, counts)} of {_who(caller)} "
+                f"{reason.says.format_map(words)} ({flag})",
+                hint=reason.hint.format_map(words),
+                object=_cause(edge, snapshot, reason.kind),
+                service=_service(edge, snapshot),
+            )
+
+
+def _by_code(
+    edge: Edge,
+    counts: Counts,
+    caller: str,
+    denying: Mapping[tuple[str, str], int],
+    snapshot: MeshSnapshot,
+) -> Iterator[Trouble]:
+    total, flagged = counts.get(REQUESTS, 0), sum(flags(counts).values())
+    served = f"{edge.destination}.{edge.destination_namespace}"
+    denied = codes(counts).get(_FORBIDDEN, 0)
+    if denied and denying.get((edge.destination_namespace, edge.destination)):
+        yield Trouble(
+            severity="warning",
+            problem=f"{served} denied {_requests(denied, counts)} of {_who(caller)}",
+            hint=f"Which rule decides: clew authz can {edge.source or 'CALLER'} {edge.service}",
+            object=_cause(edge, snapshot, _AUTHORIZATION_POLICY),
+            service=_service(edge, snapshot),
+        )
+    failed = server_errors(counts) - flagged
+    if edge.destination and failed >= _MANY and failed >= _SHARE * total:
+        yield Trouble(
+            severity="error",
+            problem=f"{served} answered {_requests(failed, counts)} of {_who(caller)} with 5xx",
+            hint=f"What it wrote: clew logs {edge.destination}",
+            service=_service(edge, snapshot),
+        )
+
+
+def _requests(number: int, counts: Counts) -> str:
+    """``3 of 40 requests``."""
+    total = counts.get(REQUESTS, 0)
+    return f"{number} of {total} requests" if total != number else f"all {total} requests"
+
+
+def _who(caller: str) -> str:
+    kind, _, rest = caller.partition("/")
+    namespace, _, name = rest.partition("/")
+    return f"{name}.{namespace}" if kind == "workload" else "callers outside the mesh"
+
+
+def _service(edge: Edge, snapshot: MeshSnapshot) -> str:
+    """``namespace/host``, "" if there is no such service."""
+    found = find_service(snapshot, edge.service_namespace, edge.service)
+    return f"{found.namespace}/{found.hostname}" if found is not None else ""
+
+
+def _cause(edge: Edge, snapshot: MeshSnapshot, kind: str) -> Key | None:
+    """The one object of this kind that has a say in requests of this edge."""
+    service = find_service(snapshot, edge.service_namespace, edge.service)
+    if service is None or not kind:
+        return None
+    if kind == _VIRTUAL_SERVICE:
+        found: Sequence[Key] = service_summary(snapshot, service).rules
+    else:
+        found = [each.key for each in policy_views(snapshot, service, edge.source_namespace)]
+    named = [key for key in found if key.kind == kind]
+    return named[0] if len(named) == 1 else None
+
+
+def certificate_troubles(proxies: Iterable[ProxyStatus], now: float) -> Iterator[Trouble]:
+    """Certificates of proxies that have ended, or that should have been renewed long ago.
+
+    They are renewed in the second half of their life; the last tenth of it is late.
+    """
+    for proxy in proxies:
+        begins, ends = proxy.certificate_begins, proxy.certificate_ends
+        if not ends:
+            continue
+        hint = f"Why it is not renewed: clew logs {proxy.name} --proxy"
+        if now > ends:
+            problem = f"the certificate of {proxy.name} has expired: others refuse its connections"
+            yield Trouble(severity="error", problem=problem, hint=hint, proxy=proxy.node)
+        elif now > ends - (ends - begins) / 10:
+            minutes = (ends - now) / 60
+            problem = f"the certificate of {proxy.name} expires in {minutes:.0f} minutes"
+            yield Trouble(severity="warning", problem=problem, hint=hint, proxy=proxy.node)
+
+
+Troubles = Callable[[], Iterable[Trouble]]
+
+
+class TroublesNow:
+    """All of these, worked out at most once a second however many look."""
+
+    def __init__(
+        self,
+        reports: TrafficReports,
+        snapshot: Callable[[], MeshSnapshot],
+        proxies: Callable[[], Iterable[ProxyStatus]],
+    ) -> None:
+        self._reports, self._snapshot, self._proxies = reports, snapshot, proxies
+        self._found: tuple[Trouble, ...] = ()
+        self._at = -math.inf
+
+    def __call__(self) -> tuple[Trouble, ...]:
+        now, window = self._reports.now(), self._reports.window
+        if now - self._at > 1.0:
+            sums = window.sums(window.first_step(now, NOW_SECONDS))
+            denying = self._reports.denying(NOW_SECONDS)
+            found = (
+                *traffic_troubles(sums, denying, self._snapshot()),
+                *certificate_troubles(self._proxies(), now),
+            )
+            self._found, self._at = worst_first(dict.fromkeys(found)), now
+        return self._found
