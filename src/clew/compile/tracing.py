@@ -71,8 +71,6 @@ def apply_tracing(manager: Manager, found: TracingInForce, mesh: MeshConfig, hos
     length = _tag_length(found.provider) or settings.max_path_tag_length
     tracing.max_path_tag_length.value = length or _PATH_LENGTH
     tracing.no_context_propagation = not found.propagates_context
-    if found.provider.opentelemetry is not None:
-        tracing.spawn_upstream_span.value = True
     tracing.custom_tags.extend(_tags(found, settings))
     _sample_by_request_id(manager, wanted=found.sample_by_request_id)
 

@@ -31,6 +31,10 @@ TCP_CLOSED = "istio_tcp_connections_closed_total"
 
 # Envoy's only: a histogram whose count is `REQUESTS` and whose values are `DURATION`.
 REQUESTS_AND_DURATION = "istio_requests_and_duration_milliseconds"
+# The same, and each of its requests is one of `REQUEST_BYTES` too: of no bytes, unless it is told
+# in `REQUEST_BODIES`, which has all but requests by GET.
+REQUESTS_AND_SIZES = "istio_requests_and_sizes_milliseconds"
+REQUEST_BODIES = "istio_request_bodies_bytes"
 
 # The label that holds what Envoy knows, and the one that names those of Istio's to be left out.
 PEER_TAG = "clew_peer"

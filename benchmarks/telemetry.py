@@ -1,0 +1,146 @@
+"""What telling of traffic costs: clew's pair with metrics, access log and traces, and without."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+
+from benchmarks.load import PROXY_CORE, Sample, measure, missing_tools
+from benchmarks.processes import apply, control_plane, free_port, sidecar, spec_of, wait_until
+from benchmarks.sidecars import SERVER, SERVER_ADDRESS, Way, answers, run_application, url_of
+from benchmarks.table import show, verdict
+
+SILENT, METRICS, LOG = "nothing is told", "metrics", "access log"
+ALL = "metrics, access log, 1 % traces"
+ENOUGH = 0.90
+# Istio's default is to count and not to log.
+_NO_METRICS = """
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: told, namespace: istio-system}
+spec: {metrics: [{overrides: [{disabled: true}]}]}
+---
+"""
+_LOG = "accessLogFile: access.log"
+_TRACES = """
+extensionProviders:
+- {name: otel, opentelemetry: {service: spans.example, port: 80, http: {path: /v1/traces}}}
+defaultProviders: {tracing: [otel]}
+"""
+_MESH = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: istio, namespace: istio-system}}
+data:
+  mesh: |
+    {lines}
+---
+"""
+# Spans are received by what receives everything here.
+_COLLECTOR = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: spans, namespace: default}}
+spec:
+  hosts: [spans.example]
+  ports: [{{number: 80, name: http, protocol: HTTP}}]
+  resolution: STATIC
+  endpoints: [{{address: 127.0.0.1, ports: {{http: {port}}}}}]
+---
+"""
+
+
+def main(seconds: int = 3, rounds: int = 7) -> None:
+    if missing := missing_tools():
+        print(f"\ntelemetry: skipped, needs {', '.join(missing)} (tests/setup-host)")
+        return
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        folder = Path(name)
+        port = run_application(folder / "app", stack)
+        objects = {
+            SILENT: _NO_METRICS,
+            METRICS: "",
+            LOG: _NO_METRICS + _mesh(_LOG),
+            ALL: _mesh(_LOG + _TRACES) + _COLLECTOR.format(port=port),
+        }
+        ways = {
+            name: _pair(folder / str(number), number, text, port, stack)
+            for number, (name, text) in enumerate(objects.items())
+        }
+        for way in ways.values():
+            measure(url_of(way), way.pids, seconds=1)
+        samples: dict[str, list[Sample]] = {name: [] for name in ways}
+        for _ in range(rounds):
+            for name, way in ways.items():
+                samples[name].append(measure(url_of(way), way.pids, seconds=seconds))
+    _show(samples)
+
+
+def _mesh(settings: str) -> str:
+    return _MESH.format(lines="\n    ".join(settings.strip().splitlines()))
+
+
+def _pair(state: Path, number: int, objects: str, application: int, stack: ExitStack) -> Way:
+    """Two sidecars without traffic capture and their control plane, at addresses of their own."""
+    state.mkdir()
+    port, server = free_port(), SERVER_ADDRESS.replace(".2.", f".{number + 2}.")
+    mesh = stack.enter_context(control_plane(state))
+    apply(mesh, objects + SERVER.replace(SERVER_ADDRESS, server))
+    upstreams = {"server.default.svc.cluster.local:80": f"127.0.0.1:{port}"}
+    specs = (
+        spec_of(state, "server", server, app_ports={"8080": application}),
+        spec_of(state, "client", server.replace(".1", ".2"), local_ports=upstreams),
+    )
+    pids = [stack.enter_context(sidecar(spec, PROXY_CORE)) for spec in specs]
+    wait_until(lambda: answers(port), state / "server.log")
+    return Way(port, pids)
+
+
+def _show(samples: dict[str, list[Sample]]) -> None:
+    rows = [_row(name, samples) for name in samples]
+    header = ("the pair tells", "requests/s", "p50", "failed", "CPU per request")
+    show("Telling of traffic", (*header, "requests/s to silence", "per CPU second"), rows)
+    for words, value in (
+        ("requests/s", _per_second),
+        ("requests per CPU second", _per_cpu_second),
+    ):
+        ratio = median(_ratios(ALL, samples, value))
+        met = verdict(ratio, ENOUGH, at_least=True)
+        show(
+            f"{ALL}: {words} to silence",
+            ("ratio", "budget", "met"),
+            [(f"{ratio:.2f}", f">= {ENOUGH}", met)],
+        )
+
+
+def _row(name: str, samples: dict[str, list[Sample]]) -> tuple[str, ...]:
+    own = samples[name]
+    return (
+        name,
+        f"{median(each.per_second for each in own):,.0f}",
+        f"{median(each.p50_ms for each in own):.2f} ms",
+        str(sum(each.failed for each in own)),
+        f"{1e6 / median(each.per_cpu_second for each in own):.1f} µs",
+        f"{median(_ratios(name, samples, _per_second)):.2f}",
+        f"{median(_ratios(name, samples, _per_cpu_second)):.2f}",
+    )
+
+
+def _per_second(sample: Sample) -> float:
+    return sample.per_second
+
+
+def _per_cpu_second(sample: Sample) -> float:
+    return sample.per_cpu_second
+
+
+def _ratios(
+    name: str, samples: dict[str, list[Sample]], value: Callable[[Sample], float]
+) -> list[float]:
+    """Against silence in the same round."""
+    return [
+        value(own) / value(other) for own, other in zip(samples[name], samples[SILENT], strict=True)
+    ]
