@@ -163,6 +163,7 @@ def test_a_directory_goes_before_the_secret_and_is_read_again(tmp_path: Path) ->
     assert place.identities.in_force().certificate == following.certificate
 
 
+@pytest.mark.proves("CertificateData.pem", "MeshConfig.caCertificates")
 def test_other_roots_and_trust_domains_come_from_the_mesh_configuration(place: Place) -> None:
     other = Issuer.root("Other", NOW)
     mesh = {

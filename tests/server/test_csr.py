@@ -189,3 +189,15 @@ def test_a_certificate_of_an_alias_is_renewed_in_the_mesh_s_own_trust_domain(
             assert refusal.value.code() is grpc.StatusCode.PERMISSION_DENIED
 
     asyncio.run(scenario())
+
+
+def test_nobody_gets_the_certificate_of_another_identity(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        authority, address = authority_in(tmp_path), f"unix:{tmp_path}/ca.sock"
+        asked = {**REVIEWS, "ImpersonatedIdentity": "spiffe://cluster.local/ns/default/sa/a"}
+        async with service(authority, address, certificates_required=False):
+            with pytest.raises(grpc.aio.AioRpcError, match="of another identity") as refusal:
+                await ask(address, asked)
+        assert refusal.value.code() is grpc.StatusCode.PERMISSION_DENIED
+
+    asyncio.run(scenario())

@@ -33,6 +33,8 @@ SERVICE = "istio.v1.auth.IstioCertificateService"
 # Namespaces and service accounts: RFC 1123 names, as Kubernetes has them.
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _BEARER = "Bearer "
+# By which Istio's node proxies ask for the identities of the pods beside them.
+_IMPERSONATED = "ImpersonatedIdentity"
 LONGEST_REQUEST = 64 * 1024
 
 
@@ -124,6 +126,8 @@ class CertificateService:
 
     def _grant(self, claim: Claim, call: Call) -> _Grant:
         """What the caller has a right to. Raises: Refusal."""
+        if claim.impersonates:
+            raise Refusal(PERMISSION_DENIED, "nobody gets the certificate of another identity")
         if (peer := peer_of(call.caller)) is not None:
             return self._renewal(claim, peer)
         if (text := _bearer(call)) and self._tokens is not None:
@@ -177,7 +181,12 @@ def _claim(request: IstioCertificateRequest) -> Claim:
         found = fields[field].string_value if field in fields else ""
         return found if _NAME.fullmatch(found) else ""
 
-    return Claim(text("namespace"), text("serviceAccount"), text("proxy"))
+    return Claim(
+        text("namespace"),
+        text("serviceAccount"),
+        text("proxy"),
+        _IMPERSONATED in request.metadata.fields,
+    )
 
 
 def _lifetime(seconds: int) -> timedelta:

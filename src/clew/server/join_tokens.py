@@ -48,6 +48,7 @@ class Claim:
     namespace: str = ""
     service_account: str = ""
     host: str = ""
+    impersonates: bool = False
 
 
 class JoinTokens:

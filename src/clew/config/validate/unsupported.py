@@ -16,7 +16,6 @@ _NO_WAYPOINTS = "there are no waypoints; the patch matches nothing"
 _TELEMETRY = "it comes with telemetry; nothing is sent there"
 _NO_TRACES = "traces go to OpenTelemetry and Zipkin only"
 _NO_LOG_SERVICE = "not in force yet: access logs go to files only"
-_OWN_ROOT = "not in force yet: proxies trust the mesh's own root only"
 _AS_IN_ISTIO = "ignored, as Istio does"
 _NO_SESSIONS = f"{_AS_IN_ISTIO}: each request may go to another endpoint"
 _NO_DEFAULT_GATEWAYS = "there are no default gateways; name the parents in parentRefs"
@@ -44,8 +43,7 @@ UNSUPPORTED: Mapping[str, str] = {
         _NO_TRACES,
     ),
     "ExtensionProvider.sds": "not in force yet: certificates come from the control plane only",
-    "CertificateData.pem": _OWN_ROOT,
-    "CertificateData.spiffeBundleUrl": _OWN_ROOT,
+    "CertificateData.spiffeBundleUrl": "nothing is fetched: give the roots themselves, as pem",
     "CertificateData.certSigners": (
         "it is about Kubernetes' certificate signing, which there is none of"
     ),
