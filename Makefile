@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
 
-.PHONY: demo test check golden corpora docs console bench clean
+.PHONY: demo test check golden corpora docs console bench fuzz clean
 
 demo: $(READY)
 	$(BIN)/clew demo
@@ -35,6 +35,13 @@ console:
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+# For an hour, or for so many SECONDS; what breaks a parser is left in .fuzz.
+SECONDS ?= 3600
+fuzz: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group fuzz
+	$(BIN)/pytest tests/fuzz -q
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 clean:
 	rm -rf $(VENV) src/clew/_pb dist

@@ -99,6 +99,7 @@ def test_an_issuers_document_says_where_its_keys_are() -> None:
     [
         (None, "answered with 404"),
         (b"<html>", "not JSON"),
+        (b"\x9e", "not JSON"),
         (b"[" * 100_000, "not JSON"),
         (b'{"jwks_uri": "file:///etc/passwd"}', "no jwks_uri"),
         (b"[]", "no jwks_uri"),

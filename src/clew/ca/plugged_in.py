@@ -24,6 +24,8 @@ _BLOCK = re.compile(
     rb"-----BEGIN CERTIFICATE-----[^-]{1,20000}-----END CERTIFICATE-----", re.DOTALL
 )
 _LARGEST_FILE = 256 * 1024
+# A certificate of a version that there is not is no ValueError.
+_NO_CERTIFICATE = (ValueError, x509.InvalidVersion)
 
 
 class UnusableAuthority(Exception):
@@ -83,7 +85,7 @@ def _certificates(name: str, content: bytes) -> list[x509.Certificate]:
         raise UnusableAuthority(f"{name} holds no PEM certificate")
     try:
         return [x509.load_pem_x509_certificate(block) for block in blocks]
-    except ValueError as error:
+    except _NO_CERTIFICATE as error:
         raise UnusableAuthority(f"{name} holds what is no certificate: {error}") from None
 
 
@@ -93,7 +95,7 @@ def certificates_in(content: bytes) -> tuple[x509.Certificate, ...]:
     for block in _BLOCK.findall(content):
         try:
             found.append(x509.load_pem_x509_certificate(block))
-        except ValueError:
+        except _NO_CERTIFICATE:
             continue
     return tuple(dict.fromkeys(found))
 

@@ -33,7 +33,7 @@ async def discover(issuer: str) -> str:
     """
     try:
         async with asyncio.timeout(_SECONDS):
-            return _keys_of(await _fetch(issuer.rstrip("/") + _DOCUMENT))
+            return keys_of(await _fetch(issuer.rstrip("/") + _DOCUMENT))
     except TimeoutError as error:
         raise NotDiscovered(f"no answer within {_SECONDS:g} s") from error
 
@@ -92,10 +92,10 @@ async def _bounded(response: httpx2.Response) -> bytes:
     return body
 
 
-def _keys_of(document: bytes) -> str:
+def keys_of(document: bytes) -> str:
     try:
         content = msgspec.json.decode(document)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise NotDiscovered(f"its document is not JSON: {error}") from error
     uri = content.get("jwks_uri") if isinstance(content, dict) else None
     if not isinstance(uri, str) or not uri.startswith(("http://", "https://")):
