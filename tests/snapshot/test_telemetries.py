@@ -219,3 +219,35 @@ def test_spans_are_not_reported_where_they_are_disabled_or_have_nowhere_to_go() 
     assert off.client.tracing.disabled
     nowhere = in_force(telemetry("a", "tracing: [{providers: [{name: jaeger}]}]"), mesh=mesh)
     assert nowhere.client.tracing.disabled
+
+
+@pytest.mark.parametrize(
+    ("mesh", "objects", "provider", "sampling"),
+    [
+        ("", "", "clew", 100.0),
+        ("defaultConfig: {tracing: {sampling: 5}}", "", "clew", 5.0),
+        ("", "randomSamplingPercentage: 7", "clew", 7.0),
+        ("", "providers: [{name: otel}]", "otel", 100.0),
+        ("enableTracing: false", "", None, None),
+        ("defaultProviders: {tracing: [otel]}", "", "otel", None),
+        ("defaultConfig: {tracing: {zipkin: {address: 'z:9411'}}}", "", "_", None),
+    ],
+)
+def test_a_proxy_that_offers_its_spans_sends_them_to_the_control_plane_unless_told_otherwise(
+    mesh: str, objects: str, provider: str | None, sampling: float | None
+) -> None:
+    given = [telemetry("a", f"tracing: [{{{objects}}}]")] if objects else []
+    found = index_objects(resources_of("".join(given))).get(Telemetry, {})
+    chosen = applicable(found, WEB, ROOT)
+    tracing = telemetry_in_force(mesh_config(mesh), *chosen, trace_sampling=100.0).client.tracing
+    named = tracing.provider.name if tracing.provider else None
+    assert (named if provider != "_" else provider, tracing.sampling) == (provider, sampling)
+    assert tracing.disabled is (provider is None)
+
+
+def test_a_proxy_that_offers_nothing_sends_spans_to_the_control_plane_when_told_to() -> None:
+    assert in_force().client.tracing.disabled
+    tracing = in_force(telemetry("a", "tracing: [{providers: [{name: clew}]}]")).server.tracing
+    assert tracing.provider is not None
+    assert tracing.provider.name == "clew"
+    assert not tracing.disabled

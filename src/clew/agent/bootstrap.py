@@ -162,6 +162,7 @@ def node_metadata(spec: AgentSpec) -> dict[str, Any]:
         "CLEW_APP_PORTS": dict(spec.app_ports),
         "CLEW_LOCAL_PORTS": dict(spec.local_ports),
         "CLEW_BIND_ADDRESS": spec.bind_address,
+        "CLEW_TRACE_SAMPLING": f"{spec.trace_sampling:g}" if spec.trace_sampling else "",
         "CLEW_EXPLAIN": "true" if spec.explain else "",
         "AUTO_REGISTER_GROUP": spec.auto_register_group,
         "PROXY_CONFIG": spec.own_settings | _health_check(spec),
@@ -411,9 +412,13 @@ def _mark_upstream_sockets() -> dict[str, Any]:
     }
 
 
+# Spans are sent so soon that whoever watches a request sees it at once.
+_RUNTIME = {"tracing.opentelemetry.flush_interval_ms": "1000"}
+
+
 def _runtime_layers(values: Mapping[str, str]) -> list[dict[str, Any]]:
-    said = [{"name": "settings", "static_layer": dict(values)}] if values else []
-    return [*said, {"name": "admin", "admin_layer": {}}]
+    settings = {"name": "settings", "static_layer": {**_RUNTIME, **values}}
+    return [settings, {"name": "admin", "admin_layer": {}}]
 
 
 def _overload_manager(settings: ConnectionSettings | None) -> dict[str, Any]:

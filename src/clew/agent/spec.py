@@ -78,6 +78,8 @@ class AgentSpec(OpenModel, frozen=True, kw_only=True):
     app_ports: dict[str, int] = {}  # ENV capture: container port -> port the app listens on
     local_ports: dict[str, str] = {}  # ENV capture: "host:port" -> "127.0.0.1:31000"
     bind_address: str = ""
+    # Percent of requests whose spans the control plane gets, unless the mesh says otherwise.
+    trace_sampling: float = 0.0
     concurrency: int = 1  # Envoy's worker threads; 0: one for each core
     app: AppSpec | None = None
     settings: MeshProxyConfig = MeshProxyConfig()  # in force: the mesh's, and what is special

@@ -28,6 +28,7 @@ COMMANDS = {
     "graph": ("graph", "Who calls whom, how much, how fast and how well."),
     "top": ("top", "The busiest workloads, live."),
     "proxy-config": ("proxy_config", "What a workload's Envoy has, as istioctl shows it."),
+    "trace": ("trace", "Requests through the mesh, hop by hop."),
     "dashboard": ("dashboard", "Open the console in a browser."),
     "token": ("token", "Tokens for the API on TCP."),
     "ca": ("ca", "The certificate authority: status, rotation, tokens for hosts."),
@@ -41,7 +42,7 @@ COMMANDS = {
 REMOTE = frozenset(
     (
         *("apply", "get", "describe", "wait", "delete", "history", "rollback", "status", "token"),
-        *("authz", "graph", "top"),
+        *("authz", "graph", "top", "trace"),
     )
 )
 

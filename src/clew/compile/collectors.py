@@ -42,7 +42,9 @@ class Collector:
 
 
 def collector_of(name: str, remote: Remote, hosts: Hosts) -> Collector | None:
-    """The provider's service; None if the proxy does not see one."""
+    """The provider's service, or the control plane; None if the proxy does not see one."""
+    if remote.service == names.CONTROL_PLANE_CLUSTER:
+        return Collector("istiod.istio-system.svc", names.CONTROL_PLANE_CLUSTER)
     host = hosts.get(name)
     return Collector(host, names.outbound_cluster(remote.port, host)) if host else None
 
@@ -69,7 +71,9 @@ def collector_clusters(telemetry: TelemetryInForce, hosts: Hosts) -> frozenset[s
         for provider in _in_force(telemetry)
         for remote in remotes(provider)
     )
-    return frozenset(collector.cluster for collector in found if collector is not None)
+    clusters = frozenset(collector.cluster for collector in found if collector is not None)
+    # That one is always there, and nobody is told of it.
+    return clusters - {names.CONTROL_PLANE_CLUSTER}
 
 
 def _in_force(telemetry: TelemetryInForce) -> Iterator[ExtensionProvider]:

@@ -24,6 +24,8 @@ INGRESS_NAMESPACE = "istio-system"
 INGRESS = "istio-ingressgateway"
 # TCP services that a program calls by a port of its own, where traffic is not captured.
 UPSTREAMS = "clew.dev/upstreams"
+# One machine's requests are few enough to keep the spans of all of them.
+_TRACE_SAMPLING = 100.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +131,7 @@ def agent_spec(
         app_ports={str(port): number for port, number in listening.items()},
         local_ports=_local_ports(workload, take_port) if uncaptured else {},
         bind_address="127.0.0.1" if gateway and where.outside else "",
+        trace_sampling=_TRACE_SAMPLING,
         app=app,
     )
 

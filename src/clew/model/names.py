@@ -22,6 +22,9 @@ PROMETHEUS_PORT = 15090
 WORKLOAD_CERTIFICATE = "default"
 ROOT_CERTIFICATE = "ROOTCA"
 
+# By which a proxy reaches the control plane; it is in the bootstrap of each.
+CONTROL_PLANE_CLUSTER = "xds-grpc"
+
 # Of which the endpoints are those of the proxy's own service, for zone-aware balancing.
 LOCAL_CLUSTER = "local_cluster"
 

@@ -93,6 +93,8 @@ class Proxy:
     # The address that a gateway's listeners bind ("" = 0.0.0.0).
     bind_address: str = ""
     unprivileged: bool = False
+    # Percent of requests whose spans the control plane gets, unless the mesh says otherwise.
+    trace_sampling: float = 0.0
     explains: bool = False  # its refusals say why, to everybody
     # It knows the endpoints of its own service, to compare their zones with those of others.
     self_discovery: bool = False
@@ -170,6 +172,7 @@ class Proxy:
             ),
             bind_address=str(metadata.get("CLEW_BIND_ADDRESS", "")),
             unprivileged=str(metadata.get("UNPRIVILEGED_POD", "")).lower() == "true",
+            trace_sampling=_percent(str(metadata.get("CLEW_TRACE_SAMPLING", ""))),
             explains=str(metadata.get("CLEW_EXPLAIN", "")).lower() == "true",
             self_discovery=str(metadata.get(SELF_DISCOVERY, "")).lower() == "true",
             grpc=metadata.get("GENERATOR") == "grpc",
@@ -185,6 +188,10 @@ class Proxy:
 def _own_config(said: Mapping[str, Any]) -> str:
     settings = {key: value for key, value in said.items() if key != "readinessProbe"}
     return json.dumps(settings, sort_keys=True) if settings else ""
+
+
+def _percent(text: str) -> float:
+    return min(float(text), 100.0) if text.replace(".", "", 1).isdecimal() else 0.0
 
 
 def _local_port(upstream: str, local: str) -> LocalPort:

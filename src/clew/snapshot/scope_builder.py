@@ -71,6 +71,7 @@ def scope_key(snapshot: MeshSnapshot, proxy: Proxy) -> Hashable:
         proxy.bind_address,
         proxy.families,
         proxy.unprivileged,
+        proxy.trace_sampling,
         proxy.explains,
         proxy.ip if own_address else "",
         _headless_addresses(snapshot, proxy),
@@ -162,8 +163,10 @@ def _telemetry(snapshot: MeshSnapshot, proxy: Proxy, mesh: MeshConfig) -> Teleme
     objects = snapshot.objects.get(Telemetry, {})
     chosen = applicable(objects, proxy, snapshot.mesh.root_namespace)
     router = proxy.type is ProxyType.ROUTER
-    name = ("telemetry", router, proxy.config, tuple(each.key for each in chosen))
-    return snapshot.views.get(name, telemetry_in_force, mesh, *chosen)
+    here = (router, proxy.config, proxy.trace_sampling)
+    name = ("telemetry", here, tuple(each.key for each in chosen))
+    in_force = partial(telemetry_in_force, trace_sampling=proxy.trace_sampling)
+    return snapshot.views.get(name, in_force, mesh, *chosen)
 
 
 def _present(snapshot: MeshSnapshot, proxy: Proxy) -> Proxy:

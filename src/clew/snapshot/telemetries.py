@@ -10,11 +10,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
+from clew.model import names
 from clew.model.base import Resource, age_order
 from clew.model.mesh_config import (
     EnvoyFileAccessLogProvider,
     ExtensionProvider,
     MeshConfig,
+    OpenTelemetryTracingProvider,
     PrometheusMetricsProvider,
     ZipkinTracingProvider,
 )
@@ -36,9 +38,13 @@ T = TypeVar("T")
 
 # Source: the default of Istio's chart. Who wants none says so with a Telemetry.
 _DEFAULT_METRICS = ("prometheus",)
-# Source: the providers that Istio's MeshConfig always has.
+TRACES_OF_CONTROL_PLANE = ExtensionProvider(
+    name="clew", opentelemetry=OpenTelemetryTracingProvider(service=names.CONTROL_PLANE_CLUSTER)
+)
+# Source: the providers that Istio's MeshConfig always has, and clew's own receiver of traces.
 _BUILT_IN = (
     ExtensionProvider(name="prometheus", prometheus=PrometheusMetricsProvider()),
+    TRACES_OF_CONTROL_PLANE,
     ExtensionProvider(
         name="envoy", envoy_file_access_log=EnvoyFileAccessLogProvider(path="/dev/stdout")
     ),
@@ -132,20 +138,31 @@ def _chooses(telemetry: Telemetry) -> bool:
     return selector or bool(spec.target_refs) or spec.target_ref is not None
 
 
-def telemetry_in_force(mesh: MeshConfig, *telemetries: Telemetry) -> TelemetryInForce:
-    """Return what the objects come to, the first being the most general."""
+def telemetry_in_force(
+    mesh: MeshConfig, *telemetries: Telemetry, trace_sampling: float = 0.0
+) -> TelemetryInForce:
+    """Return what the objects come to, the first being the most general.
+
+    ``trace_sampling``: in percent, for the control plane's own receiver of traces, where neither
+    they nor the mesh's settings name another provider or share.
+    """
+    of_mesh = _tracing_of(mesh, trace_sampling)
     return TelemetryInForce(
-        client=_side(mesh, telemetries, WorkloadMode.CLIENT),
-        server=_side(mesh, telemetries, WorkloadMode.SERVER),
+        client=_side(mesh, telemetries, WorkloadMode.CLIENT, of_mesh),
+        server=_side(mesh, telemetries, WorkloadMode.SERVER, of_mesh),
     )
 
 
-def _side(mesh: MeshConfig, telemetries: Sequence[Telemetry], side: WorkloadMode) -> SideTelemetry:
+def _side(
+    mesh: MeshConfig, telemetries: Sequence[Telemetry], side: WorkloadMode, of_mesh: TracingInForce
+) -> SideTelemetry:
     find = partial(_providers, providers(mesh))
     return SideTelemetry(
         metrics=_metrics(mesh, [m for t in telemetries for m in t.spec.metrics], side, find),
         access_logs=_access_logs(mesh, [t.spec.access_logging for t in telemetries], side, find),
-        tracing=_tracing(mesh, [each for t in telemetries for each in t.spec.tracing], side, find),
+        tracing=_tracing(
+            of_mesh, [each for t in telemetries for each in t.spec.tracing], side, find
+        ),
     )
 
 
@@ -251,12 +268,22 @@ def _mode(given: AccessLogging | Tracing) -> WorkloadMode | None:
     return given.match.mode if given.match else None
 
 
+def _tracing_of(mesh: MeshConfig, trace_sampling: float) -> TracingInForce:
+    """What is so without any Telemetry."""
+    default = mesh.default_providers.tracing if mesh.default_providers else ()
+    provider = next(_providers(providers(mesh), default), None) or _own_provider(mesh)
+    if provider is not None or default or not trace_sampling or not mesh.enable_tracing:
+        return TracingInForce(provider=provider)
+    said = mesh.default_config.tracing if mesh.default_config else None
+    share = trace_sampling if said is None or said.sampling is None else said.sampling
+    return TracingInForce(provider=TRACES_OF_CONTROL_PLANE, sampling=share)
+
+
 def _tracing(
-    mesh: MeshConfig, given: Sequence[Tracing], side: WorkloadMode, find: _Find
+    of_mesh: TracingInForce, given: Sequence[Tracing], side: WorkloadMode, find: _Find
 ) -> TracingInForce:
     """Later settings replace earlier ones one by one; custom tags are replaced as a whole."""
-    default = mesh.default_providers.tracing if mesh.default_providers else ()
-    found = TracingInForce(provider=next(find(default), None) or _own_provider(mesh))
+    found = of_mesh
     for each in given:
         if not _concerns(_mode(each), side):
             continue
