@@ -20,6 +20,7 @@ from clew.snapshot.scope_builder import build_scope
 from clew.snapshot.snapshot import build_snapshot
 from tests.envoy.rig import backend, envoy_rig, free_port
 from tests.manifests import resources_of
+from tests.tls_scan import scan
 
 ROUTER = Proxy(
     type=ProxyType.ROUTER,
@@ -147,6 +148,9 @@ def test_a_gateway_shows_the_certificate_of_a_secret_and_a_renewed_one_at_once(
                     shown, answer = await visit(port)
                     assert shown == serial
                     assert answer == b"hello"
+                found = await asyncio.to_thread(scan, ("127.0.0.1", port), "web.example.com")
+                assert found.versions == {"TLSv1.2"}
+                assert not found.weak
 
     asyncio.run(scenario())
 

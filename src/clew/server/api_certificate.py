@@ -17,6 +17,7 @@ from clew.ca.authority import Authority, issue
 from clew.ca.keys import write_private
 from clew.ca.renewal import renewal_time
 from clew.model import names
+from clew.server.http2.tls import sound_context
 
 FILE = "api-certificate.pem"
 
@@ -26,8 +27,7 @@ def server_context(client_roots: Path | None) -> ssl.SSLContext:
 
     Raises: OSError, ssl.SSLError: the file with the roots cannot be used.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context = sound_context()
     if client_roots is not None:
         context.load_verify_locations(client_roots)
         context.verify_mode = ssl.CERT_OPTIONAL

@@ -17,8 +17,7 @@ def server_context(
     ``key_and_chain``: the private key and its certificates, PEM, the leaf first. Not
     ``certificate_required``: none is looked at, callers prove themselves otherwise.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context = sound_context()
     context.set_alpn_protocols(["h2"])
     context.verify_mode = ssl.CERT_REQUIRED if certificate_required else ssl.CERT_NONE
     context.load_verify_locations(cadata=roots)
@@ -27,6 +26,15 @@ def server_context(
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION
     with _as_file(key_and_chain) as path:
         context.load_cert_chain(path)
+    return context
+
+
+def sound_context() -> ssl.SSLContext:
+    """A server's TLS as all of the control plane's listeners speak it, without a certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Of TLS 1.2, what has forward secrecy and authenticates; TLS 1.3 has nothing else.
+    context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
     return context
 
 
