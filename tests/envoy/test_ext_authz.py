@@ -8,15 +8,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import grpc
 import pytest
 
+from clew._pb.envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse
+from clew._pb.google.rpc.status_pb2 import Status
 from tests.envoy.rig import free_port
 from tests.envoy.test_authorization_policies import (
+    TCP,
     gateway,
     paths,
     policy,
     remove,
     until_answered,
+    until_refused,
 )
 
 # The authorizer is a service of the mesh.
@@ -32,9 +37,9 @@ spec:
 """
 
 
-def mesh_config(**provider: object) -> str:
-    http = {"service": "default/authorizer.example.com", "port": 9000, **provider}
-    providers = [{"name": "asked", "envoyExtAuthzHttp": http}]
+def mesh_config(kind: str = "envoyExtAuthzHttp", **provider: object) -> str:
+    settings = {"service": "default/authorizer.example.com", "port": 9000, **provider}
+    providers = [{"name": "asked", kind: settings}]
     data = {"mesh": json.dumps({"extensionProviders": providers})}
     metadata = {"name": "istio", "namespace": "istio-system"}
     return json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
@@ -121,3 +126,73 @@ def test_without_a_provider_what_would_be_asked_is_denied(tmp_path: Path) -> Non
             await until_answered(at, "/private", 403)
 
     asyncio.run(run())
+
+
+@asynccontextmanager
+async def grpc_authorizer(status: int) -> AsyncIterator[tuple[int, list[CheckRequest]]]:
+    """The same over gRPC; ``status`` is gRPC's."""
+    asked: list[CheckRequest] = []
+
+    async def check(request: CheckRequest, _context: object) -> CheckResponse:
+        asked.append(request)
+        return CheckResponse(status=Status(code=status))
+
+    handler = grpc.unary_unary_rpc_method_handler(
+        check,
+        request_deserializer=CheckRequest.FromString,
+        response_serializer=CheckResponse.SerializeToString,
+    )
+    service = "envoy.service.auth.v3.Authorization"
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(service, {"Check": handler}),)
+    )
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield port, asked
+    finally:
+        await server.stop(grace=None)
+
+
+GRPC_SERVICE = SERVICE.replace("protocol: HTTP}", "protocol: GRPC}")
+OK, PERMISSION_DENIED = 0, 7
+
+
+@pytest.mark.parametrize(("says", "answer"), [(OK, 200), (PERMISSION_DENIED, 403)])
+def test_an_authorizer_over_grpc_is_asked_about_requests(
+    says: int, answer: int, tmp_path: Path
+) -> None:
+    async def run() -> None:
+        async with grpc_authorizer(says) as (port, asked):
+            more = (GRPC_SERVICE.format(port=port), mesh_config("envoyExtAuthzGrpc"), CUSTOM)
+            async with gateway(tmp_path, *more) as (_, at):
+                while not asked:
+                    await until_answered(at, "/private", answer)
+                await until_answered(at, "/open", 200)
+        assert {each.attributes.request.http.path for each in asked} == {"/private"}
+
+    asyncio.run(run())
+
+
+def test_an_authorizer_over_grpc_is_asked_about_connections(tmp_path: Path) -> None:
+    tcp = free_port()
+    rule = {"to": [{"operation": {"ports": [str(tcp)]}}]}
+    custom = policy("CUSTOM", rule, provider={"name": "asked"})
+
+    async def run(says: int) -> list[CheckRequest]:
+        async with grpc_authorizer(says) as (port, asked):
+            more = (GRPC_SERVICE.format(port=port), mesh_config("envoyExtAuthzGrpc"), custom)
+            async with gateway(folder(says), *more, TCP.format(port=tcp)) as (_, at):
+                await until_answered(at, "/open", 200)
+                while not asked:
+                    await (until_answered(tcp, "/", 200) if says == OK else until_refused(tcp))
+        return asked
+
+    def folder(says: int) -> Path:
+        (tmp_path / str(says)).mkdir()
+        return tmp_path / str(says)
+
+    for says in (OK, PERMISSION_DENIED):
+        for each in asyncio.run(run(says)):
+            assert each.attributes.destination.address.socket_address.port_value == tcp
