@@ -12,10 +12,13 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from clew.compile.policy_filters import compile_http_policies, compile_network_policies
+from clew.compile.policy_verdict import Outcome, decide, filters_of
+from clew.compile.rbac_verdict import Request
 from clew.config.parse import parse_mesh_config
 from clew.model.base import Resource
 from clew.model.mesh_config import MeshConfig
 from clew.model.proxy import Proxy, ProxyType
+from clew.snapshot.scope import InboundScope
 from clew.snapshot.scope_builder import build_scope
 from clew.snapshot.snapshot import build_snapshot
 from tests.corpora.conftest import Score
@@ -53,7 +56,7 @@ def comparison() -> ModuleType:
     return module
 
 
-def filters(case: Case) -> list[dict[str, Any]]:
+def scope_of(case: Case) -> InboundScope:
     proxy = Proxy(
         name="httpbin",
         ip="10.0.0.1",
@@ -64,6 +67,11 @@ def filters(case: Case) -> list[dict[str, Any]]:
     resources: list[Resource] = [*resources_of(case["input_yaml"]), *resources_of(AUTHORIZER)]
     scope = build_scope(build_snapshot(resources, mesh_config(case)), proxy).inbound
     assert scope is not None
+    return scope
+
+
+def filters(case: Case) -> list[dict[str, Any]]:
+    scope = scope_of(case)
     if case["proto"] == "tcp":
         return [plain(each) for each in compile_network_policies(scope.authorization, scope.mesh)]
     found = compile_http_policies(scope.authorization, (), scope.mesh, router=False)
@@ -109,6 +117,41 @@ def test_authorizers_are_asked_as_in_istio(score: Score) -> None:
     if not given:
         pytest.skip("no case has an external authorizer")
     score("authz-rbac (external)", len(given), wrong, REACHED)
+
+
+def test_what_clew_says_of_requests_is_what_the_filters_decide(score: Score) -> None:
+    """``clew authz`` works out for itself what Envoy would do."""
+    given = cases("authz-rbac")
+    judge = comparison()
+    wrong, count = [], 0
+    for case in given:
+        wanted = judge.norm(case["expected_filters"])
+        scope, tcp = scope_of(case), case["proto"] == "tcp"
+        compiled = filters_of(scope.authorization, scope.mesh, tcp=tcp)
+        for each in [*judge.directed(wanted, 20), *judge.requests(wanted, 200)]:
+            count += 1
+            denied = decide(compiled, request(each)).outcome is Outcome.DENIED
+            if denied != (judge.decide(wanted, each) == "deny"):
+                wrong.append(f"{case['name']}: {each}")
+    score("authz-rbac (clew authz)", count, wrong, REACHED)
+
+
+def request(described: Mapping[str, Any]) -> Request:
+    pseudo = {
+        ":path": described["path"],
+        ":method": described["method"],
+        ":authority": described["host"],
+    }
+    return Request(
+        port=described["dst_port"],
+        principal=described["principal"] or "",
+        headers={**pseudo, **described["headers"]},
+        source_ip=described["src_ip"],
+        remote_ip=described["remote_ip"],
+        destination_ip=described["dst_ip"],
+        server_name=described["sni"] or "",
+        metadata=described["metadata"],
+    )
 
 
 def judge_form(listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
