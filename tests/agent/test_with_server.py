@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from clew.ca.keys import load_or_create
+from cryptography import x509
+
+from clew.agent.http_client import request_unix
+from clew.ca.authority import bundle, pem
+from clew.ca.in_force import AuthorityInForce
 from clew.model.xds import Published
 from clew.server.ads import AdsServer, require_identity
 from clew.server.csr import CertificateService
 from clew.server.mtls import ServingCertificate
+from clew.server.trust import TrustBundles
 from tests.agent.control_plane import Authority, ControlPlane
-from tests.agent.test_run import SERVER, agent, specification, until
+from tests.agent.test_run import SERVER, Agent, agent, specification, until
 from tests.server.directory import Directory
 from tests.server.serving import serving
 
@@ -24,21 +32,36 @@ def _trust_domains() -> tuple[str, ...]:
 
 
 @asynccontextmanager
-async def services(plane: ControlPlane, published: Published) -> AsyncIterator[Directory]:
-    authority = load_or_create(plane.directory / "ca", "cluster.local", now=datetime.now(UTC))
+async def services(
+    plane: ControlPlane, published: Published, authority: AuthorityInForce | None = None
+) -> AsyncIterator[Directory]:
+    own = authority or authority_in(plane)
+    trust = TrustBundles(own, time.monotonic)
     directory = Directory(published)
-    signing = CertificateService(lambda: authority, _trust_domains, trust_claims=True)
-    ads = AdsServer(directory, require_identity(_trust_domains))
-    certificate = ServingCertificate(lambda: authority, "cluster.local")
+    signing = CertificateService(lambda: own.current, _trust_domains, trust_claims=True)
+    ads = AdsServer(directory, require_identity(_trust_domains), trust=trust)
+    certificate = ServingCertificate(lambda: own.current, "cluster.local")
     async with (
         serving(plane.ca, signing.methods()),
         serving(plane.xds, ads.methods(), certificate.mutual),
     ):
         api = await asyncio.start_unix_server(plane.serve_api, plane.api.removeprefix("unix:"))
+        looking = asyncio.ensure_future(_look(trust))
         try:
             yield directory
         finally:
+            looking.cancel()
             api.close()
+
+
+def authority_in(plane: ControlPlane) -> AuthorityInForce:
+    return AuthorityInForce(plane.directory / "ca", "cluster.local", now=lambda: datetime.now(UTC))
+
+
+async def _look(trust: TrustBundles) -> None:
+    while True:
+        trust.look()
+        await asyncio.sleep(0.05)
 
 
 def test_a_workload_gets_its_identity_and_configuration(tmp_path: Path) -> None:
@@ -66,3 +89,42 @@ def test_a_restarted_control_plane_changes_nothing_for_the_workload(tmp_path: Pa
                 assert plane.ready_reports()[-1] == "True"
 
     asyncio.run(scenario())
+
+
+def test_a_new_root_is_in_use_in_envoy_before_the_control_plane_goes_on(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        plane = ControlPlane(tmp_path, Authority(), {})
+        authority = authority_in(plane)
+        async with services(plane, {}, authority), agent(specification(plane, SERVER)) as one:
+            await until(lambda: "True" in plane.ready_reports())
+            old = authority.current.root
+            before = one.children()
+            authority.rotate()
+            await until(lambda: authority.phase is None, seconds=40)
+            assert one.children() == before, "nothing was restarted"
+            new = authority.current.root
+            used = await _secrets(one)
+            assert used["ROOTCA"] == pem(new) != pem(old)
+            chain = x509.load_pem_x509_certificates(used["default"].encode())
+            chain[-1].verify_directly_issued_by(new)
+            assert bundle(authority.current.roots) == pem(new)
+
+    asyncio.run(scenario())
+
+
+async def _secrets(one: Agent) -> dict[str, str]:
+    """The certificate and the roots that Envoy itself says it has."""
+    page = await request_unix(str(one.directory / "admin.sock"), "GET", "/config_dump")
+    found = {}
+    for section in json.loads(page.body)["configs"]:
+        for each in section.get("dynamic_active_secrets", ()):
+            secret = each["secret"]
+            source = secret.get("tls_certificate", {}).get("certificate_chain") or secret.get(
+                "validation_context", {}
+            ).get("trusted_ca")
+            found[each["name"]] = (
+                base64.b64decode(source["inline_bytes"]).decode()
+                if ("inline_bytes" in source)
+                else source["inline_string"]
+            )
+    return found

@@ -16,7 +16,11 @@ from clew.agent.http_client import request_unix
 from clew.model.names import ROOT_CERTIFICATE, WORKLOAD_CERTIFICATE
 
 _CERTIFICATE_FILE = "default.json"
-_SECRETS = "/config_dump?resource=dynamic_active_secrets"
+# A gateway may have thousands of others.
+_SECRETS = (
+    "/config_dump?resource=dynamic_active_secrets"
+    f"&name_regex={WORKLOAD_CERTIFICATE}%7C{ROOT_CERTIFICATE}"
+)
 _POLL_SECONDS = 0.05
 
 

@@ -42,7 +42,7 @@ COMMANDS = {
 REMOTE = frozenset(
     (
         *("apply", "get", "describe", "wait", "delete", "history", "rollback", "status", "token"),
-        *("authz", "graph", "top", "trace"),
+        *("authz", "ca", "graph", "top", "trace"),
     )
 )
 
@@ -69,9 +69,11 @@ def _add_remote_options(command: click.Command) -> None:
     """Let a command, or those of its group, be about a mesh of another machine."""
     from clew.cli.connection import REMOTE_OPTIONS
 
-    each = command.commands.values() if isinstance(command, click.Group) else (command,)
-    for single in each:
-        single.params += [option for option in REMOTE_OPTIONS if option not in single.params]
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            _add_remote_options(each)
+    else:
+        command.params += [option for option in REMOTE_OPTIONS if option not in command.params]
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
