@@ -9,22 +9,25 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+import uvicorn
+from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize, expect, sync_playwright
 
 from clew.api.client import Client
+from clew.local.dashboard import Door, api_client, build_door, listen_on
 from clew.server.directory import Directory
 from tests.server.api_server import server_thread
 from tests.server.shop import ROUTES, SHOP
 
 CHROMIUM = shutil.which("chromium")
-DESK = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 844}
+DESK: ViewportSize = {"width": 1280, "height": 800}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 # What a page may wait for; a loaded machine is slow.
 PATIENCE = 20_000
 expect.set_options(timeout=PATIENCE)
@@ -65,12 +68,28 @@ def console() -> Iterator[Console]:
         tempfile.TemporaryDirectory(prefix="clew") as directory,
         server_thread(Path(directory), on_directory=found.append) as socket,
         Client(socket) as client,
-        dashboard(Path(directory)) as url,
+        opened(socket) as url,
     ):
         for text in (SHOP, ROUTES):
             report = client.apply(text, author="ada")
             assert all(item.result == "created" for item in report.items), report
         yield Console(Path(directory), url, client, found[0])
+
+
+@contextmanager
+def opened(socket: Path) -> Iterator[str]:
+    """The door of ``clew dashboard``, in a thread; yields the address that lets one browser in."""
+    with listen_on(0) as listener:
+        door = Door(port=listener.getsockname()[1])
+        app = build_door(door, api_client(socket), author="grace")
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield door.url
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 @contextmanager

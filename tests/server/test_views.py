@@ -65,7 +65,7 @@ def test_a_route_to_nowhere_is_trouble_that_leads_to_its_field() -> None:
 
 def test_a_service_whose_pods_are_not_ready_is_trouble() -> None:
     async def scenario(client: AsyncClient, socket: Path) -> None:
-        await shop(client)
+        await shop(client, ROUTES)
         await client.apply(SHOP.replace('status: "True"', 'status: "False"'))
         for name in ("reviews-v1-0", "reviews-v2-0"):
             path = f"/v1/objects/core/Pod/default/{name}"
@@ -77,6 +77,19 @@ def test_a_service_whose_pods_are_not_ready_is_trouble() -> None:
         assert "no healthy endpoint (0 of 2)" in troubles[0].problem
         assert troubles[0].service == "default/reviews.default.svc.cluster.local"
         assert "reviews-v1-0 is not ready: Crash" in troubles[1].problem
+
+    asyncio.run(with_server(scenario))
+
+
+def test_a_subset_without_pods_is_trouble_while_requests_go_there() -> None:
+    async def scenario(client: AsyncClient, socket: Path) -> None:
+        await shop(client, ROUTES)
+        await raw(socket, "DELETE", "/v1/objects/core/Pod/default/reviews-v1-0")
+        (trouble,) = (await ask(socket, "/v1/overview", Overview)).troubles
+        assert "90 % of the requests go to subset v1" in trouble.problem
+        assert (trouble.severity, trouble.field) == ("error", "spec.http[1].route[0]")
+        await client.apply(ROUTES.replace("weight: 90", "weight: 0").replace("10}", "100}"))
+        assert (await ask(socket, "/v1/overview", Overview)).troubles == ()
 
     asyncio.run(with_server(scenario))
 

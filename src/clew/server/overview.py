@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from clew.api.messages import (
     Finding,
+    Key,
     ObjectStatus,
     ProxyStatus,
     Refusal,
     key_message,
 )
-from clew.api.views import EVERY_PROXY, Counts, Trouble, TroubleSeverity
+from clew.api.views import EVERY_PROXY, Counts, RouteTarget, Trouble, TroubleSeverity
 from clew.model.pod import Pod
 from clew.model.service import Endpoint, Health, ServiceKey
 from clew.snapshot.labels import TLS_MODE
@@ -25,6 +27,7 @@ def troubles(
     proxies: Sequence[ProxyStatus],
     refusals: Iterable[Refusal],
     endpoints: Mapping[ServiceKey, Sequence[Endpoint]],
+    dead_subsets: Iterable[tuple[Key, RouteTarget]],
     pods: Sequence[Pod],
 ) -> tuple[Trouble, ...]:
     """Everything that is wrong, the worst first; each thing is said once."""
@@ -33,6 +36,7 @@ def troubles(
             *_of_objects(standings),
             *_of_proxies(proxies, refusals),
             *_of_services(endpoints),
+            *_of_subsets(dead_subsets, {key.hostname for key in _dead(endpoints)}),
             *_of_pods(pods),
             *_unconnected(pods, proxies),
             *(_of_problem(problem) for problem in problems),
@@ -88,15 +92,37 @@ def _of_proxies(proxies: Iterable[ProxyStatus], refusals: Iterable[Refusal]) -> 
 
 
 def _of_services(endpoints: Mapping[ServiceKey, Sequence[Endpoint]]) -> Iterator[Trouble]:
+    for key in _dead(endpoints):
+        count = len({each.address for each in endpoints[key]})
+        yield Trouble(
+            severity="error",
+            problem=f"{key.hostname} has no healthy endpoint (0 of {count}): "
+            "requests for it get 503",
+            service=f"{key.namespace}/{key.hostname}",
+        )
+
+
+def _dead(endpoints: Mapping[ServiceKey, Sequence[Endpoint]]) -> Iterator[ServiceKey]:
     for key, found in endpoints.items():
         if found and not any(each.health is Health.HEALTHY for each in found):
-            count = len({each.address for each in found})
-            yield Trouble(
-                severity="error",
-                problem=f"{key.hostname} has no healthy endpoint (0 of {count}): "
-                "requests for it get 503",
-                service=f"{key.namespace}/{key.hostname}",
-            )
+            yield key
+
+
+def _of_subsets(
+    dead: Iterable[tuple[Key, RouteTarget]], dead_hosts: AbstractSet[str]
+) -> Iterator[Trouble]:
+    """``dead_hosts``: of whole services, of which more need not be said."""
+    for source, target in dead:
+        if target.host in dead_hosts:
+            continue
+        share = "" if target.weight == 100 else f"{target.weight:g} % of "
+        yield Trouble(
+            severity="error",
+            problem=f"{source.resource_key()}: {share}the requests go to subset {target.subset} of "
+            f"{target.host}, and it has no healthy endpoint: they get 503",
+            object=source,
+            field=target.field,
+        )
 
 
 def _of_pods(pods: Iterable[Pod]) -> Iterator[Trouble]:

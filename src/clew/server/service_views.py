@@ -26,7 +26,7 @@ from clew.model.virtual_service import (
     TLSRoute,
     VirtualService,
 )
-from clew.server.endpoint_views import by_address, healthy, subset_views
+from clew.server.endpoint_views import by_address, healthy, rule_of
 from clew.server.route_words import actions, http_match, l4_match
 from clew.snapshot.hosts import covers
 from clew.snapshot.labels import selects
@@ -35,6 +35,7 @@ from clew.snapshot.snapshot import MeshSnapshot
 from clew.snapshot.virtual_services import MESH, destinations, with_delegates
 
 Split = HTTPRouteDestination | RouteDestination
+NONE_HEALTHY = "none of its endpoints is healthy: 503"
 
 
 def service_summaries(snapshot: MeshSnapshot) -> Iterator[ServiceSummary]:
@@ -205,6 +206,16 @@ def _with_routes(rule: VirtualService, routes: tuple[HTTPRoute, ...]) -> Virtual
     return replace(rule, spec=replace(rule.spec, http=routes))
 
 
+def dead_subsets(snapshot: MeshSnapshot) -> Iterator[tuple[Key, RouteTarget]]:
+    """Yield the destinations of VirtualServices whose subset has no healthy endpoint."""
+    for rule in snapshot.virtual_services.merged.values():
+        namespace = rule.metadata.namespace
+        for source, field, route in _http_routes(snapshot, rule):
+            for target in _targets(snapshot, route.route, field, namespace):
+                if target.subset and target.weight and target.problem == NONE_HEALTHY:
+                    yield source, target
+
+
 def _targets(
     snapshot: MeshSnapshot, splits: Sequence[Split], field: str, namespace: str
 ) -> tuple[RouteTarget, ...]:
@@ -233,14 +244,15 @@ def _reach(snapshot: MeshSnapshot, host: str, subset: str, namespace: str) -> di
         return {} if covered else {"problem": f'there is no service "{host}": 503'}
     endpoints = by_address(snapshot.endpoints.get(service.key, ()))
     if subset:
-        labels = {s.name: s.labels for s in subset_views(snapshot, service, namespace)}
+        rule = rule_of(snapshot, service, namespace)
+        labels = {s.name: s.labels for s in rule.spec.subsets} if rule is not None else {}
         if subset not in labels:
             return {"problem": f'no DestinationRule has the subset "{subset}": 503'}
         endpoints = [e for e in endpoints if selects(labels[subset], dict(e.workload.labels))]
     usable = healthy(endpoints)
     counts: dict[str, Any] = {"healthy": usable, "endpoints": len(endpoints)}
     if not usable and service.resolution is Resolution.EDS:
-        counts["problem"] = "none of its endpoints is healthy: 503"
+        counts["problem"] = NONE_HEALTHY
     return counts
 
 

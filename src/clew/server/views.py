@@ -40,6 +40,7 @@ from clew.server.proxy_views import proxy_detail, resource_as_json
 from clew.server.replies import CORE_GROUP, BadRequest, key_of, number, reply, text_of
 from clew.server.schema import kind_schema
 from clew.server.service_views import (
+    dead_subsets,
     find_service,
     route_tables,
     service_summaries,
@@ -100,6 +101,7 @@ class MeshViews:
             proxies=proxies,
             refusals=self.directory.refusals(),
             endpoints=self._snapshot.endpoints,
+            dead_subsets=dead_subsets(self._snapshot),
             pods=tuple(objects_of(Pod, self._snapshot.objects)),
         )
         found = Overview(

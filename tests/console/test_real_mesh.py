@@ -1,0 +1,80 @@
+"""The console before a whole mesh: what is done in it happens to requests, and shows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.console.conftest import dashboard, entered
+from tests.e2e.mesh import REVIEWS, Mesh, eventually, needs_root, running_mesh
+
+pytestmark = needs_root
+
+SERVICE = "/services/default/reviews.default.svc.cluster.local"
+ALL_TO_V1 = """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews}
+spec:
+  hosts: [reviews]
+  http:
+  - route:
+    - {destination: {host: reviews, subset: v1}}
+"""
+
+
+@pytest.fixture(scope="module")
+def mesh() -> Iterator[Mesh]:
+    with running_mesh("seen", capture="netns") as running:
+        applied = running.clew("apply", "--wait", "-f", "-", text=ALL_TO_V1)
+        assert applied.returncode == 0, applied.stderr
+        yield running
+
+
+@pytest.fixture
+def page(browser: Browser, mesh: Mesh) -> Iterator[Page]:
+    with (
+        dashboard(mesh.directory.parent, mesh.name) as url,
+        entered(browser, url) as found,
+    ):
+        yield found
+
+
+def versions(mesh: Mesh, count: int) -> list[str]:
+    """Which version answered each of so many requests."""
+    return [_version(mesh.get(REVIEWS)) for _ in range(count)]
+
+
+def _version(answer: tuple[int, bytes]) -> str:
+    status, body = answer
+    assert status == 200, body
+    return str(json.loads(body)["podname"]).split("-")[1]
+
+
+def test_a_slider_moves_requests(page: Page, mesh: Mesh) -> None:
+    assert set(versions(mesh, 20)) == {"v1"}
+    page.goto(f"{SERVICE}/shift")
+    page.get_by_role("slider", name="Share of v3").fill("30")
+    page.get_by_text("The mesh accepts this.").wait_for()
+    page.get_by_role("button", name="Apply").click()
+    expect(page.get_by_text("proxies acknowledged generation").first).to_be_visible()
+    answers = versions(mesh, 200)
+    # Six standard deviations of 200 draws at 30 % are 39.
+    assert 21 <= answers.count("v3") <= 99
+    assert "v2" not in answers
+    chart = page.get_by_role("figure").filter(has_text="Requests")
+    expect(chart.get_by_text("v3")).to_be_visible()
+    expect(chart.get_by_role("link", name="VirtualService default/reviews").first).to_be_visible()
+
+
+def test_the_overview_comes_alive_and_names_a_workload_that_ended(page: Page, mesh: Mesh) -> None:
+    eventually(lambda: mesh.get(REVIEWS)[0] == 200, what="an answer")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Nothing is wrong")
+    expect(page.get_by_text("100 %", exact=True)).to_be_visible()  # over mTLS
+    deleted = mesh.clew("delete", "deployment", "reviews-v3")
+    assert deleted.returncode == 0, deleted.stderr
+    verdict = page.get_by_role("region", name="Verdict")
+    expect(verdict.get_by_role("link").first).to_be_visible()
