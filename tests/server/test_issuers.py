@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from ipaddress import ip_network
 
 import pytest
 
@@ -91,7 +92,7 @@ def discovered(answer: bytes | None) -> str:
 
 
 def test_an_issuers_document_says_where_its_keys_are() -> None:
-    assert discovered(b'{"jwks_uri": "https://example.com/keys"}') == "https://example.com/keys"
+    assert discovered(b'{"jwks_uri": "https://10.0.0.5/keys"}') == "https://10.0.0.5/keys"
 
 
 @pytest.mark.parametrize(
@@ -109,6 +110,22 @@ def test_an_issuers_document_says_where_its_keys_are() -> None:
 def test_other_answers_are_refused(answer: bytes | None, problem: str) -> None:
     with pytest.raises(NotDiscovered, match=problem):
         discovered(answer)
+
+
+def test_keys_in_bad_places_do_not_count_as_known() -> None:
+    for uri in ("http://169.254.169.254/keys", "http://0.0.0.0/keys", "http://a:x/"):
+        with pytest.raises(NotDiscovered, match=r"never asked|is not a URL"):
+            discovered(f'{{"jwks_uri": "{uri}"}}'.encode())
+
+
+def test_ranges_of_addresses_may_be_blocked() -> None:
+    async def scenario() -> None:
+        login = issuer(LOGIN)
+        async with login.server() as port:
+            await discover(f"http://127.0.0.1:{port}", [ip_network("127.0.0.0/8")])
+
+    with pytest.raises(NotDiscovered, match="never asked"):
+        asyncio.run(scenario())
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,9 @@ from clew.ca.keys import KeyKind
 # Istio's name for it: how long a proxy that registered itself may be away.
 _GRACE = "PILOT_WORKLOAD_ENTRY_GRACE_PERIOD"
 
+# Istio's name for it: ranges of addresses where issuers of tokens are not asked for their keys.
+_BLOCKED = "BLOCKED_CIDRS_IN_JWKS_URIS"
+
 
 @click.command()
 @click.option(
@@ -106,6 +109,7 @@ def command(
     state directory. Proxies of other hosts connect only where `--listen` says.
     """
     import asyncio
+    import ipaddress
     import logging
     import os
     import signal
@@ -117,6 +121,7 @@ def command(
     from clew.server.api_port import ApiPort
     from clew.server.control_plane import Settings, run_control_plane
     from clew.server.identities import AuthoritySettings
+    from clew.server.openid import Network
     from clew.server.proxy_ports import RemotePorts
     from clew.server.registration import GRACE
 
@@ -128,6 +133,13 @@ def command(
             return Duration.parse(text).timedelta if text else GRACE
         except ValueError as error:
             raise click.ClickException(f"{_GRACE}: {error}") from error
+
+    def blocked() -> tuple[Network, ...]:
+        try:
+            listed = os.environ.get(_BLOCKED, "").split(",")
+            return tuple(ipaddress.ip_network(each.strip()) for each in listed if each.strip())
+        except ValueError as error:
+            raise click.ClickException(f"{_BLOCKED}: {error}") from error
 
     async def serve(settings: Settings) -> None:
         running = asyncio.ensure_future(run_control_plane(settings))
@@ -143,6 +155,7 @@ def command(
             state=(state_dir or mesh_directory(mesh, os.environ)).absolute(),
             configuration=configuration,
             grace=grace(),
+            blocked=blocked(),
             authority=AuthoritySettings(plugged_in=ca_dir, key_kind=KeyKind(ca_key)),
             remote=RemotePorts(xds=listen, join=listen_join),
             api=ApiPort(

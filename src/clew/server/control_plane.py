@@ -29,6 +29,7 @@ from clew.server.identities import AuthoritySettings, Identities
 from clew.server.issuers import Issuers
 from clew.server.monitoring import Monitoring, serving_metrics
 from clew.server.openapi_route import add_openapi
+from clew.server.openid import Network, discover
 from clew.server.otlp import otlp_methods
 from clew.server.proxy_ports import RemotePorts, serving_proxies
 from clew.server.publisher import Publisher
@@ -57,12 +58,14 @@ class Settings:
     """``configuration``: a directory of manifests that replaces the store, read-only.
 
     ``grace``: how long a proxy that registered itself may be away before its entry goes.
+    ``blocked``: where issuers of tokens are not asked for their keys.
     ``monitoring``: ``host:port`` where Prometheus reads metrics in plain HTTP, "" for nowhere.
     """
 
     state: Path
     configuration: Path | None = None
     grace: timedelta = GRACE
+    blocked: tuple[Network, ...] = ()
     authority: AuthoritySettings = field(default_factory=AuthoritySettings)
     remote: RemotePorts = field(default_factory=RemotePorts)
     api: ApiPort = field(default_factory=ApiPort)
@@ -99,7 +102,8 @@ async def _serve(
     resources = [holds.in_force(stored.key, stored.resource) for stored in objects]
     publisher = Publisher((each for each in resources if each is not None), revision)
     directory = Directory(publisher, revision, holds)
-    issuers = Issuers(partial(_undiscovered, publisher), publisher.learn)
+    ask = partial(discover, blocked=settings.blocked)
+    issuers = Issuers(partial(_undiscovered, publisher), publisher.learn, ask)
     registration = Registration(store, now=_now, grace=settings.grace)
     identities = Identities(
         settings.state, settings.authority, lambda: publisher.snapshot, now=_now

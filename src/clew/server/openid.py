@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+from collections.abc import Iterable, Sequence
 from urllib.parse import SplitResult, urlsplit
 
 import httpx2
@@ -22,23 +23,43 @@ class NotDiscovered(Exception):
     """The issuer did not say where its keys are; the message says why."""
 
 
-async def discover(issuer: str) -> str:
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+async def discover(issuer: str, blocked: Sequence[Network] = ()) -> str:
     """Return the ``jwks_uri`` of an issuer.
 
-    A connection is made only to addresses that were looked at: never to those of the link, where
-    clouds tell a host its secrets, whatever a name resolves to. Redirects are not followed.
+    A connection is made only to addresses that were looked at: never to ``blocked`` ones, nor to
+    those of the link, where clouds tell a host its secrets, whatever a name resolves to. Redirects
+    are not followed. Nor do the keys count as known whose host is at such an address.
 
     Raises: NotDiscovered.
     Source: OpenID Connect Discovery 1.0, section 4; istio ``jwks_resolver.go``.
     """
     try:
         async with asyncio.timeout(_SECONDS):
-            return keys_of(await _fetch(issuer.rstrip("/") + _DOCUMENT))
+            uri = keys_of(await _fetch(issuer.rstrip("/") + _DOCUMENT, blocked))
+            host, port = _place(uri)
+            _refuse_some(host, await _addresses_of(host, port), blocked)
+            return uri
     except TimeoutError as error:
         raise NotDiscovered(f"no answer within {_SECONDS:g} s") from error
 
 
-async def _fetch(url: str) -> bytes:
+async def _fetch(url: str, blocked: Sequence[Network]) -> bytes:
+    host, port = _place(url)
+    addresses = await _addresses_of(host, port)
+    if not addresses:
+        raise NotDiscovered(f"{host} cannot be resolved")
+    _refuse_some(host, addresses, blocked)
+    try:
+        return await _get(urlsplit(url), host, port, addresses[0])
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        raise NotDiscovered(f"{url}: {error or type(error).__name__}") from error
+
+
+def _place(url: str) -> tuple[str, int]:
+    """Host and port of an http(s) URL. Raises: NotDiscovered."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)
@@ -46,27 +67,25 @@ async def _fetch(url: str) -> bytes:
         raise NotDiscovered(f"{url} is not a URL: {error}") from error
     if not host or not port:
         raise NotDiscovered(f"{url} is not an http(s) URL")
-    address = await _address_of(host, port)
-    try:
-        return await _get(parts, host, port, address)
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        raise NotDiscovered(f"{url}: {error or type(error).__name__}") from error
+    return host, port
 
 
-async def _address_of(host: str, port: int) -> str:
+async def _addresses_of(host: str, port: int) -> list[str]:
+    """Where a host is; nowhere for a name that only the mesh knows."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise NotDiscovered(f"{host} cannot be resolved: {error}") from error
-    addresses = [str(each[4][0]) for each in found]
-    if refused := next((each for each in addresses if not _may_be_asked(each)), None):
-        raise NotDiscovered(f"{host} is at {refused}, which is never asked")
-    return addresses[0]
+    except (OSError, UnicodeError):
+        return []
+    return [str(each[4][0]) for each in found]
 
 
-def _may_be_asked(text: str) -> bool:
-    address = ipaddress.ip_address(text.partition("%")[0])
-    return not (is_link_local(text) or address.is_unspecified or address.is_multicast)
+def _refuse_some(host: str, addresses: Iterable[str], blocked: Sequence[Network]) -> None:
+    for text in addresses:
+        address = ipaddress.ip_address(text.partition("%")[0])
+        address = getattr(address, "ipv4_mapped", None) or address
+        odd = is_link_local(text) or address.is_unspecified or address.is_multicast
+        if odd or any(address in network for network in blocked):
+            raise NotDiscovered(f"{host} is at {text}, which is never asked")
 
 
 async def _get(parts: SplitResult, host: str, port: int, address: str) -> bytes:
