@@ -11,7 +11,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -83,15 +83,15 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(folder: Path, targets: Mapping[str, list[str]]) -> Iterator[Prometheus]:
-    """Scrape ``targets``: by path, addresses."""
+def prometheus(folder: Path, control_plane: str) -> Iterator[Prometheus]:
+    """Scrape the control plane at this address, and the workloads that it knows of."""
     jobs = [
+        {"job_name": "istiod", "static_configs": [{"targets": [control_plane]}]},
         {
-            "job_name": path.strip("/").replace("/", "-"),
-            "metrics_path": path,
-            "static_configs": [{"targets": addresses}],
-        }
-        for path, addresses in targets.items()
+            "job_name": "workloads",
+            "metrics_path": "/stats/prometheus",
+            "http_sd_configs": [{"url": f"http://{control_plane}/targets"}],
+        },
     ]
     settings = {"global": {"scrape_interval": "1s"}, "scrape_configs": jobs}
     (folder / "prometheus.json").write_text(json.dumps(settings))  # JSON is YAML
@@ -122,11 +122,6 @@ def specs(mesh: Mesh) -> list[AgentSpec]:
     return [spec for spec in found if spec.proxy]
 
 
-def addresses(mesh: Mesh) -> list[str]:
-    """Where each workload tells of itself."""
-    return [f"{spec.bind_address or spec.ip}:{spec.status_port}" for spec in specs(mesh)]
-
-
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Mesh, Prometheus]]:
     """A mesh that has had some traffic, all of which Prometheus knows of."""
@@ -138,9 +133,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Mesh, Prome
             applied = mesh.clew("apply", "-f", "-", text=TCP)
             assert applied.returncode == 0, applied.stderr
             eventually(lambda: _answers(mesh), what="the TCP port")
-            targets = {"/stats/prometheus": addresses(mesh), "/metrics": [monitoring]}
-            with prometheus(tmp_path_factory.mktemp("prometheus"), targets) as running:
-                up = len(targets["/stats/prometheus"]) + 1
+            with prometheus(tmp_path_factory.mktemp("prometheus"), monitoring) as running:
+                up = len(specs(mesh)) + 1
                 eventually(lambda: running.number("sum(up)") == up, what="all targets are up")
                 yield mesh, running
 
@@ -209,7 +203,7 @@ def _after_a_scrape(check: Callable[[], bool]) -> bool:
 
 def test_series_have_istios_labels_and_no_others(seen: tuple[Mesh, Prometheus]) -> None:
     _, running = seen
-    of_prometheus = {"__name__", "instance", "job"}
+    of_prometheus = {"__name__", "instance", "job", "namespace", "pod"}
     for labels, _ in running.ask(f'istio_requests_total{{destination_service="{PAGE}"}}'):
         # Prometheus knows no empty labels: no gRPC status is none.
         assert set(labels) - of_prometheus == set(LABELS) - {"grpc_response_status"}

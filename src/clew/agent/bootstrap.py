@@ -20,7 +20,7 @@ from clew.model.mesh_proxy_config import (
     ProxyStatsMatcher,
     TracingServiceName,
 )
-from clew.model.proxy import SELF_DISCOVERY, Interception
+from clew.model.proxy import SELF_DISCOVERY, STATUS_ADDRESS, Interception
 
 _TYPE = "type.googleapis.com/"
 # The certificate that the control plane serves with; the agent trusts no other.
@@ -164,11 +164,20 @@ def node_metadata(spec: AgentSpec) -> dict[str, Any]:
         "CLEW_BIND_ADDRESS": spec.bind_address,
         "CLEW_TRACE_SAMPLING": f"{spec.trace_sampling:g}" if spec.trace_sampling else "",
         "CLEW_EXPLAIN": "true" if spec.explain else "",
+        STATUS_ADDRESS: _status_address(spec),
         "AUTO_REGISTER_GROUP": spec.auto_register_group,
         "PROXY_CONFIG": spec.own_settings | _health_check(spec),
     }
     said = metadata_from_environment(spec.settings.proxy_metadata)
     return said | metadata | {key: value for key, value in optional.items() if value}
+
+
+def _status_address(spec: AgentSpec) -> str:
+    """Where Prometheus finds the workload's metrics; others ask at the usual port."""
+    if not spec.status_port:
+        return ""
+    host = spec.bind_address or spec.ip
+    return f"[{host}]:{spec.status_port}" if _is_ipv6(host) else f"{host}:{spec.status_port}"
 
 
 def metadata_from_environment(variables: Mapping[str, str]) -> dict[str, Any]:

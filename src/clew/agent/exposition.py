@@ -6,8 +6,9 @@ Source: the Prometheus text format; ``clew.model.metrics`` for what Envoy's one 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache, partial
 
 from clew.model.metrics import (
     ABSENT,
@@ -57,18 +58,20 @@ def istio_page(text: str, own: Own) -> str:
     """Return Envoy's page as Istio's proxies have theirs: the rest of it stays as it is."""
     rest: list[str] = []
     families: dict[str, Family] = {}
+    # Envoy repeats a series' labels for each of its buckets.
+    labels = cache(partial(_labels, own))
     for line in text.splitlines():
         if line.startswith(_TYPE):
             name, _, kind = line.removeprefix(_TYPE).partition(" ")
             families.setdefault(name, Family(kind))
         elif line.startswith(_PREFIX):
-            _take(families, line.removeprefix(_PREFIX), own)
+            _take(families, line.removeprefix(_PREFIX), labels)
         else:
             rest.append(line)
     return "\n".join([*_written(_told_apart(families)), *rest, ""])
 
 
-def _take(families: Mapping[str, Family], line: str, own: Own) -> None:
+def _take(families: Mapping[str, Family], line: str, labels_of: Callable[[str, bool], str]) -> None:
     series, _, value = line.rpartition(" ")
     name, _, labels = series.rstrip("}").partition("{")
     part, bucket = "", ""
@@ -78,7 +81,7 @@ def _take(families: Mapping[str, Family], line: str, own: Own) -> None:
             labels, _, bucket = labels.rpartition(',le="')
             bucket = bucket.rstrip('"')
     if name in families:
-        text = _labels(labels, own, tcp=name.startswith("istio_tcp_"))
+        text = labels_of(labels, name.startswith("istio_tcp_"))
         families[name].add(part, text, bucket, value)
 
 
@@ -122,7 +125,7 @@ def _split(name: str) -> tuple[str, str]:
     return name, ""
 
 
-def _labels(text: str, own: Own, *, tcp: bool) -> str:
+def _labels(own: Own, text: str, tcp: bool) -> str:
     """Istio's labels as text, given Envoy's."""
     given = {name: _plain(value) for name, value in _LABEL.findall(text)}
     found = istio_labels(own, given.pop(PEER_TAG, ""), tcp=tcp)

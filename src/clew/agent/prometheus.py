@@ -19,6 +19,7 @@ from clew.agent.bootstrap import (
     METRICS_SOCKET,
     PROXY_METRICS,
 )
+from clew.agent.cardinality import Cardinality, cardinality
 from clew.agent.envoy_secrets import certificate_in_use
 from clew.agent.exposition import istio_page, joined
 from clew.agent.http_client import encode_request, exchange, request_unix
@@ -42,6 +43,7 @@ class MetricsServer:
         self._spec = spec
         identity = names.spiffe_id(spec.trust_domain, spec.namespace, spec.service_account)
         self._own = Own(own_peer(spec), identity)
+        self._warned = False
         self._scrapes = {"istio_agent_scrapes_total": 0, "istio_agent_scrape_failures_total": 0}
 
     async def run(self) -> None:
@@ -68,8 +70,10 @@ class MetricsServer:
         if path == PROXY_METRICS:
             return await self.proxy_page()
         if path == ALL_METRICS:
-            pages = await asyncio.gather(self.proxy_page(), self._application_page())
-            return joined([*pages, self._own_page()])
+            proxy, program = await asyncio.gather(self.proxy_page(), self._application_page())
+            found = await asyncio.to_thread(cardinality, proxy)
+            self._warn(found)
+            return joined([proxy, program, "\n".join(found.lines()), self._own_page()])
         return None
 
     async def proxy_page(self) -> str:
@@ -80,6 +84,13 @@ class MetricsServer:
             text = response.body.decode(errors="replace")
             return await asyncio.to_thread(istio_page, text, self._own)
         return ""
+
+    def _warn(self, found: Cardinality) -> None:
+        """Say once that the metrics have too many series, and again when they had fewer."""
+        warning = found.warning
+        if warning and not self._warned:
+            log.warning("metrics workload=%s %s", self._spec.name, warning)
+        self._warned = bool(warning)
 
     async def _application_page(self) -> str:
         app = self._spec.app

@@ -147,15 +147,15 @@ def connection_stats(found: Sequence[MetricInForce], *, server: bool) -> tuple[A
 
 
 def _config() -> Stats:
-    scope = Scope(prefix=_SCOPE, enable_eviction=True)
-    for limit in (scope.max_counters, scope.max_gauges, scope.max_histograms):
-        limit.value = MOST_SERIES
-    return Stats(stats_scope=scope)
+    return Stats(stats_scope=Scope(prefix=_SCOPE, enable_eviction=True))
 
 
 def _logger(config: Stats, when: AccessLogFilter | None = None) -> tuple[AccessLog, ...]:
     if not config.counters and not config.histograms:
         return ()
+    scope = config.stats_scope
+    scope.max_counters.value = MOST_SERIES * len(config.counters)
+    scope.max_histograms.value = MOST_SERIES * len(config.histograms)
     return (AccessLog(name=_LOGGER, filter=when, typed_config=typed_config(config)),)
 
 

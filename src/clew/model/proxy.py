@@ -12,6 +12,8 @@ from clew.model.service import NOWHERE, Locality
 
 # Istio's metadata key (as a variable of the proxy: ISTIO_META_ENABLE_SELF_DISCOVERY).
 SELF_DISCOVERY = "ENABLE_SELF_DISCOVERY"
+# clew's: the address at which a workload's metrics can be read.
+STATUS_ADDRESS = "CLEW_STATUS_ADDRESS"
 
 
 class ProxyType(StrEnum):

@@ -1,4 +1,4 @@
-"""Where Prometheus reads the control plane's metrics: the API's page, and a port of its own."""
+"""Where Prometheus reads the control plane's metrics, and where those of workloads are."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from importlib.metadata import version
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from clew.model.proxy import STATUS_ADDRESS
 from clew.server.api import ApiServer, api_config
 from clew.server.api_tcp import listen_on
 from clew.server.authority_metrics import authority_metrics
@@ -49,16 +50,32 @@ class Monitoring:
             uptime_seconds=time.monotonic() - self._began,
         )
 
+    def targets(self) -> list[dict[str, object]]:
+        """Where the metrics of each workload are, as Prometheus' HTTP service discovery has it."""
+        found: dict[str, dict[str, object]] = {}
+        for proxy in self._directory.proxies():
+            address = dict(proxy.metadata).get(STATUS_ADDRESS, "")
+            if address:
+                labels = {"namespace": proxy.namespace, "pod": proxy.name}
+                found[address] = {"targets": [address], "labels": labels}
+        return [found[address] for address in sorted(found)]
+
     def routes(self) -> list[Route]:
         async def metrics(_request: Request) -> Response:
             return Response(self.page(), media_type=_TEXT)
 
-        return [Route("/metrics", metrics, methods=["GET"])]
+        async def targets(_request: Request) -> Response:
+            return JSONResponse(self.targets())
+
+        return [
+            Route("/metrics", metrics, methods=["GET"]),
+            Route("/targets", targets, methods=["GET"]),
+        ]
 
 
 @asynccontextmanager
 async def serving_metrics(address: str, monitoring: Monitoring) -> AsyncIterator[None]:
-    """Serve the page, and nothing else, in plain HTTP where the address says, if it says anything.
+    """Serve both pages, and no more, in plain HTTP where the address says, if it says anything.
 
     Raises: OSError when the address cannot be used; the text says why.
     """
