@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.console.conftest import DESK, PHONE, Console
 
@@ -131,3 +131,32 @@ def test_a_browser_that_was_not_let_in_is_told_how(page: Page, console: Console)
     response = page.goto(console.url)
     assert response is not None
     assert response.status == 401
+
+
+def test_where_a_token_is_needed_the_page_asks_for_it_and_sends_it(page: Page) -> None:
+    sent: list[str] = []
+
+    def answer(route: Route) -> None:
+        sent.append(authorization := route.request.headers.get("authorization", ""))
+        if authorization == "Bearer let-me-in":
+            route.continue_()
+        else:
+            problem = {"reason": "Unauthorized", "message": "this needs a token", "hint": ""}
+            route.fulfill(status=401, json={"error": problem})
+
+    page.route("**/v1/**", answer)
+    page.reload()
+    expect(page.get_by_text("this needs a token")).to_be_visible()
+    page.get_by_label("A token of this mesh").fill("let-me-in")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Nothing is wrong")
+    expect(page.get_by_text("live", exact=True)).to_be_visible()
+    assert sent[0] == ""
+
+
+def test_a_page_that_found_nobody_is_right_again_once_somebody_answers(page: Page) -> None:
+    page.get_by_text("live", exact=True).wait_for()
+    page.route("**/v1/**", lambda route: route.abort())
+    page.goto("/services")
+    page.unroute("**/v1/**")
+    expect(page.get_by_role("link", name="reviews", exact=True)).to_be_visible()

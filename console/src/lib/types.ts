@@ -119,13 +119,21 @@ export interface ServiceView {
 export interface Latency { p50: number; p90: number; p95: number; p99: number }
 export interface Traffic {
   requests: number; requestsPerSecond: number; clientErrors: number; serverErrors: number; errorShare: number;
-  denied: number; latency: Latency | null; connectionsOpened: number; mutualTls: number | null;
+  denied: number; codes: Record<string, number>; flags: Record<string, number>; latency: Latency | null;
+  requestBytes: number; responseBytes: number; connectionsOpened: number; connectionsClosed: number;
+  sentBytes: number; receivedBytes: number; mutualTls: number | null;
 }
 export interface TrafficNode {
   id: string; kind: "workload" | "service" | "unknown" | "other"; namespace: string; name: string;
-  version: string; inbound: Traffic; outbound: Traffic;
+  version: string; service: string; inbound: Traffic; outbound: Traffic;
 }
-export interface TrafficGraph { window: number; until: string; total: Traffic; nodes: TrafficNode[]; proxies: number }
+export interface TrafficEdge {
+  source: string; service: string; destination: string; version: string; protocol: string; reporter: string; traffic: Traffic;
+}
+export interface TrafficGraph {
+  window: number; until: string; total: Traffic; nodes: TrafficNode[]; edges: TrafficEdge[]; proxies: number;
+  mostEdges: number; crowds: { node: string; edges: number }[];
+}
 export interface SeriesPoint {
   at: number; requests: number; clientErrors: number; serverErrors: number;
   p50: number | null; p90: number | null; p99: number | null; connections: number;
