@@ -85,15 +85,20 @@ def labelled(world: World, app: str, labels: Mapping[str, str]) -> Iterator[None
     """Give the pod of an app more labels."""
     namespace = app.partition("/")[0]
     key = ResourceKey("", "Pod", namespace, world.pods[app])
-    pod = world.client.get(key)
-    metadata = pod["metadata"]
-    patched = {**metadata, "labels": {**metadata["labels"], **labels}}
-    world.client.apply(json.dumps({**pod, "metadata": patched}))
+    own = world.client.get(key)["metadata"]["labels"]
+    _label(world, key, {**own, **labels})
     try:
-        world.settle()
         yield
     finally:
-        world.client.apply(json.dumps(pod))
+        _label(world, key, own)
+
+
+def _label(world: World, key: ResourceKey, labels: Mapping[str, str]) -> None:
+    pod = world.client.get(key)
+    pod["metadata"]["labels"] = dict(labels)
+    [applied] = world.client.apply(json.dumps(pod)).items
+    assert applied.revision, applied
+    world.settle()
 
 
 def run(world: World, ports: Sequence[Port], case: Case) -> Iterator[Verdict]:
