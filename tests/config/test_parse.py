@@ -161,3 +161,19 @@ def test_what_is_wrong_with_a_kind_is_explained(kind: str, problem: str, hint: s
     (found,) = document.diagnostics
     assert found.problem == problem
     assert hint in found.hint
+
+
+@pytest.mark.parametrize(
+    ("port", "problem"),
+    [
+        ("{port: -1}", "expected a number from 1 to 65535, got -1"),
+        ("{port: 65536}", "expected a number from 1 to 65535, got 65536"),
+        ("{port: 80, targetPort: 70000}", "expected a number from 0 to 65535, got 70000"),
+        (f"{{port: {2**70}}}", f"expected a number from 1 to 65535, got {2**70}"),
+    ],
+)
+def test_a_port_that_there_is_not_is_refused(port: str, problem: str) -> None:
+    """Envoy's messages have no room for it, and nobody's proxy is to be without its neighbours."""
+    service = f"apiVersion: v1\nkind: Service\nmetadata: {{name: a}}\nspec: {{ports: [{port}]}}\n"
+    [document] = parse_documents(service)
+    assert [each.problem for each in document.diagnostics] == [problem]

@@ -92,6 +92,10 @@ def _check(expected: inspect.Type, value: Any, path: FieldPath) -> Iterator[Find
             options = [t for t in expected.types if not isinstance(t, inspect.NoneType)]
             if len(options) == 1:
                 yield from _check(options[0], value, path)
+            elif isinstance(value, int) and (
+                numbers := [t for t in options if isinstance(t, inspect.IntType)]
+            ):
+                yield from _check(numbers[0], value, path)
         case inspect.StructType():
             yield from _check_struct(expected, value, path)
         case inspect.VarTupleType():
@@ -136,6 +140,8 @@ def _check_scalar(expected: inspect.Type, value: Any, path: FieldPath) -> Iterat
         case inspect.IntType():
             if isinstance(value, bool) or not _is_integer(value):
                 yield _wrong("a whole number", value, path)
+            elif not _is_within(expected, int(value)):
+                yield _wrong(f"a number from {expected.ge} to {expected.le}", value, path)
         case inspect.FloatType():
             if isinstance(value, bool) or not _is_number(value):
                 yield _wrong("a number", value, path)
@@ -158,6 +164,11 @@ def _is_integer(value: Any) -> bool:
     if isinstance(value, str):
         return value.removeprefix("-").isdecimal()
     return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+
+
+def _is_within(expected: inspect.IntType, value: int) -> bool:
+    least, most = expected.ge, expected.le
+    return (least is None or value >= least) and (most is None or value <= most)
 
 
 def _is_number(value: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -17,6 +17,10 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_un
 
 class OpenModel(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A Kubernetes message of which only the fields that clew reads are declared."""
+
+
+# Of a port that somebody listens on. Envoy's messages have no room for others.
+PortNumber = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
 class OwnerReference(OpenModel, frozen=True, kw_only=True):

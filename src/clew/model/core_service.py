@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
-from clew.model.base import OpenModel, Resource
+from clew.model.base import OpenModel, PortNumber, Resource
+
+# Zero is that of the Service.
+TargetPort = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 
 class CoreServicePort(OpenModel, frozen=True, kw_only=True):
-    port: int
+    port: PortNumber
     name: str = ""
     protocol: str = "TCP"
     app_protocol: str = ""
-    target_port: int | str | None = None
+    target_port: TargetPort | str | None = None
     node_port: int | None = None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clew.model.base import OpenModel, Resource
+from clew.model.base import OpenModel, PortNumber, Resource
 from clew.model.endpoints import ObjectReference
 
 
@@ -35,7 +35,7 @@ class SliceEndpoint(OpenModel, frozen=True, kw_only=True):
 class SlicePort(OpenModel, frozen=True, kw_only=True):
     name: str = ""
     protocol: str = "TCP"
-    port: int | None = None
+    port: PortNumber | None = None
     app_protocol: str = ""
 
 

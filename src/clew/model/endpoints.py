@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clew.model.base import OpenModel, Resource
+from clew.model.base import OpenModel, PortNumber, Resource
 
 
 class ObjectReference(OpenModel, frozen=True, kw_only=True):
@@ -19,7 +19,7 @@ class EndpointAddress(OpenModel, frozen=True, kw_only=True):
 
 
 class EndpointPort(OpenModel, frozen=True, kw_only=True):
-    port: int
+    port: PortNumber
     name: str = ""
     protocol: str = "TCP"
     app_protocol: str = ""

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from clew.model.base import ObjectMeta, OpenModel, Resource
+from clew.model.base import ObjectMeta, OpenModel, PortNumber, Resource
 
 
 class ExecAction(OpenModel, frozen=True, kw_only=True):
@@ -51,7 +51,7 @@ class Probe(OpenModel, frozen=True, kw_only=True):
 
 
 class ContainerPort(OpenModel, frozen=True, kw_only=True):
-    container_port: int
+    container_port: PortNumber
     name: str = ""
     protocol: str = "TCP"
     host_port: int | None = None
