@@ -169,6 +169,58 @@ def test_a_workload_becomes_ready_and_ends_in_order(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+# A program with metrics of its own.
+MEASURED = """
+import http.server, os
+
+class Metrics(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/stats" else 500)
+        self.end_headers()
+        self.wfile.write(b"# TYPE sold counter\\nsold 7\\n# EOF\\n")
+
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Metrics).serve_forever()
+"""
+
+
+def test_the_programs_metrics_are_joined_with_the_proxys(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as plane:
+            spec = with_app(
+                specification(plane, MEASURED), metrics_port=9080, metrics_path="/stats"
+            )
+            async with agent(spec):
+                await until(lambda: "True" in plane.ready_reports())
+                whole = await page(spec.status_port, "/stats/prometheus")
+                assert b"\nsold 7\n" in whole
+                assert b"envoy_server_live{}" in whole
+                assert b"istio_agent_scrapes_total 1" in whole
+                assert b"istio_agent_scrape_failures_total 0" in whole
+                assert b"istio_agent_cert_expiry_seconds" in whole
+                assert b"# EOF" not in whole
+                assert b"sold" not in await page(spec.prometheus_port, "/stats/prometheus")
+                assert b" 200 " in await page(spec.status_port, "/healthz/ready")
+
+    asyncio.run(scenario())
+
+
+def test_a_program_without_metrics_where_it_said_takes_nothing_else_away(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as plane:
+            spec = with_app(specification(plane, MEASURED), metrics_port=9080)
+            async with agent(spec) as one:
+                await until(lambda: "True" in plane.ready_reports())
+                whole = await page(spec.status_port, "/stats/prometheus")
+                assert b"istio_agent_scrape_failures_total 1" in whole
+                assert b"envoy_server_live{}" in whole
+                one.process.terminate()
+                await one.ends()
+                assert "metrics of the application cannot be read" in one.said
+                assert "it answered 500" in one.said
+
+    asyncio.run(scenario())
+
+
 def test_a_killed_envoy_comes_back_and_the_program_runs_on(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as plane, agent(specification(plane, SERVER)) as one:
