@@ -68,6 +68,7 @@ def ask(
         ("DELETE", "/v1/api-tokens/1", Role.ADMIN),
         ("POST", "/v1/authority/rotation", Role.ADMIN),
         ("GET", "/v1/authority/rotation", Role.VIEWER),
+        ("GET", "/v1/tap", Role.ADMIN),
         ("GET", "/v1/tokens-of-others", Role.VIEWER),
     ],
 )

@@ -19,8 +19,9 @@ log = logging.getLogger("clew.access")
 # Where in a request's state its connection's certificate is.
 CERTIFICATE = "clew.certificate"
 _SAFE = frozenset({"GET", "HEAD"})
-# What gives others access or identities. Who may do that may do everything.
-_OF_ADMINS = ("/v1/api-tokens", "/v1/tokens", "/v1/authority")
+# What gives others access or identities, or shows what users send, their tokens too. Who may do
+# that may do everything.
+_OF_ADMINS = ("/v1/api-tokens", "/v1/tokens", "/v1/authority", "/v1/tap")
 # Of these, looking harms nobody: how the authority stands is on the console's first page.
 _TO_BE_SEEN = ("/v1/authority",)
 _RANK = {Role.VIEWER: 0, Role.EDITOR: 1, Role.ADMIN: 2}
