@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clew._pb.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
-from clew.model.xds import ENDPOINTS, EnvoyResource, Published
+from clew.model.xds import ENDPOINTS, EXTENSION, EnvoyResource, Published
 from clew.server.proxies import ConnectedProxy
 from clew.server.publisher import Subscriber
 from clew.xds.delta_stream import DeltaStream
@@ -39,3 +39,23 @@ def test_what_a_proxy_no_longer_asks_for_is_not_waited_for() -> None:
     say(resource_names_unsubscribe=["reviews"])
     assert state("2") == "acked"
     assert state("") == "acked"
+
+
+def test_a_policy_that_a_proxy_has_yet_to_take_or_refused_shows_in_its_status() -> None:
+    stream = DeltaStream()
+    connected = ConnectedProxy(Subscriber(router(), lambda _published, _changed: None), stream, "")
+    found = {EXTENSION: {"clew.http.deny": EnvoyResource("clew.http.deny", "1", b"")}}
+    stream.publish(found)
+    ask = DeltaDiscoveryRequest(
+        type_url=EXTENSION, resource_names_subscribe=["clew.http.deny"], response_nonce=""
+    )
+    stream.receive(ask)
+    response = stream.poll()
+    assert response is not None
+    refusal = DeltaDiscoveryRequest(type_url=EXTENSION, response_nonce=response.nonce)
+    refusal.error_detail.message = "no such matcher"
+    verdict = stream.receive(refusal)
+    assert verdict is not None
+    connected.report(verdict)
+    assert connected.status(found).types["ECDS"].state == "nacked"
+    assert connected.status(found).types["ECDS"].error == "no such matcher"

@@ -8,21 +8,25 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from clew._pb.envoy.config.cluster.v3.cluster_pb2 import Cluster
+from clew._pb.envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from clew._pb.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from clew._pb.envoy.config.listener.v3.listener_pb2 import Listener
 from clew._pb.envoy.config.route.v3.route_pb2 import RouteConfiguration
-from clew.model.xds import CLUSTER, ENDPOINTS, LISTENER, ROUTE, Published, TypeUrl
+from clew.model.xds import CLUSTER, ENDPOINTS, EXTENSION, LISTENER, ROUTE, Published, TypeUrl
 
 _TYPES: tuple[tuple[str, TypeUrl, type[Message]], ...] = (
     ("listeners", LISTENER, Listener),
     ("routes", ROUTE, RouteConfiguration),
     ("clusters", CLUSTER, Cluster),
     ("endpoints", ENDPOINTS, ClusterLoadAssignment),
+    ("extensions", EXTENSION, TypedExtensionConfig),
 )
 
 
 def config_dump(published: Published) -> dict[str, list[dict[str, Any]]]:
     """The resources by type, each in proto-JSON with the fields' proto names, sorted by name.
+
+    ``extensions`` is there only if there are some.
 
     Types inside an ``Any`` are known because whoever compiled them has loaded them.
     """
@@ -32,6 +36,7 @@ def config_dump(published: Published) -> dict[str, list[dict[str, Any]]]:
             for _, each in sorted(published.get(type_url, {}).items())
         ]
         for title, type_url, message in _TYPES
+        if type_url != EXTENSION or published.get(type_url)
     }
 
 

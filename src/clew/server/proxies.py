@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from clew.api.messages import ProxyStatus, TypeStatus
 from clew.api.traffic_report import ProxyFacts
 from clew.model.proxy import Proxy
-from clew.model.xds import CLUSTER, ENDPOINTS, LISTENER, ROUTE, Published, TypeUrl
+from clew.model.xds import CLUSTER, ENDPOINTS, EXTENSION, LISTENER, ROUTE, Published, TypeUrl
 from clew.server.publisher import Subscriber
 from clew.xds.answers import Acked, Conversation, Nacked
 
 NO_FACTS = ProxyFacts()
-SHORT_NAMES = {CLUSTER: "CDS", ENDPOINTS: "EDS", LISTENER: "LDS", ROUTE: "RDS"}
+SHORT_NAMES = {CLUSTER: "CDS", ENDPOINTS: "EDS", LISTENER: "LDS", ROUTE: "RDS", EXTENSION: "ECDS"}
 
 
 @dataclass(slots=True, eq=False)

@@ -12,7 +12,13 @@ from clew.model.xds import Published
 from clew.server.proxies import SHORT_NAMES, ConnectedProxy
 from clew.server.publisher import Publisher
 
-_TITLES = {"CDS": "clusters", "EDS": "endpoints", "LDS": "listeners", "RDS": "routes"}
+_TITLES = {
+    "CDS": "clusters",
+    "EDS": "endpoints",
+    "LDS": "listeners",
+    "RDS": "routes",
+    "ECDS": "extensions",
+}
 
 
 def proxy_detail(
