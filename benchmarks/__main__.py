@@ -17,6 +17,7 @@ NAMES = (
     "sidecars",
     "telemetry",
     "memory",
+    "traffic",
 )
 
 

@@ -73,7 +73,7 @@ async def _main(services: int, streams: int, namespaces: int, rounds: int) -> No
                     _clients(folder, streams, namespaces, secure=secure) as clients,
                 ):
                     await directory.heard(streams * TYPES)
-                    memory = memory or _resident_megabytes()
+                    memory = memory or resident_megabytes()
                     for case in cases:
                         rows.append(await _row(case, directory, clients, rounds, secure=secure))
     mesh = f"{services} services and {services * ENDPOINTS} endpoints, {streams} streams"
@@ -164,7 +164,7 @@ def _write_plan(folder: Path, streams: int, namespaces: int, *, secure: bool) ->
     groups = tuple(Group(namespace=name, count=streams // namespaces) for name in names)
     if secure:
         for group in groups:
-            _write_certificates(folder, group)
+            write_certificates(folder, group)
     plan = Plan(
         socket=str(folder / "xds.sock"),
         certificates=str(folder) if secure else "",
@@ -176,7 +176,7 @@ def _write_plan(folder: Path, streams: int, namespaces: int, *, secure: bool) ->
     return file
 
 
-def _write_certificates(folder: Path, group: Group) -> None:
+def write_certificates(folder: Path, group: Group) -> None:
     """One for each proxy, which names it."""
     authority = authority_in(folder)
     key, identity = new_key(), spiffe_id(TRUST_DOMAIN, group.namespace, "default")
@@ -216,7 +216,7 @@ async def _line(process: asyncio.subprocess.Process) -> str:
     return line.decode()
 
 
-def _resident_megabytes() -> float:
+def resident_megabytes() -> float:
     text = Path("/proc/self/status").read_text()
     [kilobytes] = re.findall(r"^VmRSS:\s+(\d+) kB", text, re.M)
     return int(kilobytes) / 1024

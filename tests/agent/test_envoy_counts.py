@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from clew.agent.envoy_counts import Sample, read_sample, since
 from clew.api.traffic_report import Counted
+from clew.model.histogram import bin_of
 from clew.model.metrics import REQUESTS_AND_SIZES
 
 TAG = "source~reviews-v1;default;reviews;v1;Kubernetes~outbound|9080||reviews.d.svc.x;~200~-~~-"
@@ -45,7 +46,12 @@ PAGE = page(
 def test_a_page_is_read_by_metric_and_tag() -> None:
     (counted,), denied = since(Sample(), read_sample(PAGE))
     assert counted == Counted(
-        tag=TAG, requests=6, durations={0: 5, 102: 1}, response_bytes=1170, opened=4, sent=900
+        tag=TAG,
+        requests=6,
+        durations={0: 5, bin_of(120): 1},
+        response_bytes=1170,
+        opened=4,
+        sent=900,
     )
     assert denied == 3
 
@@ -55,7 +61,7 @@ def test_bins_are_read_as_envoy_writes_them(tens: int) -> None:
     totals = [{"lower_bound": tens / 10 * 100, "width": 10, "count": 1}]
     each = {**histogram("istio_request_duration_milliseconds"), "totals": totals}
     ((counted,), _) = since(Sample(), read_sample(page(histograms=[each])))
-    assert counted.durations == {90 + tens: 1}
+    assert counted.durations == {bin_of(tens * 10): 1}
 
 
 def test_only_what_is_new_counts() -> None:
@@ -69,7 +75,11 @@ def test_an_envoy_that_began_anew_counts_from_nothing() -> None:
         histograms=[histogram("istio_requests_and_sizes_milliseconds", _0=2, _120=1, _900=3)],
     )
     (counted,), denied = since(read_sample(PAGE), read_sample(later))
-    assert (counted.requests, counted.durations, denied) == (6, {0: 2, 102: 1, 180: 3}, 1)
+    assert (counted.requests, counted.durations, denied) == (
+        6,
+        {0: 2, bin_of(120): 1, bin_of(900): 3},
+        1,
+    )
 
 
 def test_durations_that_are_not_counted_together_with_requests_are_told_by_themselves() -> None:

@@ -17,6 +17,7 @@ from benchmarks import (
     startup,
     streams,
     telemetry,
+    traffic,
 )
 from benchmarks.load import missing_tools
 
@@ -113,3 +114,8 @@ def test_telling_of_traffic_is_measured_against_silence(
     telemetry.main(seconds=1, rounds=1)
     output = capsys.readouterr().out
     assert "metrics, access log, 1 % traces: requests/s to silence" in output
+
+
+def test_the_cost_of_traffic_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    traffic.main(edges=4, proxies=2, seconds=3.0)
+    assert "Traffic of 4 edges in the control plane" in capsys.readouterr().out

@@ -5,7 +5,8 @@ Source: Envoy's ``/stats``: histograms in detail, as how many values each of the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -84,15 +85,21 @@ def read_sample(page: bytes) -> Sample:
     for stat in _decoder.decode(page).stats:
         if stat.histograms is not None:
             for each in stat.histograms.details:
-                # Of whole numbers, of which Envoy says 229.99999999999997.
-                histograms[_key(each.name)] = {
-                    bin_of(round(bucket.lower_bound)): bucket.count for bucket in each.totals
-                }
+                histograms[_key(each.name)] = _bins(each.totals)
         elif stat.name.endswith(_DENIED):
             denied += stat.value
         else:
             counters[_key(stat.name)] = stat.value
     return Sample(counters, histograms, denied)
+
+
+def _bins(buckets: Iterable[_Bucket]) -> Bins:
+    """Ours, of Envoy's; of whole numbers, though Envoy may say 229.99999999999997."""
+    found: dict[int, int] = {}
+    for bucket in buckets:
+        number = bin_of(round(bucket.lower_bound))
+        found[number] = found.get(number, 0) + bucket.count
+    return found
 
 
 def _key(name: str) -> tuple[str, str]:
@@ -113,11 +120,11 @@ def since(before: Sample, after: Sample) -> tuple[tuple[Counted, ...], int]:
             continue
         fields = found.setdefault(tag, {})
         if metric in _OF_ALL_REQUESTS:
-            fields["requests"] = sum(new.values())
+            fields["requests"] = fields.get("requests", 0) + sum(new.values())
         if metric in (*_OF_ALL_REQUESTS, DURATION):
-            bins[tag] = new
+            bins[tag] = dict(Counter(bins.get(tag, {})) + Counter(new))
         elif metric in (REQUEST_BYTES, REQUEST_BODIES):
-            fields["request_bytes"] = round(total(new))
+            fields["request_bytes"] = fields.get("request_bytes", 0) + round(total(new))
         elif metric == RESPONSE_BYTES:
             fields["response_bytes"] = round(total(new))
     for (metric, tag), value in after.counters.items():

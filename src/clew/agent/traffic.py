@@ -22,7 +22,7 @@ log = logging.getLogger("clew.agent")
 _LONGEST_PAGE = 64 * 1024 * 1024
 _CALL_SECONDS = 5.0
 # Until the control plane has said how often.
-_FIRST_SECONDS = 2.0
+_FIRST_SECONDS = 2.5
 # What could not be told for so long is of the past, and the control plane's window about now.
 _OLDEST_SECONDS = 10.0
 # A proxy without traffic says now and then that it counts.

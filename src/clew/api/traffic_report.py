@@ -18,8 +18,8 @@ Count = Annotated[int, Meta(ge=0, lt=1 << 48)]
 class Counted(Message, frozen=True, kw_only=True):
     """What a proxy has counted under one value of `clew.model.metrics.PEER_TAG` since it last said.
 
-    ``durations``: how many requests there were in each bin of Envoy's histograms
-    (`clew.model.histogram`), of milliseconds; bytes are sums. ``opened`` … ``received`` are of TCP.
+    ``durations``: how many requests there were in each bin (`clew.model.histogram`), of
+    milliseconds; bytes are sums. ``opened`` … ``received`` are of TCP.
     """
 
     tag: str

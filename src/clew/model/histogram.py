@@ -1,33 +1,41 @@
-"""Distributions of whole numbers, in the bins of Envoy's histograms: two significant digits.
+"""Distributions of whole numbers, in bins that are never wider than an eighth of their values.
 
-A bin has a number: 0 to 99 are the numbers themselves, 100 is 100 to 109, 190 is 1000 to 1099.
-Source: Circonus' log-linear histograms, which Envoy keeps; their bins are never more than a tenth
-of their values wide.
+Envoy's own bins have two significant digits; these are made of one to five of them, so that what
+is kept of many distributions over hours stays small.
+
+Source: Circonus' log-linear histograms, which Envoy keeps.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
+from functools import cache
 
-# Bins for each power of ten: 10 to 99 tenths of it.
-_DIGITS = 90
-_EXACT = 100
+# Where the bins of numbers with two digits begin; those of longer ones, at ten times these.
+_STARTS = (*range(10, 20), *range(20, 40, 2), *range(40, 100, 5))
+_ENDS = (*_STARTS[1:], 100)
+_SINGLE = 10
 
 
 def bin_of(value: float) -> int:
-    """The bin of a number that is not negative."""
+    """The number of the bin of a number that is not negative; up to 19 that is itself."""
     whole, power = int(value), 0
-    while whole >= _EXACT:
+    while whole >= 100:
         whole //= 10
         power += 1
-    return whole + _DIGITS * power
+    if whole < _SINGLE:
+        return whole
+    return _SINGLE + len(_STARTS) * power + bisect_right(_STARTS, whole) - 1
 
 
+@cache
 def bounds(number: int) -> tuple[int, int]:
     """Where a bin begins, and where the next one does."""
-    power = max(0, (number - 10) // _DIGITS)
-    digits = number - _DIGITS * power
-    return digits * 10**power, (digits + 1) * 10**power
+    if number < _SINGLE:
+        return number, number + 1
+    power, position = divmod(number - _SINGLE, len(_STARTS))
+    return _STARTS[position] * 10**power, _ENDS[position] * 10**power
 
 
 def total(bins: Mapping[int, int]) -> float:

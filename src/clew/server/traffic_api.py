@@ -41,7 +41,7 @@ _WINDOW, _SERIES_WINDOW = 60, 900
 _LONGEST_WINDOW = int(COARSE_SECONDS * COARSE_STEPS)
 # What has been counted is as old as this on average when it is here.
 _AGE = REPORT_SECONDS / 2
-_LONGEST_SILENCE = 5.0
+_LEAST_PAUSE, _LONGEST_SILENCE = 1.0, 5.0
 # Edges that are summed before others get their turn.
 _AT_ONCE = 100
 
@@ -111,7 +111,7 @@ class TrafficApi:
         try:
             while not closed.done():
                 yield sse("traffic", await self.graph(seconds, namespace))
-                await asyncio.wait((closed,), timeout=REPORT_SECONDS)
+                await asyncio.wait((closed,), timeout=_LEAST_PAUSE)
                 # The window goes on, even if nothing more happens.
                 await asyncio.wait(
                     (closed, changed),

@@ -25,8 +25,9 @@ Counts = dict[int, int]
     MUTUAL_TLS,
     PLAIN,
 ) = range(9)
-# Then: requests by how long they took, by response code, and by response flag.
-DURATIONS, CODES, FLAGS = 1 << 10, 1 << 12, 1 << 13
+# Then: requests by how long they took (most of it packs into one byte), by response code, and by
+# response flag.
+DURATIONS, CODES, FLAGS = 16, 1 << 11, 1 << 12
 _MOST_CODE = 999
 
 # Envoy's response flags; the position is what a count's key holds. New ones go to the end.

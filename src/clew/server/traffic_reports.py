@@ -32,7 +32,7 @@ from clew.server.traffic_edges import Series, series_of
 from clew.server.traffic_window import Edge, TrafficWindow
 
 # How often proxies report what is new.
-REPORT_SECONDS = 2.0
+REPORT_SECONDS = 2.5
 # A report tells of no longer than this; what is older is past.
 _LONGEST_SECONDS = 10.0
 # A proxy that has not been heard for so long counts nothing any more: its clients' counts do.
@@ -73,6 +73,7 @@ class TrafficReports:
     def __init__(self, window: TrafficWindow, now: Callable[[], float]) -> None:
         self.window = window
         self.now = now
+        self.taken = 0
         self._proxies: dict[str, Proxy] = {}
         self._streams = Counter[str]()
         self._reporters: dict[str, Reporter] = {}
@@ -140,15 +141,18 @@ class TrafficReports:
         """Who reports, and as which workload. Raises: Refusal."""
         if peer is None or not peer.proxy:
             raise Refusal(UNAUTHENTICATED, "report with the certificate of a proxy")
-        proxy = self._proxies.get(peer.proxy)
+        return self.meet(peer.proxy, str(peer.identity))
+
+    def meet(self, name: str, principal: str) -> Reporter:
+        """Who is connected by this name. Raises: Refusal."""
+        proxy = self._proxies.get(name)
         if proxy is None:
-            raise Refusal(UNAVAILABLE, f"the proxy {peer.proxy} is not connected; report later")
+            raise Refusal(UNAVAILABLE, f"the proxy {name} is not connected; report later")
         now = self.now()
-        known = self._reporters.get(peer.proxy)
+        known = self._reporters.get(name)
         if known is None or known.proxy != proxy:
             self._forget(now)
-            known = Reporter(proxy, Own(_workload(proxy), str(peer.identity)), now)
-            self._reporters[peer.proxy] = known
+            known = self._reporters[name] = Reporter(proxy, Own(_workload(proxy), principal), now)
         known.heard = now
         return known
 
@@ -161,6 +165,7 @@ class TrafficReports:
     def take(self, reporter: Reporter, report: TrafficReport) -> None:
         """Put a report into the window."""
         now = self.now()
+        self.taken += 1
         if reporter.proxy.type is ProxyType.SIDECAR:
             self._counting[reporter.own.peer.namespace, reporter.own.peer.workload] = now
         if report.facts is not None:

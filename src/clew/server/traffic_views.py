@@ -36,6 +36,7 @@ from clew.server.traffic_window import OTHER, Edge
 _FORBIDDEN = 403
 UNKNOWN_NODE, OTHER_NODE = "unknown", "other"
 MOST_SERIES = 20
+_NOTHING = Traffic()
 
 
 def workload_id(namespace: str, name: str) -> str:
@@ -65,6 +66,8 @@ def is_in(edge: Edge, namespace: str) -> bool:
 
 def traffic(counts: Mapping[int, int], seconds: float) -> Traffic:
     """``seconds``: for how long it was counted."""
+    if not counts:
+        return _NOTHING
     number, by_code = counts.get(REQUESTS, 0), codes(counts)
     failed = server_errors(counts)
     found = percentiles(durations(counts), (0.5, 0.9, 0.95, 0.99))

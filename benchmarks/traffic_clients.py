@@ -1,0 +1,71 @@
+"""``python -m benchmarks.traffic_clients FOLDER PROXIES EDGES``: agents that report without end.
+
+FOLDER holds the control plane's socket and, for each proxy, a certificate (see
+``benchmarks.streams``). Each proxy serves so many callers, and reports all of them every time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+from pathlib import Path
+
+import grpc
+import msgspec
+
+from clew.api.traffic_report import METHOD, Counted, ReportTaken, TrafficReport
+from clew.model.histogram import bin_of
+
+NAMESPACE = "ns-0"
+
+
+def report(proxy: int, edges: int) -> TrafficReport:
+    """Some hundred requests of each caller, a few of which failed, in a spread of durations."""
+    host = f"svc-{proxy}.{NAMESPACE}.svc.cluster.local"
+    counted = []
+    for edge in range(edges):
+        caller = f"caller-{proxy}-{edge}-v1;{NAMESPACE};caller-{proxy}-{edge};v1;Kubernetes"
+        served = f"destination~{caller}~{host};svc-{proxy};{NAMESPACE}"
+        principal = f"spiffe://cluster.local/ns/{NAMESPACE}/sa/default"
+        for code, number in (("200", 100), ("503", 3)):
+            bins: dict[int, int] = {}
+            for _ in range(number):
+                bins_of = bin_of(random.lognormvariate(2.5, 0.8))
+                bins[bins_of] = bins.get(bins_of, 0) + 1
+            counted.append(
+                Counted(
+                    tag=f"{served}~{code}~-~~{principal}",
+                    requests=number,
+                    durations=bins,
+                    request_bytes=300 * number,
+                    response_bytes=5000 * number,
+                )
+            )
+    return TrafficReport(seconds=2.0, counted=tuple(counted))
+
+
+async def main(folder: Path, proxies: int, edges: int) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for proxy in range(proxies):
+            tasks.create_task(_agent(folder, proxy, edges))
+
+
+async def _agent(folder: Path, proxy: int, edges: int) -> None:
+    pem = (folder / f"proxy-{proxy}.{NAMESPACE}.pem").read_bytes()
+    root = (folder / "root.pem").read_bytes()
+    credentials = grpc.ssl_channel_credentials(root, pem, pem)
+    options = [
+        ("grpc.ssl_target_name_override", "istiod.istio-system.svc"),
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
+    await asyncio.sleep(random.uniform(0, 2))
+    async with grpc.aio.secure_channel(f"unix:{folder}/xds.sock", credentials, options) as channel:
+        method = channel.unary_unary(METHOD)
+        while True:
+            answer = await method(msgspec.json.encode(report(proxy, edges)), timeout=30)
+            await asyncio.sleep(msgspec.json.decode(answer, type=ReportTaken).seconds)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))
