@@ -2,6 +2,7 @@
 import type { ComponentType } from "preact";
 import type { IconName } from "./ui/icons";
 import { Configuration } from "./views/configuration";
+import { Graph } from "./views/graph";
 import { NewObject } from "./views/new_object";
 import { ObjectPage } from "./views/object";
 import { OverviewPage } from "./views/overview";
@@ -17,6 +18,7 @@ export interface View { path: string; title: string; icon: IconName; key: string
 /** In the order of the navigation. `key` opens one after `g`. */
 export const VIEWS: readonly View[] = [
   { path: "/", title: "Overview", icon: "overview", key: "o" },
+  { path: "/graph", title: "Graph", icon: "graph", key: "g" },
   { path: "/services", title: "Services", icon: "services", key: "s" },
   { path: "/configuration", title: "Configuration", icon: "configuration", key: "c" },
   { path: "/proxies", title: "Proxies", icon: "proxies", key: "p" },
@@ -27,6 +29,7 @@ type Pattern = readonly [RegExp, ComponentType<ViewProps>, (parts: string[]) => 
 // What is at an address, and the names above the view that it has.
 export const PAGES: readonly Pattern[] = [
   [/^\/$/, OverviewPage, () => []],
+  [/^\/graph$/, Graph, () => []],
   [/^\/services$/, Services, () => []],
   [/^\/services\/([^/]+)\/([^/]+)$/, ServicePage, ([, host]) => [host!]],
   [/^\/services\/([^/]+)\/([^/]+)\/(shift|route|fault|resilience)$/, Wizard, ([, host, task]) => [host!, task!]],

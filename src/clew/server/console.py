@@ -44,7 +44,9 @@ _HEADERS = {
 _FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 _ASK_AGAIN = {"Cache-Control": "no-cache"}
 # How the paths of the assets and of views begin.
-_SHOWN = frozenset({"", "assets", "services", "configuration", "proxies"})
+_SHOWN = frozenset(
+    {"", "assets", "graph", "services", "configuration", "traces", "proxies", "security"}
+)
 _EVERY = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 

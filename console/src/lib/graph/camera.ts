@@ -1,5 +1,5 @@
 // How the plane of the layout is seen: what is where on the screen, and the curves between nodes.
-import { HEIGHT, type Layout, type Place, WIDTH } from "./layout";
+import { type Layout, type Place, WIDTH } from "./layout";
 
 /** A point (x, y) of the plane is at ((x - left) * scale, (y - top) * scale) of the screen. */
 export interface Camera { left: number; top: number; scale: number }
@@ -7,6 +7,7 @@ export interface Size { width: number; height: number }
 /** A cubic Bézier curve: two ends and what pulls at each. */
 export type Curve = readonly [Place, Place, Place, Place];
 
+const BELOW = 130;
 const SMALLEST = 0.08, LARGEST = 2.5, MARGIN = 24, FIT_LARGEST = 1.15;
 
 export function fitted(layout: Size, screen: Size): Camera {
@@ -29,16 +30,15 @@ export function onPlane(camera: Camera, at: Place): Place {
   return { x: at.x / camera.scale + camera.left, y: at.y / camera.scale + camera.top };
 }
 
-/** Calls go to the right; those that go back, or to the same column, pass below. */
+/** Calls leave to the right and arrive from the left; those that go back pass below. */
 export function curveOf(from: Place, to: Place): Curve {
-  if (to.x - from.x >= WIDTH) {
-    const start = { x: from.x + WIDTH / 2, y: from.y }, end = { x: to.x - WIDTH / 2 - 5, y: to.y };
+  const start = { x: from.x + WIDTH / 2, y: from.y }, end = { x: to.x - WIDTH / 2 - 6, y: to.y };
+  if (end.x > start.x) {
     const pull = (end.x - start.x) / 2;
     return [start, { x: start.x + pull, y: start.y }, { x: end.x - pull, y: end.y }, end];
   }
-  const start = { x: from.x, y: from.y + HEIGHT / 2 }, end = { x: to.x + (from === to ? 40 : 0), y: to.y + HEIGHT / 2 + 5 };
-  const depth = Math.max(start.y, end.y) + 42;
-  return [start, { x: start.x, y: depth }, { x: end.x, y: depth }, end];
+  const depth = Math.max(start.y, end.y) + BELOW;
+  return [start, { x: start.x + BELOW, y: depth }, { x: end.x - BELOW, y: depth }, end];
 }
 
 export function pointOn([a, b, c, d]: Curve, t: number): Place {
@@ -49,7 +49,7 @@ export function pointOn([a, b, c, d]: Curve, t: number): Place {
 /** The node at a point of the plane, or else the edge that is within `reach` of it. */
 export function hit(at: Place, layout: Layout, curves: ReadonlyMap<string, Curve>, reach: number): string | undefined {
   for (const [id, place] of layout.places) {
-    if (Math.abs(at.x - place.x) <= WIDTH / 2 && Math.abs(at.y - place.y) <= HEIGHT / 2) return id;
+    if (Math.abs(at.x - place.x) <= WIDTH / 2 && Math.abs(at.y - place.y) <= layout.heights.get(id)! / 2) return id;
   }
   let found: string | undefined, nearest = reach;
   for (const [id, curve] of curves) {

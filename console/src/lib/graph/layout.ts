@@ -2,40 +2,44 @@
 
 export interface Place { x: number; y: number }
 export interface Box { name: string; x: number; y: number; width: number; height: number }
-/** `places` are centres. */
-export interface Layout { places: Map<string, Place>; boxes: Box[]; width: number; height: number }
+/** `places` are centres, and `heights` those of the nodes; all are as wide. `cards`: the services that have their workloads below them. */
+export interface Layout { places: Map<string, Place>; heights: Map<string, number>; cards: Box[]; boxes: Box[]; width: number; height: number }
 export interface Arrow { source: string; target: string }
+/** `box`: the namespace, "" for none. `card`: the service that it stands below, "" for none. */
+export interface Standing { id: string; box: string; card: string }
 
-export const WIDTH = 176, HEIGHT = 48;
-const ACROSS = 104, DOWN = 26, PADDING = 22, TITLE = 26, BETWEEN = 84, MOST_IN_COLUMN = 14;
+export const WIDTH = 190, HEIGHT = 48, ROW = 34;
+const ACROSS = 132, DOWN = 24, PADDING = 20, TITLE = 30, BETWEEN = 110, MOST_IN_COLUMN = 12, BELOW = 6;
 
-/** `boxes`: by node, the box that it is in, "" for none. `before`: where nodes were, whose order is kept. */
-export function layoutOf(boxes: ReadonlyMap<string, string>, arrows: readonly Arrow[], before?: Layout): Layout {
-  const groups = new Map<string, string[]>();
-  for (const [id, box] of boxes) {
-    const group = box || id;
-    groups.set(group, [...(groups.get(group) ?? []), id]);
-  }
-  const inner = new Map([...groups].map(([group, ids]) => [group, inside(ids, arrows.filter((each) => groupOf(each.source) === group && groupOf(each.target) === group), before)]));
-  function groupOf(id: string): string { return boxes.get(id) || id; }
+/** A node that stands for itself, or a card: its service and the workloads below that. */
+interface Unit { id: string; box: string; rows: string[]; height: number }
 
-  const outer = arrows.map((each) => ({ source: groupOf(each.source), target: groupOf(each.target) }));
-  const columns = layers([...groups.keys()].sort(), unique(outer), (group) => before?.boxes.find((box) => box.name === group)?.y ?? before?.places.get(group)?.y);
-  const heights = columns.map((column) => column.reduce((sum, group) => sum + framed(group).height, 0) + (column.length - 1) * DOWN);
-  const height = Math.max(0, ...heights);
-  const found: Layout = { places: new Map(), boxes: [], width: 0, height };
-  function framed(group: string): { width: number; height: number; frame: boolean } {
-    const { width, height } = inner.get(group)!, frame = boxes.get(groups.get(group)![0]!) !== "";
-    return frame ? { width: width + 2 * PADDING, height: height + PADDING + TITLE, frame } : { width, height, frame };
-  }
+/** `before`: where nodes were, whose order is kept. */
+export function layoutOf(nodes: readonly Standing[], arrows: readonly Arrow[], before?: Layout): Layout {
+  const units = unitsOf(nodes), unitOf = new Map([...units.values()].flatMap((unit) => [unit.id, ...unit.rows].map((id) => [id, unit])));
+  const groupOf = (id: string) => { const unit = unitOf.get(id)!; return unit.box || unit.id; };
+  const groups = new Map<string, Unit[]>();
+  for (const unit of units.values()) groups.set(groupOf(unit.id), [...(groups.get(groupOf(unit.id)) ?? []), unit]);
+  const calls = arrows.map(({ source, target }) => ({ source: unitOf.get(source)!.id, target: unitOf.get(target)!.id }));
+  const inner = new Map([...groups].map(([group, members]) => {
+    const found = inside(members, unique(calls.filter((each) => groupOf(each.source) === group && groupOf(each.target) === group)), before);
+    const frame = members[0]!.box !== "";
+    return [group, frame ? { ...found, frame, width: found.width + 2 * PADDING, height: found.height + PADDING + TITLE } : { ...found, frame }];
+  }));
+
+  const columns = layers([...groups.keys()].sort(), unique(calls.map((each) => ({ source: groupOf(each.source), target: groupOf(each.target) }))),
+    (group) => before?.boxes.find((box) => box.name === group)?.y ?? before?.places.get(group)?.y);
+  const heights = columns.map((column) => column.reduce((sum, group) => sum + inner.get(group)!.height + DOWN, -DOWN));
+  const found: Layout = { places: new Map(), heights: new Map(), cards: [], boxes: [], width: 0, height: Math.max(0, ...heights) };
   columns.forEach((column, index) => {
-    const width = Math.max(...column.map((group) => framed(group).width));
-    let y = (height - heights[index]!) / 2;
+    const width = Math.max(...column.map((group) => inner.get(group)!.width));
+    let y = (found.height - heights[index]!) / 2;
     for (const group of column) {
-      const size = framed(group), x = found.width + (width - size.width) / 2;
+      const size = inner.get(group)!, x = found.width + (width - size.width) / 2;
       if (size.frame) found.boxes.push({ name: group, x, y, width: size.width, height: size.height });
-      for (const [id, place] of inner.get(group)!.places) {
-        found.places.set(id, { x: x + place.x + (size.frame ? PADDING : 0), y: y + place.y + (size.frame ? TITLE : 0) });
+      for (const unit of groups.get(group)!) {
+        const { x: left, y: middle } = size.places.get(unit.id)!;
+        put(found, unit, { x: x + left + (size.frame ? PADDING : 0), y: y + middle + (size.frame ? TITLE : 0) });
       }
       y += size.height + DOWN;
     }
@@ -44,15 +48,40 @@ export function layoutOf(boxes: ReadonlyMap<string, string>, arrows: readonly Ar
   return found;
 }
 
-function inside(ids: readonly string[], arrows: readonly Arrow[], before: Layout | undefined): { places: Map<string, Place>; width: number; height: number } {
-  const columns = layers([...ids].sort(), unique(arrows), (id) => before?.places.get(id)?.y).flatMap(wrapped);
-  const step = HEIGHT + DOWN, height = Math.max(...columns.map((column) => column.length)) * step - DOWN;
-  const places = new Map<string, Place>();
-  columns.forEach((column, index) => {
-    const start = (height - (column.length * step - DOWN)) / 2;
-    column.forEach((id, row) => places.set(id, { x: index * (WIDTH + ACROSS) + WIDTH / 2, y: start + row * step + HEIGHT / 2 }));
+function unitsOf(nodes: readonly Standing[]): Map<string, Unit> {
+  const ids = new Set(nodes.map((node) => node.id)), units = new Map<string, Unit>();
+  for (const { id, box, card } of nodes) if (!ids.has(card)) units.set(id, { id, box, rows: [], height: HEIGHT });
+  for (const { id, card } of nodes) units.get(card)?.rows.push(id);
+  for (const unit of units.values()) if (unit.rows.length) unit.height = HEIGHT + unit.rows.sort().length * ROW + BELOW;
+  return units;
+}
+
+function put(into: Layout, { id, rows, height }: Unit, { x, y }: Place): void {
+  const top = y - height / 2;
+  into.places.set(id, { x, y: top + HEIGHT / 2 });
+  into.heights.set(id, HEIGHT);
+  rows.forEach((row, index) => {
+    into.places.set(row, { x, y: top + HEIGHT + (index + 0.5) * ROW });
+    into.heights.set(row, ROW);
   });
-  settle(columns, arrows, places, step, height);
+  if (rows.length) into.cards.push({ name: id, x: x - WIDTH / 2, y: top, width: WIDTH, height });
+}
+
+interface Inside { places: Map<string, Place>; width: number; height: number }
+
+function inside(units: readonly Unit[], arrows: readonly Arrow[], before: Layout | undefined): Inside {
+  const known = new Map(units.map((unit) => [unit.id, unit]));
+  const columns = layers([...known.keys()].sort(), arrows, (id) => before?.places.get(id)?.y).flatMap(wrapped).map((column) => column.map((id) => known.get(id)!));
+  const tall = (column: readonly Unit[]) => column.reduce((sum, unit) => sum + unit.height + DOWN, -DOWN);
+  const height = Math.max(...columns.map(tall)), places = new Map<string, Place>();
+  columns.forEach((column, index) => {
+    let y = (height - tall(column)) / 2;
+    for (const unit of column) {
+      places.set(unit.id, { x: index * (WIDTH + ACROSS) + WIDTH / 2, y: y + unit.height / 2 });
+      y += unit.height + DOWN;
+    }
+  });
+  settle(columns, arrows, places, height);
   return { places, width: columns.length * (WIDTH + ACROSS) - ACROSS, height };
 }
 
@@ -63,17 +92,17 @@ function wrapped(layer: readonly string[]): string[][] {
 }
 
 /** Pull nodes towards those that they are joined with, as far as order and height of the columns allow. */
-function settle(columns: readonly string[][], arrows: readonly Arrow[], places: ReadonlyMap<string, Place>, step: number, height: number): void {
+function settle(columns: readonly Unit[][], arrows: readonly Arrow[], places: ReadonlyMap<string, Place>, height: number): void {
   const near = neighbours(arrows);
   for (const column of [...columns, ...columns.toReversed()]) {
-    let free = HEIGHT / 2;
-    column.forEach((id, row) => {
+    let free = 0, below = column.reduce((sum, unit) => sum + unit.height + DOWN, -DOWN);
+    for (const { id, height: own } of column) {
       const place = places.get(id)!, others = near.get(id) ?? [];
       const wanted = others.length ? mean(others.map((other) => places.get(other)!.y)) : place.y;
-      const last = height - HEIGHT / 2 - (column.length - 1 - row) * step;
-      place.y = Math.min(Math.max(wanted, free), last);
-      free = place.y + step;
-    });
+      place.y = Math.min(Math.max(wanted, free + own / 2), height - below + own / 2);
+      free = place.y + own / 2 + DOWN;
+      below -= own + DOWN;
+    }
   }
 }
 

@@ -9,6 +9,8 @@ export interface GraphNode {
   id: string; kind: NodeKind; namespace: string; name: string; version: string;
   /** The canonical service of a workload or app; the host of a service. */
   service: string; inbound: Traffic; outbound: Traffic;
+  /** The service that a workload stands below, "" if it stands alone. */
+  card: string;
 }
 export interface GraphEdge {
   id: string; source: string; target: string; protocols: string[]; traffic: Traffic;
@@ -47,7 +49,7 @@ export function graphOf(found: TrafficGraph, kind: GraphKind, weights: Weights):
   const sent = totals(edges, "source");
   for (const edge of edges) edge.share = (100 * volume(edge.traffic)) / (sent.get(edge.source) || 1);
   const ids = [...new Set(edges.flatMap((edge) => [edge.source, edge.target]))].sort();
-  return { kind, window: found.window, edges, nodes: ids.map((id) => nodeOf(id, known.get(id), edges)) };
+  return { kind, window: found.window, edges, nodes: ids.map((id) => nodeOf(id, known.get(id), edges, kind === "versioned" ? serves.get(id) ?? "" : "")) };
 }
 
 /** The nodes that a call passes, in order. */
@@ -77,17 +79,18 @@ function servedBy(edges: readonly TrafficEdge[]): Map<string, string> {
   return found;
 }
 
-function nodeOf(id: string, known: TrafficNode | undefined, edges: readonly GraphEdge[]): GraphNode {
+function nodeOf(id: string, known: TrafficNode | undefined, edges: readonly GraphEdge[], card: string): GraphNode {
   const ends = (end: "source" | "target") => together(edges.filter((edge) => edge[end] === id).map((edge) => edge.traffic));
   if (!known) {
     const [, namespace = "", name = ""] = id.split("/");
-    return { id, kind: "app", namespace, name, version: "", service: name, inbound: ends("target"), outbound: ends("source") };
+    return { id, kind: "app", namespace, name, version: "", service: name, inbound: ends("target"), outbound: ends("source"), card };
   }
   const { kind, namespace, version } = known;
   const name = kind === "unknown" ? "outside the mesh" : kind === "other" ? "all others" : kind === "service" ? shortHost(known.name) : known.name;
   return {
     id, kind, namespace, name, version, service: kind === "service" ? known.name : known.service, inbound: known.inbound,
     outbound: kind === "service" ? ends("source") : known.outbound,
+    card: card.split("/")[1] === namespace ? card : "",
   };
 }
 
@@ -102,7 +105,7 @@ function weightsOf(counted: readonly TrafficEdge[], source: string, target: stri
     const own = versions.size === 1 ? split.get([...versions][0]!) : undefined;
     return own === undefined ? "" : String(own);
   }
-  return kind === "versioned" && target === service ? "" : [...split].map(([version, weight]) => `${version} ${weight}`).join(" | ");
+  return [...split].map(([version, weight]) => `${version} ${weight}`).join(" | ");
 }
 
 /** Requests and connections. */
