@@ -76,7 +76,8 @@ def summary(mesh: RunningMesh) -> Iterator[str]:
     for problem in mesh.controller.problems:
         yield f"  problem   {problem}"
     option = "" if mesh.name == "default" else f" --mesh {mesh.name}"
-    yield f"Ctrl-C stops it. In another terminal: clew ps{option}, clew apply{option} -f FILE"
+    yield f"Ctrl-C stops it. In another terminal: clew apply{option} -f FILE, clew ps{option},"
+    yield f"  and clew dashboard{option} to see it in a browser"
 
 
 def describe_capture(choice: Choice) -> str:
