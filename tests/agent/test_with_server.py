@@ -112,6 +112,23 @@ def test_a_new_root_is_in_use_in_envoy_before_the_control_plane_goes_on(tmp_path
     asyncio.run(scenario())
 
 
+def test_a_workload_that_has_ended_is_not_waited_for(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        plane = ControlPlane(tmp_path, Authority(), {})
+        authority = authority_in(plane)
+        async with services(plane, {}, authority) as directory:
+            async with agent(specification(plane, SERVER)) as one:
+                await until(lambda: "True" in plane.ready_reports())
+                await until(lambda: len(directory.connected) == 2)
+                one.process.terminate()
+                assert await one.ends() == 0
+            await until(lambda: not directory.connected)
+            authority.rotate()
+            await until(lambda: authority.phase is None)
+
+    asyncio.run(scenario())
+
+
 async def _secrets(one: Agent) -> dict[str, str]:
     """The certificate and the roots that Envoy itself says it has."""
     page = await request_unix(str(one.directory / "admin.sock"), "GET", "/config_dump")

@@ -116,6 +116,15 @@ def test_an_agent_that_is_away_for_a_while_is_waited_for(world: World) -> None:
     assert world.after(2) is None, "it does not come back"
 
 
+def test_an_agent_that_took_its_leave_is_not_waited_for(world: World) -> None:
+    agent = world.agent()
+    world.authority.rotate()
+    world.trust.look()
+    agent.heard(None, follows=False)
+    agent.disconnect()
+    assert world.trust.waiting() == ()
+
+
 def test_a_stream_that_does_not_ask_for_roots_is_not_waited_for(world: World) -> None:
     envoy = world.stream()
     envoy.publish({CLUSTER: resources(a="1")}, None)

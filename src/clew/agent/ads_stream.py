@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence, Set
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,6 +25,7 @@ log = logging.getLogger("clew.agent")
 
 _METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 _LONGEST_MESSAGE = 64 * 1024 * 1024
+_FAREWELL_SECONDS = 0.5
 
 
 @asynccontextmanager
@@ -104,7 +105,11 @@ async def _responses(
         requests.put_nowait(_first_request(spec, client))
 
     async def acknowledge(response: DeltaDiscoveryResponse) -> None:
-        await by_type[response.type_url].settled()
+        try:
+            await by_type[response.type_url].settled()
+        except OSError as error:  # the disk is full
+            log.error("not taken over type=%s reason=%s", response.type_url, error)
+            return
         acknowledgement = DeltaDiscoveryRequest(
             type_url=response.type_url, response_nonce=response.nonce
         )
@@ -112,19 +117,50 @@ async def _responses(
 
     async with control_plane(spec) as channel:
         stream = open_stream(channel)
-        work = {
+        work: set[asyncio.Future[Any]] = {
             asyncio.ensure_future(_send(stream, requests)),
             asyncio.ensure_future(beside(channel)),
         }
         try:
-            async for response in stream:
+            while (response := await _next(stream, work)) is not grpc.aio.EOF:
                 by_type[response.type_url].receive(response)
-                work.add(asyncio.ensure_future(acknowledge(response)))
+                _add(work, acknowledge(response))
                 yield
+        except asyncio.CancelledError:
+            await _take_leave(stream, clients)
+            raise
         finally:
-            for task in work:
-                task.cancel()
-            await asyncio.gather(*work, return_exceptions=True)
+            await _end(work)
+
+
+async def _next(stream: Any, work: set[asyncio.Future[Any]]) -> Any:
+    """The next response. To cancel the reading itself would end the call, without a farewell."""
+    return await asyncio.shield(_add(work, stream.read()))
+
+
+def _add(work: set[asyncio.Future[Any]], one: Coroutine[Any, Any, Any]) -> asyncio.Future[Any]:
+    task = asyncio.ensure_future(one)
+    work.add(task)
+    task.add_done_callback(work.discard)
+    return task
+
+
+async def _end(work: Set[asyncio.Future[Any]]) -> None:
+    tasks = tuple(work)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _take_leave(stream: Any, clients: Sequence[XdsClient]) -> None:
+    """Say that nothing is wanted any more, so that nobody waits for this workload."""
+    with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError, TimeoutError):
+        async with asyncio.timeout(_FAREWELL_SECONDS):
+            for client in clients:
+                farewell = DeltaDiscoveryRequest(
+                    type_url=client.type_url, resource_names_unsubscribe=["*"]
+                )
+                await stream.write(farewell)
 
 
 def _first_request(spec: AgentSpec, client: XdsClient) -> DeltaDiscoveryRequest:

@@ -109,9 +109,10 @@ class Workload:
                     service.result()
             return program.result()
         finally:
-            for task in (program, *services):
+            # In reverse order: what talks to the control plane does so through Envoy.
+            for task in (program, *reversed(services)):
                 task.cancel()
-            await asyncio.gather(program, *services, return_exceptions=True)
+                await asyncio.gather(task, return_exceptions=True)
 
     async def _prepare_proxy(self) -> list[Coroutine[Any, Any, None]]:
         """Return what must go on for as long as the workload is there, its last moments too."""

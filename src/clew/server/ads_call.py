@@ -36,7 +36,7 @@ from clew.server.registration import (
     Registration,
     RegistrationRefused,
 )
-from clew.server.trust import Follower, OnPublish, TrustBundles
+from clew.server.trust import BUNDLE, Follower, OnPublish, TrustBundles
 from clew.xds.answers import Acked, Conversation, Nacked, Response
 
 log = logging.getLogger("clew.ads")
@@ -207,7 +207,8 @@ class AdsCall(Generic[Connection, Request]):
             _log_verdict(admitted.proxy, verdict)
             self._admission.directory.report(admitted.connection, verdict)
         if request.type_url == TRUST_BUNDLE:
-            admitted.follower.heard(verdict)
+            follows = self._stream.wants(TRUST_BUNDLE, BUNDLE)
+            admitted.follower.heard(verdict, follows=follows)
         self._write()
 
     def _wake(self) -> None:

@@ -20,7 +20,7 @@ AWAY_SECONDS = 300.0
 # All agents have reconnected to a new control plane by then.
 START_SECONDS = 30.0
 
-_NAME = "default"
+BUNDLE = "default"
 
 # What is published now, and at least the names that differ from before (None: compare all).
 OnPublish = Callable[[Published, Mapping[TypeUrl, AbstractSet[str]] | None], None]
@@ -44,12 +44,16 @@ class TrustBundles:
 
     @property
     def published(self) -> Published:
-        return {TRUST_BUNDLE: {_NAME: self._bundle}}
+        return {TRUST_BUNDLE: {BUNDLE: self._bundle}}
 
     def connect(self, follower: Follower) -> None:
         """An agent asks for the bundle."""
         self._followers.add(follower)
         self._left.pop(follower.name, None)
+
+    def leave(self, follower: Follower) -> None:
+        """An agent asks no more: its workload ends, and is not waited for."""
+        self._followers.discard(follower)
 
     def disconnect(self, follower: Follower) -> None:
         if follower in self._followers:
@@ -120,13 +124,16 @@ class Follower:
         self._publish({**self._published, **self._roots}, names)
         self._wake()
 
-    def heard(self, verdict: Acked | Nacked | None) -> None:
-        """The agent has asked for the roots, or answered."""
+    def heard(self, verdict: Acked | Nacked | None, *, follows: bool = True) -> None:
+        """The agent has asked for the roots, or answered; ``follows``: it still wants them."""
         if self._trust is None:
+            return
+        if not follows:
+            self._trust.leave(self)
             return
         self._trust.connect(self)
         if isinstance(verdict, Acked):
-            self.acked = verdict.versions.get(_NAME) or self.acked
+            self.acked = verdict.versions.get(BUNDLE) or self.acked
 
     def disconnect(self) -> None:
         if self._trust is not None:
@@ -139,4 +146,4 @@ class Follower:
 
 def _bundle_of(authority: AuthorityInForce) -> EnvoyResource:
     trusted = authority.current.trusted
-    return resource(_NAME, ProxyConfig(ca_certificates_pem=map(pem, trusted)))
+    return resource(BUNDLE, ProxyConfig(ca_certificates_pem=map(pem, trusted)))
