@@ -11,6 +11,8 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = (
     ROOT / "README.md",
     ROOT / "docs" / "security.md",
+    ROOT / "docs" / "observability.md",
+    ROOT / "docs" / "console.md",
     *sorted((ROOT / "docs" / "tutorials").glob("*.md")),
     *sorted((ROOT / "docs" / "how-to").glob("*.md")),
 )

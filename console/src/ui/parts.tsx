@@ -101,9 +101,13 @@ export function Dialog({ title, onClose, children, footer, kind = "" }: {
   title: string; onClose: () => void; children: ComponentChildren; footer?: ComponentChildren; kind?: string;
 }) {
   const box = useRef<HTMLDialogElement>(null);
-  useEffect(() => { box.current?.showModal(); }, []);
+  useEffect(() => {
+    box.current?.showModal();
+    // Not on what happens to come first in it; what has no foot knows itself.
+    if (footer) box.current?.focus();
+  }, []);
   return (
-    <dialog ref={box} class={kind} aria-label={title} onClose={onClose}
+    <dialog ref={box} tabIndex={-1} class={kind} aria-label={title} onClose={onClose}
       onClick={(event) => event.target === box.current && onClose()}>
       <div class="inside">
         {footer ? <header><h2>{title}</h2></header> : null}
