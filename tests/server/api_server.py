@@ -21,9 +21,13 @@ from clew.server.authority_api import AuthorityApi
 from clew.server.authorization_api import AuthorizationApi
 from clew.server.console import console_routes
 from clew.server.directory import Directory
+from clew.server.explanations_api import ExplanationsApi
 from clew.server.identities import AuthoritySettings, Identities
 from clew.server.publisher import Publisher
+from clew.server.runtime_settings import RuntimeSettings
 from clew.server.service_addresses import add_service_addresses
+from clew.server.tap import Tap
+from clew.server.tap_api import TapApi
 from clew.server.traces_api import TracesApi
 from clew.server.traffic_api import TrafficApi
 from clew.server.traffic_reports import TrafficReports
@@ -127,7 +131,9 @@ async def _serve(
     on_reports(reports)
     found = [*views.routes(), *authorization.routes(), *own.routes()]
     traces = Traces(socket.parent / "traces.db", TraceLimits(), now=time.time)
-    found += TracesApi(traces).routes()
+    explain = ExplanationsApi(directory)
+    tap = Tap(RuntimeSettings(directory.proxies, time.time), directory, explain, time.time)
+    found += [*TracesApi(traces).routes(), *explain.routes(), *TapApi(tap).routes()]
     app.router.routes += [*found, *TrafficApi(reports).routes(), *console_routes()]
     following = asyncio.ensure_future(_follow(store, directory, revision))
     changing = asyncio.ensure_future(identities.run())

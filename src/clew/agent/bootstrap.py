@@ -162,6 +162,7 @@ def node_metadata(spec: AgentSpec) -> dict[str, Any]:
         "CLEW_APP_PORTS": dict(spec.app_ports),
         "CLEW_LOCAL_PORTS": dict(spec.local_ports),
         "CLEW_BIND_ADDRESS": spec.bind_address,
+        "CLEW_TAP": "true",
         "CLEW_TRACE_SAMPLING": f"{spec.trace_sampling:g}" if spec.trace_sampling else "",
         "CLEW_EXPLAIN": "true" if spec.explain else "",
         STATUS_ADDRESS: _status_address(spec),

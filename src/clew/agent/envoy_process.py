@@ -27,6 +27,10 @@ log = logging.getLogger("clew.agent")
 # Source: OpenTelemetry's specification of resources.
 _OTEL = "OTEL_RESOURCE_ATTRIBUTES"
 
+# What Envoy logs, unless somebody wants to know more for a while.
+LOG_LEVEL = "warning"
+COMPONENT_LOG_LEVELS: Mapping[str, str] = {"misc": "error"}
+
 BOOTSTRAP = "envoy.json"
 LOG = "envoy.log"
 _POLL_SECONDS = 0.02
@@ -69,9 +73,13 @@ def command_line(binary: Path, spec: AgentSpec) -> tuple[str, ...]:
         *(str(binary), "--config-path", BOOTSTRAP, *threads),
         *("--drain-time-s", str(int(drain.seconds)) if drain else "45"),
         *("--drain-strategy", "immediate", "--disable-hot-restart"),
-        *("--log-level", "warning", "--component-log-level", "misc:error"),
+        *("--log-level", LOG_LEVEL, "--component-log-level", _component_levels()),
         *_flush_flags(spec.settings),
     )
+
+
+def _component_levels() -> str:
+    return ",".join(f"{name}:{level}" for name, level in COMPONENT_LOG_LEVELS.items())
 
 
 def _flush_flags(settings: MeshProxyConfig) -> Iterator[str]:

@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import grpc
+
 from clew.agent.ads_stream import XdsClient, follow
 from clew.agent.app import App
 from clew.agent.bootstrap import encode_bootstrap
@@ -24,6 +26,7 @@ from clew.agent.name_table import NameTables
 from clew.agent.private_file import write_private
 from clew.agent.prometheus import MetricsServer
 from clew.agent.resolvers import machine_resolvers, on_loopback
+from clew.agent.runtime_settings import ProxyRuntime
 from clew.agent.service_names import ServiceNames
 from clew.agent.spec import AgentSpec, Capture
 from clew.agent.system_roots import link_system_roots
@@ -132,7 +135,13 @@ class Workload:
             services.append(server.run(self._dns_answers))
             followers.append(tables)
         reports = TrafficReports(self._spec.directory)
-        services.append(follow(self._spec, followers, reports.run))
+        runtime = ProxyRuntime(self._spec.directory)
+        services.append(runtime.run())
+
+        async def beside(channel: grpc.aio.Channel) -> None:
+            await asyncio.gather(reports.run(channel), runtime.follow(channel))
+
+        services.append(follow(self._spec, followers, beside))
         return services
 
     async def _prepare_names(self) -> list[Coroutine[Any, Any, None]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,7 @@ from clew.api.authority import (
     TokenRequest,
 )
 from clew.api.authorization import Matrix, Permission
+from clew.api.explanations import ExplanationList
 from clew.api.messages import (
     Applied,
     ApplyReport,
@@ -38,6 +39,8 @@ from clew.api.messages import (
     ServiceAddresses,
     ServiceChanges,
 )
+from clew.api.runtime_settings import LogLevelAnswer, LogLevelRequest
+from clew.api.tap import TapEvent
 from clew.api.traces import Trace, TraceList
 from clew.api.traffic import TrafficGraph
 from clew.model.base import ResourceKey
@@ -183,6 +186,29 @@ class Client(AbstractContextManager["Client"]):
 
     def trace(self, trace_id: str) -> Trace:
         return self._ask(Trace, "GET", f"/v1/traces/{quote(trace_id, safe='')}")
+
+    def explanation(self, node: str, **seen: str) -> ExplanationList:
+        """Why a request failed at a proxy. ``seen``: flags, details, route, cluster, authority."""
+        path = f"/v1/proxies/{quote(node, safe='')}/explanation"
+        return self._ask(ExplanationList, "GET", path, params=seen)
+
+    def tap(self, **wanted: str) -> Iterator[TapEvent]:
+        """Requests as they happen. ``wanted``: the query parameters of ``/v1/tap``."""
+        timeout = httpx2.Timeout(30.0)
+        try:
+            with self._http.stream("GET", "/v1/tap", params=wanted, timeout=timeout) as response:
+                if response.status_code != 200:
+                    response.read()
+                    raise _error(response)
+                for line in response.iter_lines():
+                    if line:
+                        yield msgspec.json.decode(line, type=TapEvent)
+        except httpx2.TransportError as error:
+            raise Unreachable(str(error)) from error
+
+    def set_log_levels(self, wanted: LogLevelRequest) -> LogLevelAnswer:
+        content = msgspec.json.encode(wanted)
+        return self._ask(LogLevelAnswer, "POST", "/v1/log-levels", content=content)
 
     def problems(self) -> ProblemList:
         return self._ask(ProblemList, "GET", "/v1/problems")

@@ -19,6 +19,7 @@ from clew.api.authority import (
     TokenRequest,
 )
 from clew.api.authorization import Matrix, Permission
+from clew.api.explanations import ExplanationList
 from clew.api.messages import (
     Applied,
     ApplyReport,
@@ -32,6 +33,8 @@ from clew.api.messages import (
     Readiness,
     ServiceChanges,
 )
+from clew.api.runtime_settings import LogLevelAnswer, LogLevelRequest
+from clew.api.tap import TapEvent
 from clew.api.traces import Trace, TraceList
 from clew.api.traffic import SeriesList, TrafficGraph
 from clew.api.views import (
@@ -228,6 +231,34 @@ OPERATIONS = (
         media_type=_EVENTS,
         query=_TRAFFIC,
         errors=(400,),
+    ),
+    Operation(
+        method="get",
+        path="/v1/tap",
+        summary="A line per request of the mesh, as it happens, for so many seconds.",
+        answer=TapEvent,
+        media_type=_LINES,
+        query=(
+            *((name, TEXT) for name in ("from", "to", "path", "status", "minDuration")),
+            ("seconds", NUMBER),
+        ),
+        errors=(400,),
+    ),
+    Operation(
+        method="post",
+        path="/v1/log-levels",
+        summary="What a workload's proxies log, for so many seconds.",
+        answer=LogLevelAnswer,
+        body=LogLevelRequest,
+        errors=(400, 404, 413),
+    ),
+    Operation(
+        method="get",
+        path="/v1/proxies/{node}/explanation",
+        summary="Why a request failed, by what the proxy's access log says of it.",
+        answer=ExplanationList,
+        query=tuple((n, TEXT) for n in ("flags", "details", "route", "cluster", "authority")),
+        errors=(404,),
     ),
     Operation(
         method="get",

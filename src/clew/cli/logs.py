@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import click
 
-from clew.cli.connection import mesh_option
-from clew.local.logs import Log, Reader, logs_of, replica_specs, select
+from clew.agent.bootstrap import node_id
+from clew.agent.spec import AgentSpec
+from clew.api.client import ApiError, Client, Unreachable
+from clew.api.explanations import Explanation
+from clew.cli.connection import connected, mesh_option
+from clew.local.access_lines import access_lines, read_access_line
+from clew.local.logs import Log, Reader, access_log_of, logs_of, replica_specs, select
 from clew.local.state import SERVER_LOG, is_locked
 
 _POLL_SECONDS = 0.2
@@ -19,6 +26,8 @@ _POLL_SECONDS = 0.2
 @click.option("-n", "--namespace", default="", metavar="NS", help="Only of this namespace.")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @click.option("--proxy", is_flag=True, help="Of its agent and Envoy instead of the program.")
+@click.option("--access", is_flag=True, help="Of its Envoy's access log alone.")
+@click.option("--explain", is_flag=True, help="With --access: say why requests failed.")
 @click.option("--control-plane", is_flag=True, help="Of the control plane; names no workload.")
 @click.option("--tail", type=click.IntRange(0), metavar="N", help="Begin with the last N lines.")
 @mesh_option
@@ -27,13 +36,17 @@ def command(
     namespace: str,
     follow: bool,
     proxy: bool,
+    access: bool,
+    explain: bool,
     control_plane: bool,
     tail: int | None,
     mesh: str,
 ) -> None:
     """Print what a workload wrote: WORKLOAD is a replica, a Deployment, or the label app.
 
-    With several replicas, each line begins with the name of its own.
+    With several replicas, each line begins with the name of its own. There is an access log where
+    MeshConfig has accessLogFile: /dev/stdout, or a Telemetry asks for one. `--explain` looks up
+    what Envoy's flags mean and which object is to blame, as the mesh is now.
     """
     import os
     import time
@@ -42,48 +55,101 @@ def command(
 
     if bool(workload) == control_plane:
         raise click.UsageError("name a workload, as in: clew logs reviews-v1 (see: clew ps)")
+    if explain and not access:
+        raise click.UsageError("--explain is about access logs: add --access")
     try:
         directory = mesh_directory(mesh, os.environ)
     except BadLocation as error:
         raise click.UsageError(str(error)) from None
+    chosen = access_log_of if access else (lambda spec: logs_of(spec, proxy=proxy))
 
-    def logs() -> tuple[Log, ...]:
+    def logs() -> dict[Log, AgentSpec | None]:
         if not workload:
-            return (Log(replica="control plane", path=directory / SERVER_LOG),)
-        return _find(directory, namespace, workload, proxy=proxy)
+            return {Log(replica="control plane", path=directory / SERVER_LOG): None}
+        found = select(replica_specs(directory, namespace), workload.rpartition("/")[2])
+        return {log: spec for spec in found for log in chosen(spec)}
 
     first = logs()
     if not first and not is_locked(directory):
         raise click.ClickException(str(no_mesh(mesh, os.environ)))
     if not first:
         raise click.ClickException(_not_found(directory, namespace, workload or ""))
-    named = len({log.replica for log in first}) > 1
-    readers = {log: Reader(log.path, last=tail) for log in first}
-    _echo(readers, named=named)
-    while follow and is_locked(directory):
-        time.sleep(_POLL_SECONDS)
-        for log in logs():
-            if log not in readers:
-                readers[log] = Reader(log.path, last=None)
-                named = True
-        _echo(readers, named=named)
-    for log, reader in readers.items():
-        _echo_lines(log, reader.rest(), named=named)
+
+    def show(explained: Callable[[AgentSpec, str], Iterable[Explanation]] | None) -> None:
+        pages = {
+            log: _Page(Reader(log.path, last=tail), spec, access, explained)
+            for log, spec in first.items()
+        }
+        _echo(pages, named=len({log.replica for log in pages}) > 1)
+        while follow and is_locked(directory):
+            time.sleep(_POLL_SECONDS)
+            for log, spec in logs().items():
+                if log not in pages:
+                    pages[log] = _Page(Reader(log.path, last=None), spec, access, explained)
+            _echo(pages, named=len({log.replica for log in pages}) > 1)
+        for log, page in pages.items():
+            _echo_lines(log, page.rest(), named=len(pages) > 1)
+
+    if explain:
+        with connected(mesh) as client:
+            show(_explainer(client))
+    else:
+        show(None)
 
 
-def _find(directory: Path, namespace: str, workload: str, *, proxy: bool) -> tuple[Log, ...]:
-    found = select(replica_specs(directory, namespace), workload.rpartition("/")[2])
-    return tuple(log for spec in found for log in logs_of(spec, proxy=proxy))
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """One log, as much of it as is wanted. ``spec``: whose it is; None: the control plane's."""
+
+    reader: Reader
+    spec: AgentSpec | None
+    access: bool
+    explained: Callable[[AgentSpec, str], Iterable[Explanation]] | None
+
+    def lines(self) -> Iterator[str]:
+        return self._chosen(self.reader.lines())
+
+    def rest(self) -> Iterator[str]:
+        return self._chosen(self.reader.rest())
+
+    def _chosen(self, lines: Iterator[bytes]) -> Iterator[str]:
+        for line in access_lines(lines) if self.access else lines:
+            text = line.decode(errors="replace")
+            yield text
+            if self.explained is not None and self.spec is not None:
+                yield from (f"    {each}" for each in self.explained(self.spec, text))
 
 
-def _echo(readers: dict[Log, Reader], *, named: bool) -> None:
-    for log, reader in readers.items():
-        _echo_lines(log, reader.lines(), named=named)
+def _explainer(client: Client) -> Callable[[AgentSpec, str], Iterable[Explanation]]:
+    ask = cache(client.explanation)
+
+    def explained(spec: AgentSpec, line: str) -> Iterable[Explanation]:
+        """Why the request of a line failed; nothing if it did not, or nobody can say."""
+        seen = read_access_line(line)
+        if seen is None or (seen.response_flags == "-" and seen.response_code < "400"):
+            return ()
+        try:
+            return ask(
+                node_id(spec),
+                flags=seen.response_flags,
+                details=seen.response_code_details,
+                route=seen.route_name,
+                cluster=seen.upstream_cluster,
+                authority=seen.authority,
+            ).items
+        except (ApiError, Unreachable) as error:
+            return (Explanation(flag=seen.response_flags, says=f"cannot be explained: {error}"),)
+
+    return explained
 
 
-def _echo_lines(log: Log, lines: Iterator[bytes], *, named: bool) -> None:
-    for line in lines:
-        text = line.decode(errors="replace")
+def _echo(pages: dict[Log, _Page], *, named: bool) -> None:
+    for log, page in pages.items():
+        _echo_lines(log, page.lines(), named=named)
+
+
+def _echo_lines(log: Log, lines: Iterator[str], *, named: bool) -> None:
+    for text in lines:
         click.echo(f"[{log.replica}] {text}" if named else text)
 
 

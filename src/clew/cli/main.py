@@ -29,6 +29,8 @@ COMMANDS = {
     "top": ("top", "The busiest workloads, live."),
     "proxy-config": ("proxy_config", "What a workload's Envoy has, as istioctl shows it."),
     "trace": ("trace", "Requests through the mesh, hop by hop."),
+    "tap": ("tap", "Requests as they happen, and why they fail."),
+    "proxy-log": ("proxy_log", "Let a workload's Envoys log more for a while."),
     "dashboard": ("dashboard", "Open the console in a browser."),
     "token": ("token", "Tokens for the API on TCP."),
     "ca": ("ca", "The certificate authority: status, rotation, tokens for hosts."),
@@ -42,7 +44,7 @@ COMMANDS = {
 REMOTE = frozenset(
     (
         *("apply", "get", "describe", "wait", "delete", "history", "rollback", "status", "token"),
-        *("authz", "ca", "graph", "top", "trace"),
+        *("authz", "ca", "graph", "top", "trace", "tap", "proxy-log"),
     )
 )
 

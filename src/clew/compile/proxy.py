@@ -28,6 +28,7 @@ from clew.compile.secrets import (
     compile_client_secrets,
     compile_secrets,
 )
+from clew.compile.tap import with_tap
 from clew.compile.telemetry import with_telemetry
 from clew.compile.token_keys import compile_key_clusters, compile_key_secrets
 from clew.compile.unknown_traffic import RESOLVING_CLUSTER, unknown_requests, unknown_tls
@@ -58,8 +59,12 @@ def compile_proxy(scope: ProxyScope, memo: Memo) -> Published:
 
 
 def compile_published(scope: ProxyScope, memo: Memo) -> Published:
-    """The same as a connected proxy gets it: it fetches what policies ask for by itself."""
+    """The same as a connected proxy gets it: it fetches what policies ask for by itself, and can
+    be asked to tell of each request.
+    """
     found = compile_proxy(scope, memo)
+    if scope.proxy.tapped:
+        found = with_tap(found, memo)
     if scope.inbound is None:
         return with_fetched_configs(found, scope, found[LISTENER], memo)
     serving = [each.name for each in memo.call(_inbound, scope.inbound)[0]]

@@ -54,6 +54,11 @@ def logs_of(spec: AgentSpec, *, proxy: bool) -> tuple[Log, ...]:
     return tuple(Log(replica=spec.name, path=Path(spec.directory, name)) for name in names)
 
 
+def access_log_of(spec: AgentSpec) -> tuple[Log, ...]:
+    """Return the log that has the lines of the access log among others."""
+    return (Log(replica=spec.name, path=Path(spec.directory, ENVOY_LOG)),)
+
+
 class Reader:
     """Reads a file that grows, line by line."""
 

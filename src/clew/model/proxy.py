@@ -97,6 +97,7 @@ class Proxy:
     unprivileged: bool = False
     # Percent of requests whose spans the control plane gets, unless the mesh says otherwise.
     trace_sampling: float = 0.0
+    tapped: bool = False  # it tells the control plane of each request while that is wanted
     explains: bool = False  # its refusals say why, to everybody
     # It knows the endpoints of its own service, to compare their zones with those of others.
     self_discovery: bool = False
@@ -175,6 +176,7 @@ class Proxy:
             bind_address=str(metadata.get("CLEW_BIND_ADDRESS", "")),
             unprivileged=str(metadata.get("UNPRIVILEGED_POD", "")).lower() == "true",
             trace_sampling=_percent(str(metadata.get("CLEW_TRACE_SAMPLING", ""))),
+            tapped=str(metadata.get("CLEW_TAP", "")).lower() == "true",
             explains=str(metadata.get("CLEW_EXPLAIN", "")).lower() == "true",
             self_discovery=str(metadata.get(SELF_DISCOVERY, "")).lower() == "true",
             grpc=metadata.get("GENERATOR") == "grpc",

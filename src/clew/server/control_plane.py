@@ -23,6 +23,7 @@ from clew.server.authority_api import AuthorityApi
 from clew.server.authorization_api import AuthorizationApi
 from clew.server.console import console_routes
 from clew.server.directory import Directory
+from clew.server.explanations_api import ExplanationsApi
 from clew.server.holds import Holds
 from clew.server.holds_file import load_holds, save_holds
 from clew.server.identities import AuthoritySettings, Identities
@@ -34,8 +35,11 @@ from clew.server.otlp import otlp_methods
 from clew.server.proxy_ports import RemotePorts, serving_proxies
 from clew.server.publisher import Publisher
 from clew.server.registration import GRACE, Registration
+from clew.server.runtime_settings import RuntimeSettings
 from clew.server.service_addresses import add_service_addresses
 from clew.server.staged_policies import take_in_stages
+from clew.server.tap import Tap
+from clew.server.tap_api import TapApi
 from clew.server.traces_api import TracesApi
 from clew.server.traffic_api import TrafficApi
 from clew.server.traffic_reports import TrafficReports
@@ -126,6 +130,9 @@ async def _serve(
     )
     app.router.routes += views.routes()
     app.router.routes += TrafficApi(reports, troubles).routes()
+    explain = ExplanationsApi(directory)
+    tap = Tap(RuntimeSettings(directory.proxies, clock), directory, explain, clock)
+    app.router.routes += [*explain.routes(), *TapApi(tap).routes()]
     traces = Traces(settings.state / "traces.db", settings.traces, now=clock)
     app.router.routes += TracesApi(traces).routes()
     app.router.routes += AuthorizationApi(lambda: publisher.snapshot).routes()
@@ -141,7 +148,7 @@ async def _serve(
     async with (
         serving_proxies(
             *(settings.state, settings.remote, identities, directory, registration),
-            {**reports.methods(), **otlp_methods(traces.offer)},
+            {**reports.methods(), **otlp_methods(traces.offer), **tap.methods()},
         ),
         serving_api_port(settings.api, settings.state, app, tokens, identities, _now),
         serving_metrics(settings.monitoring, monitoring),

@@ -72,6 +72,7 @@ def scope_key(snapshot: MeshSnapshot, proxy: Proxy) -> Hashable:
         proxy.families,
         proxy.unprivileged,
         proxy.trace_sampling,
+        proxy.tapped,
         proxy.explains,
         proxy.ip if own_address else "",
         _headless_addresses(snapshot, proxy),

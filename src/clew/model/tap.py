@@ -1,0 +1,10 @@
+"""The names by which proxies are asked to tell of each request, and tell it."""
+
+from __future__ import annotations
+
+# A value of Envoy's runtime: the percent of requests that are told.
+RUNTIME_KEY = "clew.tap"
+# The names of the logs, by which they are known where they come in.
+INBOUND, OUTBOUND = "clew_tap_inbound", "clew_tap_outbound"
+# Source: W3C Trace Context.
+TRACE_HEADER = "traceparent"
