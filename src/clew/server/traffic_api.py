@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -42,6 +43,8 @@ _LONGEST_WINDOW = int(COARSE_SECONDS * COARSE_STEPS)
 # What has been counted is as old as this on average when it is here.
 _AGE = REPORT_SECONDS / 2
 _LEAST_PAUSE, _LONGEST_SILENCE = 1.0, 5.0
+# Who watches a big mesh takes no more than about a twentieth of the time.
+_PAUSES = 20
 # Edges that are summed before others get their turn.
 _AT_ONCE = 100
 
@@ -110,8 +113,11 @@ class TrafficApi:
         changed = asyncio.ensure_future(self.reports.changed())
         try:
             while not closed.done():
+                began = time.monotonic()
                 yield sse("traffic", await self.graph(seconds, namespace))
-                await asyncio.wait((closed,), timeout=_LEAST_PAUSE)
+                took = time.monotonic() - began
+                pause = min(max(_LEAST_PAUSE, took * _PAUSES), _LONGEST_SILENCE)
+                await asyncio.wait((closed,), timeout=pause)
                 # The window goes on, even if nothing more happens.
                 await asyncio.wait(
                     (closed, changed),

@@ -1,0 +1,156 @@
+"""What the mesh tells of its traffic is what a load of known size has seen of it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from clew.api.client import Client
+from clew.api.traffic import TrafficGraph
+from clew.api.views import Trouble
+from tests.docs.commands import ROOT, shown_commands
+from tests.e2e.mesh import REVIEWS, Mesh, eventually, needs_root, running_mesh
+
+REQUESTS = 200
+GATEWAY = "workload/istio-system/istio-ingressgateway"
+PRODUCTPAGE, RATINGS = "workload/default/productpage-v1", "workload/default/ratings-v1"
+REVIEWS_SERVICE = "service/default/reviews.default.svc.cluster.local"
+
+# Long enough for what the load generator itself takes not to matter.
+SLOW = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews, namespace: default}
+spec:
+  hosts: [reviews]
+  http:
+  - fault: {delay: {percentage: {value: 100}, fixedDelay: 2s}}
+    route: [{destination: {host: reviews}}]
+"""
+
+
+@pytest.fixture(scope="module", params=[pytest.param("netns", marks=needs_root), "env"])
+def mesh(request: pytest.FixtureRequest) -> Iterator[Mesh]:
+    with running_mesh("seen", capture=request.param) as running:
+        yield running
+
+
+def graph(mesh: Mesh) -> TrafficGraph:
+    with Client(mesh.directory / "api.sock") as client:
+        return client.traffic(window=600)
+
+
+def requests(found: TrafficGraph) -> Counter[tuple[str, str]]:
+    """Requests by source and destination, those that failed left out."""
+    count = Counter[tuple[str, str]]()
+    for edge in found.edges:
+        count[edge.source, edge.destination] += edge.traffic.codes.get("200", 0)
+    return count
+
+
+def settled(mesh: Mesh) -> TrafficGraph:
+    """The graph, once nothing comes any more."""
+    last, since = graph(mesh), time.monotonic()
+
+    def is_quiet() -> bool:
+        nonlocal last, since
+        now = graph(mesh)
+        if requests(now) != requests(last):
+            last, since = now, time.monotonic()
+        return time.monotonic() - since > 6
+
+    eventually(is_quiet, what="the traffic to settle")
+    return last
+
+
+def percentile(seconds: list[float], share: float) -> float:
+    return sorted(seconds)[int(share * len(seconds))] * 1000
+
+
+def timed(mesh: Mesh) -> float:
+    began = time.monotonic()
+    assert mesh.get(REVIEWS)[0] == 200
+    return time.monotonic() - began
+
+
+def test_counts_are_equal_and_percentiles_are_near(mesh: Mesh) -> None:
+    assert mesh.clew("apply", "--wait", "-f", "-", text=SLOW).returncode == 0
+    before = requests(settled(mesh))
+    with ThreadPoolExecutor(10) as load:
+        took = list(load.map(lambda _: timed(mesh), range(REQUESTS)))
+    found = settled(mesh)
+    new = requests(found) - before
+    assert new[GATEWAY, PRODUCTPAGE] == REQUESTS
+    reviews = [f"workload/default/reviews-v{number}" for number in (1, 2, 3)]
+    assert sum(new[PRODUCTPAGE, each] for each in reviews) == REQUESTS
+    assert (
+        sum(new[each, RATINGS] for each in reviews[1:]) == REQUESTS - new[PRODUCTPAGE, reviews[0]]
+    )
+    assert all(edge.traffic.mutual_tls == 1 for edge in found.edges if edge.destination)
+
+    service = next(node for node in found.nodes if node.id == REVIEWS_SERVICE)
+    assert service.inbound.requests >= REQUESTS
+    edge = next(e for e in found.edges if (e.source, e.destination) == (GATEWAY, PRODUCTPAGE))
+    assert edge.traffic.latency is not None
+    assert edge.traffic.latency.p50 == pytest.approx(percentile(took, 0.5), rel=0.05)
+    assert edge.traffic.latency.p90 == pytest.approx(percentile(took, 0.9), rel=0.05)
+    assert edge.traffic.latency.p95 == pytest.approx(percentile(took, 0.95), rel=0.05)
+
+
+NOBODY = """
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: nobody, namespace: default}
+spec: {selector: {matchLabels: {app: details}}}
+"""
+
+
+def told(mesh: Mesh, word: str) -> Trouble | None:
+    """What the traffic shows to be wrong, after one more page was asked for."""
+    mesh.get("/productpage")
+    return next((each for each in graph(mesh).troubles if word in each.problem), None)
+
+
+def test_what_fails_is_told_within_seconds_with_its_cause(mesh: Mesh) -> None:
+    assert mesh.clew("delete", "virtualservice", "reviews").returncode == 0
+    assert mesh.clew("apply", "--wait", "-f", "-", text=NOBODY).returncode == 0
+    eventually(lambda: told(mesh, "denied"), seconds=10, what="the denied calls")
+    denied = told(mesh, "denied")
+    assert denied is not None
+    assert denied.object is not None
+    assert (denied.object.kind, denied.object.name) == ("AuthorizationPolicy", "nobody")
+    assert mesh.clew("delete", "authorizationpolicy", "nobody").returncode == 0
+
+    (details,) = [each for each in mesh.state.replicas if each.workload.startswith("details")]
+    assert details.process is not None
+    os.kill(details.process.pid, signal.SIGKILL)
+    service = "default/details.default.svc.cluster.local"
+    eventually(
+        lambda: (found := told(mesh, "details")) is not None and found.service == service,
+        seconds=10,
+        what="the calls of a workload that was killed",
+    )
+    # It comes back, and what is over is not told any more.
+    eventually(lambda: not told(mesh, "details"), seconds=60, what="the end of it")
+
+
+def test_the_commands_of_the_page_about_it_can_be_typed(mesh: Mesh) -> None:
+    for shown in shown_commands(ROOT / "docs" / "observability.md"):
+        run = mesh.clew(*shlex.split(shown.line)[1:])
+        assert run.returncode == 0, (shown.line, run.stdout, run.stderr)
+        assert run.stdout, shown.line
+    shown_secrets = mesh.clew("proxy-config", "all", "reviews-v1", "-o", "json")
+    assert "BEGIN CERTIFICATE" in shown_secrets.stdout
+    assert "PRIVATE KEY" not in shown_secrets.stdout
+    endpoints = mesh.clew("proxy-config", "endpoints", "productpage-v1", "--port", "9080")
+    assert "outbound|9080||reviews.default.svc.cluster.local" in endpoints.stdout
+    header, *rows = mesh.clew("status").stdout.partition("\n\n")[0].splitlines()
+    assert header.split()[-3:] == ["VERSION", "CERTIFICATE", "ADDRESS"]
+    assert all(row.split()[-3].startswith("1.") and row.split()[-2] == "24h" for row in rows), rows
