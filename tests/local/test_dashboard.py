@@ -70,6 +70,16 @@ def test_a_wrong_token_opens_nothing(token: str) -> None:
     browsing(check)
 
 
+@pytest.mark.parametrize("session", ["", "x", "é", "A" * 43])
+def test_a_wrong_cookie_opens_nothing(session: str) -> None:
+    async def check(browser: httpx2.AsyncClient, door: Door, _socket: Path) -> None:
+        cookie = f"{door.cookie}={session}".encode()
+        response = await browser.get("/v1/objects", headers=[(b"cookie", cookie)])
+        assert response.status_code == 401
+
+    browsing(check)
+
+
 @pytest.mark.parametrize(
     ("method", "headers", "status"),
     [

@@ -167,6 +167,22 @@ def test_plaintext_and_old_tls_get_no_answer(home: Path) -> None:
             old.wrap_socket(raw)
 
 
+def test_who_connects_and_asks_nothing_is_let_go(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clew.server.api_tcp._FIRST_REQUEST_SECONDS", 0.2)
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with control_plane(home) as server:
+        host, port = server.removeprefix("https://").split(":")
+        with (
+            socket.create_connection((host, int(port)), timeout=20) as raw,
+            context.wrap_socket(raw) as silent,
+        ):
+            silent.sendall(b"GET /ready HTTP/1.1\r\nx:")
+            assert silent.recv(1) == b""
+
+
 def test_one_address_cannot_take_all_connections(home: Path) -> None:
     with control_plane(home) as server:
         host, port = server.removeprefix("https://").split(":")

@@ -75,7 +75,8 @@ class Door:
             return PlainTextResponse("changes are only taken from the console's own page\n", 403)
         if origin is not None and origin != f"http://{host}":
             return PlainTextResponse("another site's page may not ask here\n", 403)
-        if not secrets.compare_digest(request.cookies.get(self.cookie, ""), self.session):
+        shown = request.cookies.get(self.cookie, "").encode()
+        if not secrets.compare_digest(shown, self.session.encode()):
             return PlainTextResponse(_WHO_ARE_YOU, 401)
         return None
 
