@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +16,8 @@ import msgspec
 
 from clew.agent.traffic import TrafficReports
 from clew.api.traffic_report import METHOD, ReportTaken, TrafficReport
+from clew.ca.authority import pem
+from clew.ca.keys import load_or_create
 from tests.agent.test_envoy_counts import histogram, page
 
 METRIC = "istio_requests_and_sizes_milliseconds"
@@ -51,15 +54,25 @@ async def envoy(requests: Callable[[], int]) -> AsyncIterator[str]:
     """The admin page of an Envoy that has counted so many requests; yields its directory."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
         number = requests()
         body = page(histograms=[histogram(METRIC, _5=number)] if number else [])
+        if b"/server_info" in head:
+            body = b'{"version": "abc/1.40.0/Clean/RELEASE/BoringSSL"}'
         writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + body)
         writer.close()
 
     with tempfile.TemporaryDirectory(prefix="clew") as name:
         async with await asyncio.start_unix_server(answer, Path(name, "admin.sock")):
             yield name
+
+
+def use_certificate(directory: Path, certificate: str) -> None:
+    """Put it where Envoy reads it."""
+    chain = {"certificate_chain": {"inline_string": certificate}}
+    (directory / "sds").mkdir()
+    file = msgspec.json.encode({"resources": [{"tls_certificate": chain}]})
+    (directory / "sds" / "default.json").write_bytes(file)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -105,5 +118,23 @@ def test_a_proxy_without_traffic_says_at_the_beginning_that_it_counts() -> None:
         async with envoy(lambda: 0) as folder, reporting(TrafficReports(folder), server):
             await until(lambda: len(server.taken) == 1)
         assert server.taken[0].counted == ()
+
+    asyncio.run(scenario())
+
+
+def test_the_proxys_version_and_certificate_are_told(tmp_path: Path) -> None:
+    authority = load_or_create(tmp_path, "cluster.local", now=datetime.now(UTC))
+
+    async def scenario() -> None:
+        server = ControlPlane()
+        async with envoy(lambda: 0) as folder:
+            use_certificate(Path(folder), pem(authority.root))
+            async with reporting(TrafficReports(folder), server):
+                await until(lambda: len(server.taken) == 1)
+        facts = server.taken[0].facts
+        assert facts is not None
+        assert facts.version == "1.40.0"
+        assert facts.certificate_begins == authority.root.not_valid_before_utc.timestamp()
+        assert facts.certificate_ends == authority.root.not_valid_after_utc.timestamp()
 
     asyncio.run(scenario())
