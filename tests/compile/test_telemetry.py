@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,18 @@ from clew._pb.envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import
 from clew._pb.envoy.extensions.request_id.uuid.v3.uuid_pb2 import UuidRequestIdConfig
 from clew.compile.check import check_published
 from clew.compile.config_dump import config_dump
-from clew.model.proxy import ProxyType
-from clew.model.xds import LISTENER, Published
+from clew.compile.memo import Memo
+from clew.compile.proxy import compile_proxy
+from clew.compile.telemetry import with_telemetry
+from clew.model.proxy import Proxy, ProxyType
+from clew.model.xds import CLUSTER, LISTENER, Published
+from clew.snapshot.scope import ProxyScope
+from clew.snapshot.scope_builder import build_scope
+from clew.snapshot.snapshot import build_snapshot
+from clew.snapshot.telemetries import NO_TELEMETRY
 from tests.compile.meshes import SERVICE, listener_in, mesh_config, published
 from tests.envoy.validate import validate
+from tests.manifests import resources_of
 
 Manager = hcm_pb2.HttpConnectionManager
 COLLECTOR = """
@@ -468,3 +477,34 @@ spec:
     ]
     assert names(manager.access_log) == ["stdout", "stats", "stats"]
     assert b"source~" in manager.access_log[1].typed_config.value
+
+
+def test_a_collector_without_a_cluster_keeps_no_listener_from_being_there() -> None:
+    scope = build_scope(
+        build_snapshot(
+            resources_of(
+                "\n---\n".join(
+                    (SERVICE, COLLECTOR, mesh_config(PROVIDERS), telemetry(ALL_SPANS_AND_LOGS))
+                )
+            )
+        ),
+        Proxy(type=ProxyType.SIDECAR, name="a", namespace="default", ip="10.0.0.9"),
+    )
+    memo = Memo()
+    whole = compile_proxy(scope, memo)
+    assert manager_in(whole).HasField("tracing")
+    without = {n: c for n, c in whole[CLUSTER].items() if n != f"outbound|4317||{HOST}"}
+    listener = {"0.0.0.0_80": compile_bare(scope)[LISTENER]["0.0.0.0_80"]}
+    told = with_telemetry({**whole, CLUSTER: without, LISTENER: listener}, scope, memo)
+    manager = manager_in(told)
+    assert not manager.HasField("tracing")
+    assert names(manager.access_log) == ["stats", "stats"]
+
+
+ALL_SPANS_AND_LOGS = (
+    "tracing: [{providers: [{name: otel}]}], accessLogging: [{providers: [{name: otel-als}]}]"
+)
+
+
+def compile_bare(scope: ProxyScope) -> Published:
+    return compile_proxy(replace(scope, telemetry=NO_TELEMETRY), Memo())

@@ -33,7 +33,7 @@ from clew.compile.typed_config import typed_config
 from clew.model.mesh_config import MeshConfig
 from clew.model.metrics import PEER_HEADER
 from clew.model.service import Service
-from clew.model.xds import LISTENER, EnvoyResource, Published
+from clew.model.xds import CLUSTER, LISTENER, EnvoyResource, Published, ResourcesByName
 from clew.snapshot.scope import ProxyScope
 from clew.snapshot.telemetries import NO_TELEMETRY, SideTelemetry, TelemetryInForce
 
@@ -50,11 +50,22 @@ def with_telemetry(published: Published, scope: ProxyScope, memo: Memo) -> Publi
     if telemetry == NO_TELEMETRY:
         return published
     hosts = memo.call(_collectors, telemetry, outbound.services)
+    if not collector_clusters(telemetry, dict(hosts)) <= published[CLUSTER].keys():
+        hosts = _reachable(telemetry, hosts, published[CLUSTER])
     listeners = {
         name: memo.call(_listener, each, telemetry, outbound.mesh, hosts)
         for name, each in published[LISTENER].items()
     }
     return {**published, LISTENER: listeners}
+
+
+def _reachable(
+    telemetry: TelemetryInForce, hosts: frozenset[tuple[str, str]], clusters: ResourcesByName
+) -> frozenset[tuple[str, str]]:
+    """Those with a cluster: Envoy refuses a listener that tells one which is not there."""
+    return frozenset(
+        each for each in hosts if collector_clusters(telemetry, dict([each])) <= clusters.keys()
+    )
 
 
 def _collectors(

@@ -148,9 +148,7 @@ class Tap:
     def watched(self) -> bool:
         return bool(self._watchers)
 
-    async def watch(
-        self, wanted: TapFilter, seconds: float
-    ) -> AsyncGenerator[TapEvent, None]:
+    async def watch(self, wanted: TapFilter, seconds: float) -> AsyncGenerator[TapEvent, None]:
         """Yield requests as they happen, for so long."""
         watcher = _Watcher(wanted)
         self._watchers.add(watcher)
