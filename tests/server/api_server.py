@@ -114,7 +114,7 @@ async def _serve(
     on_directory(directory)
     app = build_app(
         store,
-        mesh_status=lambda: proxies,
+        mesh_status=lambda: proxies or directory.status(),
         now=noon,
         problems=lambda: problems,
         standings=directory,
