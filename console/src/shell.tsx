@@ -44,7 +44,7 @@ export function Shell() {
         <a class="brand" href="/"><Icon name="thread" size={22} />clew</a>
         {VIEWS.map((each) => (
           <a class="nav" href={each.path} aria-current={each === view ? "page" : undefined}>
-            <Icon name={each.icon} size={18} /><span>{each.title}</span>
+            <Icon name={each.icon} size={18} /><span class={each.short && "hide-small"}>{each.title}</span>{each.short && <span class="show-small" aria-hidden="true">{each.short}</span>}
             {each.path === "/" && wrong.length > 0 && <span class={`badge ${worst}`} aria-label={`${wrong.length} problems`}>{wrong.length}</span>}
           </a>
         ))}

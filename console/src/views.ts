@@ -10,17 +10,20 @@ import { Proxies } from "./views/proxies";
 import { ProxyPage } from "./views/proxy";
 import { ServicePage } from "./views/service";
 import { Services } from "./views/services";
+import { TracePage } from "./views/trace";
+import { Traces } from "./views/traces";
 import { Wizard } from "./views/wizard";
 
 export interface ViewProps { parts: string[]; url: URL }
-export interface View { path: string; title: string; icon: IconName; key: string }
+export interface View { path: string; title: string; short?: string; icon: IconName; key: string }
 
-/** In the order of the navigation. `key` opens one after `g`. */
+/** In the order of the navigation. `key` opens one after `g`; `short` is for phones. */
 export const VIEWS: readonly View[] = [
   { path: "/", title: "Overview", icon: "overview", key: "o" },
   { path: "/graph", title: "Graph", icon: "graph", key: "g" },
   { path: "/services", title: "Services", icon: "services", key: "s" },
-  { path: "/configuration", title: "Configuration", icon: "configuration", key: "c" },
+  { path: "/configuration", title: "Configuration", short: "Config", icon: "configuration", key: "c" },
+  { path: "/traces", title: "Traces", icon: "traces", key: "t" },
   { path: "/proxies", title: "Proxies", icon: "proxies", key: "p" },
 ];
 
@@ -36,6 +39,8 @@ export const PAGES: readonly Pattern[] = [
   [/^\/configuration$/, Configuration, () => []],
   [/^\/configuration\/new$/, NewObject, () => ["New"]],
   [/^\/configuration\/([^/]+)\/([^/]+)\/([^/]+)\/([^/]+)$/, ObjectPage, ([, kind, , name]) => [`${kind} ${name}`]],
+  [/^\/traces$/, Traces, () => []],
+  [/^\/traces\/([^/]+)$/, TracePage, ([id]) => [id!.slice(0, 12)]],
   [/^\/proxies$/, Proxies, () => []],
   [/^\/proxies\/([^/]+)$/, ProxyPage, ([node]) => [node!.split("~")[2] ?? node!]],
 ];
