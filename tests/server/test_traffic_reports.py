@@ -190,6 +190,9 @@ def test_a_sidecar_that_has_connected_is_going_to_count(tmp_path: Path) -> None:
             mesh.clock[0] += 120
             await mesh.report(mesh.caller("productpage-v1-0"), Counted(tag=CALLED, requests=5))
             assert list(mesh.requests().values()) == [5]
+            mesh.connect(proxy("reviews-v1-1", "reviews-v1"))
+            await mesh.report(mesh.caller("productpage-v1-0"), Counted(tag=CALLED, requests=9))
+            assert list(mesh.requests().values()) == [5]
 
     asyncio.run(scenario())
 

@@ -89,7 +89,7 @@ class TrafficReports:
         if proxy.type is ProxyType.SIDECAR:
             own = _workload(proxy)
             # It has not said yet that it counts, but is going to.
-            self._counting.setdefault((own.namespace, own.workload), self.now())
+            self._counting[own.namespace, own.workload] = self.now()
 
     def gone(self, proxy: Proxy) -> None:
         name = _name(proxy)
