@@ -6,6 +6,7 @@ import base64
 import binascii
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from functools import lru_cache
 
 from cryptography import x509
 
@@ -29,22 +30,30 @@ def certificates(secrets: Iterable[Secret], now: datetime) -> tuple[Certificate,
 def _certificates(secrets: Iterable[Secret], now: datetime) -> Iterator[Certificate]:
     for secret in secrets:
         for field in _FIELDS:
-            if (found := _certificate(secret, field)) is not None:
-                ends = found.not_valid_after_utc
+            if (found := _subject_and_end(_pem(secret, field))) is not None:
+                subject, ends = found
                 yield Certificate(
                     object=key_message(secret.key),
-                    subject=found.subject.rfc4514_string(),
+                    subject=subject,
                     expires=timestamp(ends),
                     seconds_left=int((ends - now).total_seconds()),
                 )
 
 
-def _certificate(secret: Secret, field: str) -> x509.Certificate | None:
+def _pem(secret: Secret, field: str) -> bytes:
+    if field in secret.string_data:
+        return secret.string_data[field].encode()
     try:
-        if field in secret.string_data:
-            pem = secret.string_data[field].encode()
-        else:
-            pem = base64.b64decode(secret.data.get(field, ""))
-        return x509.load_pem_x509_certificate(pem)
-    except (ValueError, binascii.Error):
+        return base64.b64decode(secret.data.get(field, ""))
+    except binascii.Error:
+        return b""
+
+
+@lru_cache(maxsize=1024)
+def _subject_and_end(pem: bytes) -> tuple[str, datetime] | None:
+    """Of the first certificate in the text. The same ones are asked for again and again."""
+    try:
+        found = x509.load_pem_x509_certificate(pem)
+    except ValueError:
         return None
+    return found.subject.rfc4514_string(), found.not_valid_after_utc
