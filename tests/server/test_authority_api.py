@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 
 from clew.ca.authority import fingerprint, pem
 from clew.ca.keys import KeyKind
+from clew.ca.plugged_in import UnusableAuthority
 from clew.config.parse import parse_manifest, parse_mesh_config
 from clew.model.base import Resource
 from clew.model.mesh_config import MeshConfig
@@ -161,6 +162,15 @@ def test_a_directory_goes_before_the_secret_and_is_read_again(tmp_path: Path) ->
     write(following)
     place.identities.look()
     assert place.identities.in_force().certificate == following.certificate
+
+
+def test_a_new_mesh_says_which_authority_it_cannot_begin_with(tmp_path: Path) -> None:
+    directory = tmp_path / "cacerts"
+    directory.mkdir()
+    with pytest.raises(
+        UnusableAuthority, match=f"{directory} cannot sign .* ca-cert.pem is missing"
+    ):
+        Place(tmp_path / "state", directory)
 
 
 @pytest.mark.proves("CertificateData.pem", "MeshConfig.caCertificates")

@@ -55,13 +55,19 @@ class Identities:
         self.trust_domain = self._mesh.trust_domain
         self.plugged_in = settings.plugged_in
         self.counters = Counters()
-        self.authority = AuthorityInForce(
-            state / "ca",
-            self.trust_domain,
-            now=now,
-            kind=settings.key_kind,
-            source=self._plugged_in,
-        )
+        try:
+            self.authority = AuthorityInForce(
+                state / "ca",
+                self.trust_domain,
+                now=now,
+                kind=settings.key_kind,
+                source=self._plugged_in,
+            )
+        except UnusableAuthority as error:
+            where = self.plugged_in or f"the Secret {self._mesh.root_namespace}/{SECRET}"
+            raise UnusableAuthority(
+                f"the authority in {where} cannot sign for a mesh that has no other: {error}"
+            ) from None
         self.authority.also_trust(each.pem for each in self._mesh.ca_certificates)
         self.trust = TrustBundles(self.authority, time.monotonic)
         self.tokens = JoinTokens(state, now=now)
