@@ -8,6 +8,7 @@ import { ObjectPage } from "./views/object";
 import { OverviewPage } from "./views/overview";
 import { Proxies } from "./views/proxies";
 import { ProxyPage } from "./views/proxy";
+import { Security } from "./views/security";
 import { ServicePage } from "./views/service";
 import { Services } from "./views/services";
 import { TracePage } from "./views/trace";
@@ -25,6 +26,7 @@ export const VIEWS: readonly View[] = [
   { path: "/configuration", title: "Configuration", short: "Config", icon: "configuration", key: "c" },
   { path: "/traces", title: "Traces", icon: "traces", key: "t" },
   { path: "/proxies", title: "Proxies", icon: "proxies", key: "p" },
+  { path: "/security", title: "Security", icon: "security", key: "e" },
 ];
 
 type Pattern = readonly [RegExp, ComponentType<ViewProps>, (parts: string[]) => string[]];
@@ -41,6 +43,7 @@ export const PAGES: readonly Pattern[] = [
   [/^\/configuration\/([^/]+)\/([^/]+)\/([^/]+)\/([^/]+)$/, ObjectPage, ([, kind, , name]) => [`${kind} ${name}`]],
   [/^\/traces$/, Traces, () => []],
   [/^\/traces\/([^/]+)$/, TracePage, ([id]) => [id!.slice(0, 12)]],
+  [/^\/security$/, Security, () => []],
   [/^\/proxies$/, Proxies, () => []],
   [/^\/proxies\/([^/]+)$/, ProxyPage, ([node]) => [node!.split("~")[2] ?? node!]],
 ];

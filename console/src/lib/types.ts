@@ -50,6 +50,7 @@ export interface TypeStatus {
 export interface ProxyStatus {
   name: string; namespace: string; node: string; address: string; connected: boolean; since: string;
   types: Record<string, TypeStatus>;
+  version?: string; certificateBegins?: number; certificateEnds?: number;
 }
 export interface Refusal {
   at: string; proxy: string; resource: string; reason: string; object: string;
