@@ -1,6 +1,6 @@
 // The drawn graph: seen through a camera that mouse, fingers and keys move.
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { type Camera, curveOf, fitted, hit, moved, onPlane, zoomed } from "../lib/graph/camera";
+import { begun, type Camera, curveOf, fitted, hit, moved, onPlane, zoomed } from "../lib/graph/camera";
 import type { Layout } from "../lib/graph/layout";
 import type { Graph } from "../lib/graph/model";
 import { coloursOf, dotsOf, type Look, paintDots, paintScene, type Scene } from "../lib/graph/paint";
@@ -40,8 +40,12 @@ export function GraphCanvas({ graph, layout, look, moving, said, onPick, onOpen 
     scheme.addEventListener("change", read);
     return () => { watcher.disconnect(); scheme.removeEventListener("change", read); };
   }, []);
-  const fit = () => { own.current = false; setCamera(fitted(layout, size)); };
-  useLayoutEffect(() => { if (size.width && !own.current) setCamera(fitted(layout, size)); }, [layout, size]);
+  const fit = () => {
+    const all = fitted(layout, size);
+    own.current = all.scale !== begun(layout, size).scale;
+    setCamera(all);
+  };
+  useLayoutEffect(() => { if (size.width && !own.current) setCamera(begun(layout, size)); }, [layout, size]);
   useLayoutEffect(() => {
     const context = scenery.current?.getContext("2d");
     if (context && colours.bg) paintScene(context, scene, camera, ratio);

@@ -8,12 +8,21 @@ export interface Size { width: number; height: number }
 export type Curve = readonly [Place, Place, Place, Place];
 
 const BELOW = 130;
+// What a small screen shows at first: names can be read, and a finger moves the rest into view.
+const NARROW = 600, READABLE = 0.5;
 const SMALLEST = 0.08, LARGEST = 2.5, MARGIN = 24, FIT_LARGEST = 1.15;
 
 export function fitted(layout: Size, screen: Size): Camera {
   const fit = Math.min((screen.width - 2 * MARGIN) / (layout.width || 1), (screen.height - 2 * MARGIN) / (layout.height || 1));
   const scale = Math.min(FIT_LARGEST, Math.max(SMALLEST, fit));
   return { scale, left: layout.width / 2 - screen.width / 2 / scale, top: layout.height / 2 - screen.height / 2 / scale };
+}
+
+/** All of it, except where that would be too small to read on a small screen: then it is where calls begin. */
+export function begun(layout: Size, screen: Size): Camera {
+  const all = fitted(layout, screen);
+  if (screen.width > NARROW || all.scale >= READABLE) return all;
+  return { scale: READABLE, left: -MARGIN / READABLE, top: layout.height / 2 - screen.height / 2 / READABLE };
 }
 
 /** Larger or smaller by a factor, so that what is at a point of the screen stays there. */
