@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,7 +18,7 @@ from clew.model.names import short_to_fqdn
 from clew.model.stateful_set import StatefulSet
 from clew.model.virtual_service import Destination, VirtualService
 from clew.snapshot.destination_rules import rule_host
-from clew.snapshot.hosts import covers
+from clew.snapshot.hosts import covers, is_wildcard
 from clew.snapshot.labels import selects
 from clew.snapshot.objects import objects_of
 from clew.snapshot.services import DOMAIN
@@ -25,6 +26,7 @@ from clew.snapshot.snapshot import MeshSnapshot
 from clew.snapshot.virtual_services import MESH, gateway_names
 
 _NETWORKING = "networking.istio.io"
+_WITHOUT_TYPED_REFERENCES = frozenset({"", "apps", "discovery.k8s.io", _NETWORKING})
 
 
 class Link(NamedTuple):
@@ -35,35 +37,61 @@ class Link(NamedTuple):
     target: ResourceKey
 
 
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """What can be named: ``hosts`` and the objects that declare them, DestinationRules by their
+    host (``wide``: a wildcard), workloads by each label of their pods.
+    """
+
+    root_namespace: str
+    hosts: Mapping[str, ResourceKey]
+    rules: Mapping[str, Sequence[DestinationRule]]
+    wide: Sequence[DestinationRule]
+    workloads: Mapping[tuple[str, str], Sequence[Deployment | StatefulSet]]
+
+
 def links(snapshot: MeshSnapshot) -> Iterator[Link]:
     """Yield every reference between the objects of the mesh."""
-    hosts = {service.hostname: service.source for service in reversed(snapshot.services.ordered)}
+    named = _index(snapshot)
     for spaces in snapshot.objects.values():
-        for named in spaces.values():
-            for resource in named.values():
-                yield from links_of(snapshot, resource, hosts)
+        for by_name in spaces.values():
+            for resource in by_name.values():
+                for find in _FINDERS:
+                    for field, target in find(named, resource):
+                        if target != resource.key:
+                            yield Link(resource.key, field, target)
 
 
-def links_of(
-    snapshot: MeshSnapshot, resource: Resource, hosts: Mapping[str, ResourceKey]
-) -> Iterator[Link]:
-    """Yield what one object names. ``hosts``: the objects that declare them."""
-    for find in _FINDERS:
-        for field, target in find(snapshot, resource, hosts):
-            if target != resource.key:
-                yield Link(resource.key, field, target)
+def _index(snapshot: MeshSnapshot) -> _Named:
+    rules: dict[str, list[DestinationRule]] = {}
+    for rule in objects_of(DestinationRule, snapshot.objects):
+        rules.setdefault(rule_host(rule), []).append(rule)
+    workloads: dict[tuple[str, str], list[Deployment | StatefulSet]] = {}
+    found: list[Deployment | StatefulSet] = [
+        *objects_of(Deployment, snapshot.objects),
+        *objects_of(StatefulSet, snapshot.objects),
+    ]
+    for workload in found:
+        for pair in workload.spec.template.metadata.labels.items():
+            workloads.setdefault(pair, []).append(workload)
+    return _Named(
+        root_namespace=snapshot.mesh.root_namespace,
+        hosts={service.hostname: service.source for service in reversed(snapshot.services.ordered)},
+        rules=rules,
+        wide=[rule for host, listed in rules.items() if is_wildcard(host) for rule in listed],
+        workloads=workloads,
+    )
 
 
 _Found = Iterator[tuple[str, ResourceKey]]
-_Hosts = Mapping[str, ResourceKey]
 
 
-def _of_virtual_service(snapshot: MeshSnapshot, rule: Resource, hosts: _Hosts) -> _Found:
+def _of_virtual_service(named: _Named, rule: Resource) -> _Found:
     if not isinstance(rule, VirtualService):
         return
     namespace = rule.metadata.namespace
     for place, host in enumerate(rule.spec.hosts):
-        yield from _declared(f"spec.hosts[{place}]", host, namespace, hosts)
+        yield from _declared(f"spec.hosts[{place}]", host, namespace, named.hosts)
     for place, name in enumerate(gateway_names(rule.spec.gateways, namespace)):
         if name != MESH:
             where, _, plain = name.partition("/")
@@ -74,25 +102,28 @@ def _of_virtual_service(snapshot: MeshSnapshot, rule: Resource, hosts: _Hosts) -
             target = ResourceKey(_NETWORKING, "VirtualService", where, route.delegate.name)
             yield f"spec.http[{place}].delegate", target
     for field, destination in _destinations(rule.spec, "spec"):
-        yield from _declared(field, destination.host, namespace, hosts)
+        yield from _declared(field, destination.host, namespace, named.hosts)
         full = short_to_fqdn(destination.host, namespace, DOMAIN)
         if destination.subset:
-            for declared in objects_of(DestinationRule, snapshot.objects):
-                names = (subset.name for subset in declared.spec.subsets)
-                if destination.subset in names and covers(rule_host(declared), full):
+            wide = (rule for rule in named.wide if covers(rule_host(rule), full))
+            for declared in (*named.rules.get(full, ()), *wide):
+                if destination.subset in (subset.name for subset in declared.spec.subsets):
                     yield f"{field}.subset", declared.key
 
 
-def _of_destination_rule(snapshot: MeshSnapshot, rule: Resource, hosts: _Hosts) -> _Found:
+def _of_destination_rule(named: _Named, rule: Resource) -> _Found:
     if not isinstance(rule, DestinationRule):
         return
     host = rule_host(rule)
-    for name, source in hosts.items():
+    if not is_wildcard(host):
+        yield from _declared("spec.host", host, rule.metadata.namespace, named.hosts)
+        return
+    for name, source in named.hosts.items():
         if covers(host, name):
             yield "spec.host", source
 
 
-def _of_gateway(snapshot: MeshSnapshot, gateway: Resource, hosts: _Hosts) -> _Found:
+def _of_gateway(named: _Named, gateway: Resource) -> _Found:
     if not isinstance(gateway, Gateway):
         return
     for place, server in enumerate(gateway.spec.servers):
@@ -101,27 +132,29 @@ def _of_gateway(snapshot: MeshSnapshot, gateway: Resource, hosts: _Hosts) -> _Fo
             if name:
                 secret = ResourceKey("", "Secret", gateway.metadata.namespace, name)
                 yield f"spec.servers[{place}].tls.credentialName", secret
-    yield from _selected(snapshot, gateway.spec.selector, "", "spec.selector")
+    yield from _selected(named, gateway.spec.selector, "", "spec.selector")
 
 
-def _of_selectors(snapshot: MeshSnapshot, resource: Resource, hosts: _Hosts) -> _Found:
+def _of_selectors(named: _Named, resource: Resource) -> _Found:
     """Yield the workloads that a Service or a policy selects."""
     spec, namespace = getattr(resource, "spec", None), resource.metadata.namespace
     if isinstance(resource, CoreService):
-        yield from _selected(snapshot, resource.spec.selector, namespace, "spec.selector")
+        yield from _selected(named, resource.spec.selector, namespace, "spec.selector")
         return
     if resource.key.group not in (_NETWORKING, "security.istio.io", "telemetry.istio.io"):
         return
-    where = "" if namespace == snapshot.mesh.root_namespace else namespace
+    where = "" if namespace == named.root_namespace else namespace
     for name, path in (("workload_selector", "labels"), ("selector", "match_labels")):
         labels = getattr(getattr(spec, name, None), path, None)
         if isinstance(labels, Mapping):
             field = {"workload_selector": "workloadSelector"}.get(name, name)
-            yield from _selected(snapshot, labels, where, f"spec.{field}")
+            yield from _selected(named, labels, where, f"spec.{field}")
 
 
-def _of_typed_references(snapshot: MeshSnapshot, resource: Resource, hosts: _Hosts) -> _Found:
+def _of_typed_references(named: _Named, resource: Resource) -> _Found:
     """Yield what the object names by group, kind and name, as the Gateway API does."""
+    if resource.key.group in _WITHOUT_TYPED_REFERENCES:
+        return
     for field, value in _structs(getattr(resource, "spec", None), "spec"):
         group, kind, name = (getattr(value, each, None) for each in ("group", "kind", "name"))
         if isinstance(group, str) and isinstance(kind, str) and isinstance(name, str):
@@ -131,7 +164,7 @@ def _of_typed_references(snapshot: MeshSnapshot, resource: Resource, hosts: _Hos
                 yield field, ResourceKey(group, kind, own if known.namespaced else "", name)
 
 
-_FINDERS: tuple[Callable[[MeshSnapshot, Resource, _Hosts], _Found], ...] = (
+_FINDERS: tuple[Callable[[_Named, Resource], _Found], ...] = (
     _of_virtual_service,
     _of_destination_rule,
     _of_gateway,
@@ -140,23 +173,19 @@ _FINDERS: tuple[Callable[[MeshSnapshot, Resource, _Hosts], _Found], ...] = (
 )
 
 
-def _declared(field: str, host: str, namespace: str, hosts: _Hosts) -> _Found:
+def _declared(field: str, host: str, namespace: str, hosts: Mapping[str, ResourceKey]) -> _Found:
     full = short_to_fqdn(host, namespace, DOMAIN)
     if full in hosts:
         yield field, hosts[full]
 
 
-def _selected(
-    snapshot: MeshSnapshot, labels: Mapping[str, str], namespace: str, field: str
-) -> _Found:
-    found: list[Deployment | StatefulSet] = [
-        *objects_of(Deployment, snapshot.objects),
-        *objects_of(StatefulSet, snapshot.objects),
-    ]
-    for workload in found if labels else ():
-        here = namespace in ("", workload.metadata.namespace)
-        if here and selects(labels, workload.spec.template.metadata.labels):
-            yield field, workload.key
+def _selected(named: _Named, labels: Mapping[str, str], namespace: str, field: str) -> _Found:
+    """Yield the workloads whose pods have these labels; "" is every namespace."""
+    for pair in list(labels.items())[:1]:
+        for workload in named.workloads.get(pair, ()):
+            here = namespace in ("", workload.metadata.namespace)
+            if here and selects(labels, workload.spec.template.metadata.labels):
+                yield field, workload.key
 
 
 def _destinations(value: Any, field: str) -> Iterator[tuple[str, Destination]]:

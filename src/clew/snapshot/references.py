@@ -72,9 +72,10 @@ def unknown_destinations(snapshot: MeshSnapshot) -> Iterator[Diagnostic]:
         names = {subset.name for subset in declared.spec.subsets}
         subsets.setdefault(rule_host(declared), set()).update(names)
     wildcards = [host for host in snapshot.services.by_host if is_wildcard(host)]
+    wide = {host: names for host, names in subsets.items() if is_wildcard(host)}
     for rule in _written(snapshot):
         for field, destination in dict.fromkeys(_references(rule)):
-            if problem := _missing(destination, snapshot, wildcards, subsets):
+            if problem := _missing(destination, snapshot, wildcards, subsets, wide):
                 yield object_warning(rule.key, problem, field=field, code=REFERENCE_NOT_FOUND)
 
 
@@ -168,13 +169,18 @@ def _missing(
     snapshot: MeshSnapshot,
     wildcards: Iterable[str],
     subsets: dict[str, set[str]],
+    wide: dict[str, set[str]],
 ) -> str:
-    """What of a destination does not exist, "" if all of it does."""
+    """What of a destination does not exist, "" if all of it does.
+
+    ``subsets``: by the host of their rules, ``wide`` those whose host is a wildcard.
+    """
     host, subset, port = destination.host, destination.subset, destination.port
     services = snapshot.services.by_host.get(host, ())
     if not services and not any(covers(wildcard, host) for wildcard in wildcards):
         return f'there is no service "{host}": requests for it get 503'
-    if subset and not any(subset in subsets[rule] for rule in subsets if covers(rule, host)):
+    known = subset in subsets.get(host, ()) if subset else True
+    if not known and not any(subset in wide[rule] for rule in wide if covers(rule, host)):
         return f'no DestinationRule has the subset "{subset}" of {host}: requests for it get 503'
     number = port.number if port is not None else None
     if services and number and not any(service.port(number) for service in services):
