@@ -94,8 +94,8 @@ def test_fields_of_objects(kind: str, spec: dict[str, Any], warned: list[str]) -
         ({"serviceScopeConfigs": [{"scope": "GLOBAL"}]}, ["serviceScopeConfigs"]),
         ({"verifyCertificateAtClient": False}, ["verifyCertificateAtClient"]),
         (
-            {"defaultConfig": {"statusPort": 15020, "tracing": {"sampling": 5}}},
-            ["defaultConfig.tracing", "defaultConfig.statusPort"],
+            {"defaultConfig": {"configPath": "./x", "tracing": {"sampling": 5, "stackdriver": {}}}},
+            ["defaultConfig.configPath", "defaultConfig.tracing.stackdriver"],
         ),
         ({"defaultConfig": {"extraStatTags": [], "concurrency": 2}}, []),
         ({"serviceSettings": []}, []),
