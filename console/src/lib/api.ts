@@ -21,7 +21,7 @@ export function authorization(): Record<string, string> {
 export async function ask<T>(path: string, options: RequestInit = {}): Promise<T> {
   let response: Response;
   try {
-    response = await fetch(path, { ...options, headers: { Accept: "application/json", ...authorization(), ...options.headers } });
+    response = await fetch(path, { cache: "no-store", ...options, headers: { Accept: "application/json", ...authorization(), ...options.headers } });
   } catch {
     throw new ApiProblem(0, "The control plane cannot be reached", "Is `clew dashboard` still running?");
   }

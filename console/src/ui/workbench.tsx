@@ -42,6 +42,13 @@ export function Workbench({ before, text: given, namespace, said = [], at = 0, s
     }, QUIET);
     return () => { clearTimeout(timer); abort.abort(); };
   }, [text, changed]);
+  useEffect(() => {
+    if (!changed) return;
+    // The browser asks before it throws away what was typed.
+    const keep = (event: Event) => event.preventDefault();
+    addEventListener("beforeunload", keep);
+    return () => removeEventListener("beforeunload", keep);
+  }, [changed]);
   const manifest = useMemo(() => parsed(text), [text]);
   const schema = useSchema(String(manifest?.apiVersion ?? ""), String(manifest?.kind ?? ""));
   const known = useKnown();

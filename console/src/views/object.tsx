@@ -41,7 +41,7 @@ export function ObjectPage({ parts, url }: ViewProps) {
       {tab === "references" && <ReferenceList path={path} />}
       {tab === "history" && <HistoryList of={key} path={path} chosen={Number(url.searchParams.get("revision")) || 0} />}
       {deleting && <Delete of={key} onClose={() => setDeleting(false)} />}
-      <Twin path={tab ? `${path}/${tab}` : path} command={commandFor(key, tab)} />
+      <Twin path={!tab || (tab === "status" && !status) ? path : `${path}/${tab}`} command={commandFor(key, tab)} />
     </>
   );
 }
