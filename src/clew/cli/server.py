@@ -89,6 +89,22 @@ _BLOCKED = "BLOCKED_CIDRS_IN_JWKS_URIS"
     help="Serve the control plane's metrics here, at /metrics and in plain HTTP "
     "(CLEW_MONITORING_ADDRESS). Istio's port is 15014.",
 )
+@click.option(
+    "--trace-age",
+    envvar="CLEW_TRACE_AGE",
+    default="24h",
+    show_default=True,
+    metavar="TIME",
+    help="How long traces are kept (CLEW_TRACE_AGE).",
+)
+@click.option(
+    "--trace-megabytes",
+    envvar="CLEW_TRACE_MEGABYTES",
+    type=click.IntRange(1),
+    default=256,
+    show_default=True,
+    help="How much room traces may take (CLEW_TRACE_MEGABYTES).",
+)
 def command(
     state_dir: Path | None,
     mesh: str,
@@ -102,6 +118,8 @@ def command(
     api_key: Path | None,
     api_client_ca: Path | None,
     monitoring_address: str,
+    trace_age: str,
+    trace_megabytes: int,
 ) -> None:
     """Run the control plane in the foreground until it is stopped.
 
@@ -124,6 +142,7 @@ def command(
     from clew.server.openid import Network
     from clew.server.proxy_ports import RemotePorts
     from clew.server.registration import GRACE
+    from clew.stores.traces_file import TraceLimits
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level="INFO")
 
@@ -140,6 +159,13 @@ def command(
             return tuple(ipaddress.ip_network(each.strip()) for each in listed if each.strip())
         except ValueError as error:
             raise click.ClickException(f"{_BLOCKED}: {error}") from error
+
+    def trace_limits() -> TraceLimits:
+        try:
+            age = Duration.parse(trace_age).timedelta
+        except ValueError as error:
+            raise click.UsageError(f"--trace-age: {error}") from error
+        return TraceLimits(age=age, size=trace_megabytes * 1024 * 1024)
 
     async def serve(settings: Settings) -> None:
         running = asyncio.ensure_future(run_control_plane(settings))
@@ -165,6 +191,7 @@ def command(
                 client_roots=api_client_ca,
             ),
             monitoring=monitoring_address,
+            traces=trace_limits(),
         )
         asyncio.run(serve(settings))
     except (BadLocation, UnusableKeys, UnusableAuthority, OSError) as error:
