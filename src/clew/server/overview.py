@@ -132,11 +132,12 @@ def _of_pods(pods: Iterable[Pod]) -> Iterator[Trouble]:
         ready = [c for c in status.conditions if c.type == "Ready"] if status is not None else []
         if status is None or status.phase == "Succeeded" or not ready or ready[0].status == "True":
             continue
-        why = ready[0].message or ready[0].reason or status.message or status.reason or status.phase
+        why = ready[0].message or ready[0].reason or status.message or status.reason
         restarts = sum(each.restart_count for each in status.container_statuses)
         yield Trouble(
             severity="warning",
-            problem=f"{pod.key} is not ready: {why or 'unknown'}"
+            problem=f"{pod.key} is not ready"
+            + (f": {why}" if why else "")
             + (f", started again {restarts} times" if restarts > 1 else ""),
             hint=f"What it wrote: clew logs {pod.metadata.name}",
             object=key_message(pod.key),
