@@ -22,6 +22,7 @@ from clew.api.client import AsyncClient
 from clew.model.trace import Span, in_order
 from clew.server.jaeger import jaeger_trace
 from clew.server.otlp import METHOD, otlp_methods
+from clew.server.trace_admission import Admission
 from tests.server.api_server import with_server
 from tests.server.serving import serving
 from tests.spans import TRACE, bookinfo_trace, export, span
@@ -124,7 +125,7 @@ def test_spans_come_by_grpc_and_what_there_is_no_room_for_is_said(tmp_path: Path
     async def scenario() -> None:
         address = f"unix:{tmp_path}/xds.sock"
         async with (
-            serving(address, otlp_methods(offer), None),
+            serving(address, otlp_methods(offer, Admission(lambda: 0.0)), None),
             grpc.aio.insecure_channel(address) as channel,
         ):
             call = channel.unary_unary(METHOD)

@@ -40,6 +40,7 @@ from clew.server.service_addresses import add_service_addresses
 from clew.server.staged_policies import take_in_stages
 from clew.server.tap import Tap
 from clew.server.tap_api import TapApi
+from clew.server.trace_admission import Admission
 from clew.server.traces_api import TracesApi
 from clew.server.traffic_api import TrafficApi
 from clew.server.traffic_reports import TrafficReports
@@ -148,7 +149,7 @@ async def _serve(
     async with (
         serving_proxies(
             *(settings.state, settings.remote, identities, directory, registration),
-            {**reports.methods(), **otlp_methods(traces.offer), **tap.methods()},
+            {**reports.methods(), **otlp_methods(traces.offer, Admission(clock)), **tap.methods()},
         ),
         serving_api_port(settings.api, settings.state, app, tokens, identities, _now),
         serving_metrics(settings.monitoring, monitoring),

@@ -30,6 +30,7 @@ from clew.model.trace import (
 )
 from clew.server.http2.call import INVALID_ARGUMENT, Call, Method
 from clew.server.http2.unary import Refusal, unary
+from clew.server.trace_admission import Admission
 
 METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 LONGEST_REQUEST = 4 * 1024 * 1024
@@ -52,12 +53,13 @@ class NotOtlp(ValueError):
 Offer = Callable[[list[Span]], int]
 
 
-def otlp_methods(offer: Offer) -> Mapping[str, Method]:
+def otlp_methods(offer: Offer, admission: Admission) -> Mapping[str, Method]:
     """The gRPC method of OTLP, for callers who are known by their certificate."""
 
     def export(_call: Call, body: bytes) -> bytes:
         try:
-            spans = [*read_spans(read_protobuf(body))]
+            request = read_protobuf(body)
+            spans = [*read_spans(request, admission.wanted(request))]
         except NotOtlp as error:
             raise Refusal(INVALID_ARGUMENT, str(error)) from None
         return export_answer(spans, offer).SerializeToString()
@@ -108,14 +110,20 @@ def _with_bytes(value: Any, depth: int) -> None:
                 _with_bytes(each, depth - 1)
 
 
-def read_spans(request: ExportTraceServiceRequest) -> Iterator[Span]:
-    """Yield the spans that have the ids they need. Raises: NotOtlp for one that has not."""
+Wanted = Callable[[bytes], bool]
+
+
+def read_spans(
+    request: ExportTraceServiceRequest, wanted: Wanted = lambda trace_id: True
+) -> Iterator[Span]:
+    """Yield the spans of wanted traces. Raises: NotOtlp for one that lacks the ids it needs."""
     for of_resource in request.resource_spans:
         resource = _attributes(of_resource.resource.attributes)
         service = str(resource.get(SERVICE_NAME, "")) or UNKNOWN_SERVICE
         for of_scope in of_resource.scope_spans:
             for span in of_scope.spans:
-                yield _span(span, service, resource)
+                if wanted(span.trace_id):
+                    yield _span(span, service, resource)
 
 
 def _span(span: trace_pb2.Span, service: str, resource: dict[str, Value]) -> Span:

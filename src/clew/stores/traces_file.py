@@ -70,33 +70,32 @@ class TracesFile:
 
     def add(self, spans: Iterable[Span], now: float) -> int:
         """Take spans in; return how many there was no room for in their traces."""
-        refused = 0
+        by_trace: dict[str, list[Span]] = {}
+        for span in spans:
+            by_trace.setdefault(span.trace_id, []).append(span)
         with self._connection:
-            for span in spans:
-                refused += not self._add(span, now)
+            refused = sum(self._add(trace, each, now) for trace, each in by_trace.items())
         self.shrink(now)
         return refused
 
-    def _add(self, span: Span, now: float) -> bool:
+    def _add(self, trace: str, spans: Sequence[Span], now: float) -> int:
+        """Spans of one trace; return how many there was no room for."""
         ask = self._connection.execute
-        start, end = min(span.start, _LAST), min(span.end, _LAST)
-        known = ask("SELECT spans FROM traces WHERE id = ?", (span.trace_id,)).fetchone()
-        if known is not None and known[0] >= MOST_SPANS:
-            return False
-        added = ask(
-            "INSERT OR IGNORE INTO spans VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                *(span.trace_id, span.span_id, span.service, span.name),
-                *(start, span.error, span.status, msgspec.json.encode(span)),
-            ),
-        ).rowcount
-        ask(
-            "INSERT INTO traces VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
-            " start = min(start, excluded.start), end = max(end, excluded.end),"
-            " spans = spans + excluded.spans, heard = excluded.heard",
-            (span.trace_id, start, end, added, now),
-        )
-        return True
+        known = ask("SELECT spans FROM traces WHERE id = ?", (trace,)).fetchone()
+        taken = spans[: max(0, MOST_SPANS - known[0])] if known is not None else spans[:MOST_SPANS]
+        if taken:
+            added = self._connection.executemany(
+                "INSERT OR IGNORE INTO spans VALUES (?, ?, ?, ?, ?, ?, ?, ?)", map(_row, taken)
+            ).rowcount
+            start = min(min(span.start for span in taken), _LAST)
+            end = min(max(span.end for span in taken), _LAST)
+            ask(
+                "INSERT INTO traces VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+                " start = min(start, excluded.start), end = max(end, excluded.end),"
+                " spans = spans + excluded.spans, heard = excluded.heard",
+                (trace, start, end, added, now),
+            )
+        return len(spans) - len(taken)
 
     def shrink(self, now: float) -> None:
         """Drop what is too old, and the oldest of the rest until there is room."""
@@ -154,6 +153,12 @@ class TracesFile:
             "SELECT DISTINCT name FROM spans WHERE service = ? ORDER BY name", (service,)
         )
         return tuple(name for (name,) in rows)
+
+
+def _row(span: Span) -> tuple[Any, ...]:
+    start, body = min(span.start, _LAST), msgspec.json.encode(span)
+    named = (span.trace_id, span.span_id, span.service, span.name)
+    return (*named, start, span.error, span.status, body)
 
 
 def _conditions(query: TraceQuery) -> tuple[list[str], list[Any]]:
