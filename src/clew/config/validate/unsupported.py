@@ -13,9 +13,9 @@ from clew.config.finding import FieldPath, Finding
 
 _NO_AMBIENT = "there is no ambient mode"
 _NO_WAYPOINTS = "there are no waypoints; the patch matches nothing"
-_TELEMETRY = "it comes with telemetry; nothing is sent there"
+_TELEMETRY = "nothing is sent there: metrics are read, and providers get logs and traces"
 _NO_TRACES = "traces go to OpenTelemetry and Zipkin only"
-_NO_LOG_SERVICE = "not in force yet: access logs go to files only"
+_NO_LOG_SERVICE = "name a provider envoyHttpAls in a Telemetry instead"
 _AS_IN_ISTIO = "ignored, as Istio does"
 _NO_SESSIONS = f"{_AS_IN_ISTIO}: each request may go to another endpoint"
 _NO_DEFAULT_GATEWAYS = "there are no default gateways; name the parents in parentRefs"
@@ -76,7 +76,7 @@ UNSUPPORTED: Mapping[str, str] = {
     "MeshProxyConfig.sds": f"{_AS_IN_ISTIO}: proxies always get certificates by SDS",
     "MeshProxyConfig.zipkinAddress": _TELEMETRY,
     "MeshProxyConfig.statsdUdpAddress": _TELEMETRY,
-    "MeshProxyConfig.extraStatTags": "it comes with telemetry; statistics have no such tags",
+    "MeshProxyConfig.extraStatTags": "there are none: a Telemetry gives tags to metrics",
     "MeshProxyConfig.envoyMetricsServiceAddress": _TELEMETRY,
     "MeshProxyConfig.envoyMetricsService": _TELEMETRY,
     "MeshProxyConfig.envoyAccessLogService": _TELEMETRY,
