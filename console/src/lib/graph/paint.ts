@@ -70,8 +70,9 @@ export function paintScene(context: CanvasRenderingContext2D, scene: Scene, came
     context.strokeStyle = colours.line!;
     context.lineWidth = 1;
     context.stroke();
-    const size = Math.min(box.width / 8, Math.max(12, 11 / camera.scale));
-    write(context, box.name, box.x + 12, box.y + 4 + size / 2, `600 ${size}px ${FONT}`, colours.faint!, box.width - 20);
+    const size = Math.min(box.width / 5, Math.max(12, 11.5 / camera.scale));
+    // Within the box while there is room above its nodes, and on top of it when it is seen from afar.
+    write(context, box.name, box.x + (size < 18 ? 12 : 0), size < 18 ? box.y + 5 + size / 2 : box.y - size * 0.7, `600 ${size}px ${FONT}`, colours.soft!, Math.max(box.width - 20, size * 8));
   }
   for (const card of layout.cards) {
     context.globalAlpha = shown && !shown.has(card.name) ? 0.3 : 1;
