@@ -25,9 +25,10 @@ METRIC = "istio_requests_and_sizes_milliseconds"
 
 @dataclass
 class ControlPlane:
-    """Takes reports, or is away, and asks for the next at once."""
+    """Takes reports, or is away, and asks for the next after ``seconds``."""
 
     away: bool = False
+    seconds: float = 0.01
     tried: int = 0
     taken: list[TrafficReport] = field(default_factory=list)
 
@@ -42,7 +43,7 @@ class ControlPlane:
                 grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata()
             )
         self.taken.append(msgspec.json.decode(body, type=TrafficReport))
-        return msgspec.json.encode(ReportTaken(seconds=0.01))
+        return msgspec.json.encode(ReportTaken(seconds=self.seconds))
 
     @property
     def requests(self) -> int:
@@ -136,5 +137,19 @@ def test_the_proxys_version_and_certificate_are_told(tmp_path: Path) -> None:
         assert facts.version == "1.40.0"
         assert facts.certificate_begins == authority.root.not_valid_before_utc.timestamp()
         assert facts.certificate_ends == authority.root.not_valid_after_utc.timestamp()
+
+    asyncio.run(scenario())
+
+
+def test_the_last_that_was_counted_is_told_at_once() -> None:
+    async def scenario() -> None:
+        counted, server = [3], ControlPlane(seconds=600)
+        async with envoy(lambda: counted[0]) as folder:
+            reports = TrafficReports(folder, every_seconds=600)
+            async with reporting(reports, server):
+                await until(lambda: server.requests == 3)
+                counted[0] = 5
+                await asyncio.wait_for(reports.say_last(), 10)
+        assert server.requests == 5
 
     asyncio.run(scenario())

@@ -85,6 +85,7 @@ class Workload:
         self._identity = WorkloadIdentity(spec, token)
         self._envoy = EnvoyProcess(spec, self._conditions)
         self._health = HealthReports(spec, self._conditions)
+        self._reports = TrafficReports(spec.directory)
         self._app = (
             App(spec, spec.app, self._conditions, foreground=foreground) if spec.app else None
         )
@@ -134,12 +135,11 @@ class Workload:
             server = DnsServer(self._spec, lambda: tables.names)
             services.append(server.run(self._dns_answers))
             followers.append(tables)
-        reports = TrafficReports(self._spec.directory)
         runtime = ProxyRuntime(self._spec.directory)
         services.append(runtime.run())
 
         async def beside(channel: grpc.aio.Channel) -> None:
-            await asyncio.gather(reports.run(channel), runtime.follow(channel))
+            await asyncio.gather(self._reports.run(channel), runtime.follow(channel))
 
         services.append(follow(self._spec, followers, beside))
         return services
@@ -169,6 +169,8 @@ class Workload:
             code = running.result() if running.done() else await self._end_program(running)
             if self._spec.proxy:
                 await self._envoy.drain()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._reports.say_last(), _LAST_REPORT_SECONDS)
             return code
         finally:
             asked.cancel()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -48,6 +49,7 @@ class TrafficReports:
         self._version = ""
         self._every = every_seconds
         self._before = Sample()
+        self._last, self._said_last = asyncio.Event(), asyncio.Event()
         # Until when all that was counted has been reported; when anything was.
         self._until = time.monotonic()
         self._reported = self._facts_told = -math.inf
@@ -56,11 +58,21 @@ class TrafficReports:
         """Report until cancelled. What cannot be told is told later; traffic waits for nothing."""
         report = channel.unary_unary(METHOD)
         while True:
+            last = self._last.is_set()
             try:
                 await self._report(report)
             except (grpc.aio.AioRpcError, OSError, ValueError) as error:
                 log.debug("traffic not reported error=%r", error)
-            await asyncio.sleep(self._every)
+            if last:
+                self._said_last.set()
+                await asyncio.Event().wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._last.wait(), self._every)
+
+    async def say_last(self) -> None:
+        """Report once more, at once, and no more: there will be no traffic."""
+        self._last.set()
+        await self._said_last.wait()
 
     async def _report(self, report: grpc.aio.UnaryUnaryMultiCallable) -> None:
         """Report what is new. Raises: AioRpcError, OSError, ValueError."""
