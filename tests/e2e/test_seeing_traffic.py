@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +18,7 @@ import pytest
 from clew.api.client import Client
 from clew.api.traffic import TrafficGraph
 from clew.api.views import Trouble
+from clew.demo.guide import MANIFESTS
 from tests.docs.commands import ROOT, shown_commands
 from tests.e2e.mesh import REVIEWS, Mesh, eventually, needs_root, running_mesh
 
@@ -105,6 +109,42 @@ def test_counts_are_equal_and_percentiles_are_near(mesh: Mesh) -> None:
     assert edge.traffic.latency.p50 == pytest.approx(percentile(took, 0.5), rel=0.05)
     assert edge.traffic.latency.p90 == pytest.approx(percentile(took, 0.9), rel=0.05)
     assert edge.traffic.latency.p95 == pytest.approx(percentile(took, 0.95), rel=0.05)
+
+
+def connect(mesh: Mesh, connections: int) -> tuple[str, Counter[str]]:
+    """Run a program of its own that connects so often and ends; its workload, and who answered."""
+    client = (sys.executable, "-m", "clew.demo.bookinfo.tcp_client", "tcp-echo", "9000")
+    run = subprocess.run(
+        [sys.executable, "-m", "clew", "run", "--name", "client", "--", *client, str(connections)],
+        capture_output=True,
+        text=True,
+        env={**mesh.environ, "CLEW_MESH": mesh.name},
+        timeout=90,
+    )
+    assert run.returncode == 0, run.stderr
+    name = next(word for word in run.stderr.split() if word.startswith("client-"))
+    return f"workload/default/{name}", Counter(json.loads(run.stdout))
+
+
+def test_connections_of_a_program_that_has_ended_are_counted_by_version(mesh: Mesh) -> None:
+    assert mesh.clew("apply", "-f", str(MANIFESTS / "tcp-echo.yaml")).returncode == 0
+    asked: list[tuple[str, Counter[str]]] = []
+
+    def both_answer() -> bool:
+        asked.append(connect(mesh, 20))
+        return asked[-1][1].keys() == {"one", "two"}
+
+    eventually(both_answer, seconds=120, what="both versions of tcp-echo")
+    client, answers = asked[-1]
+    edges = {edge.version: edge for edge in graph(mesh).edges if edge.source == client}
+    opened = {version: edge.traffic.connections_opened for version, edge in edges.items()}
+    assert opened == {"v1": answers["one"], "v2": answers["two"]}
+    assert sum(edge.traffic.connections_closed for edge in edges.values()) == 20
+    # "hello" and a newline there, "one hello" or "two hello" and one back.
+    assert sum(edge.traffic.received_bytes for edge in edges.values()) == 20 * 6
+    assert sum(edge.traffic.sent_bytes for edge in edges.values()) == 20 * 10
+    assert {edge.protocol for edge in edges.values()} == {"tcp"}
+    assert {edge.traffic.mutual_tls for edge in edges.values()} == {1.0}
 
 
 NOBODY = """
