@@ -23,10 +23,10 @@ from clew.api.tap import TapEvent
 from clew.ca.authority import Authority
 from clew.ca.keys import load_or_create
 from clew.model.proxy import Proxy, ProxyType
-from clew.model.tap import INBOUND, OUTBOUND
+from clew.model.tap import INBOUND, OUTBOUND, PEER_TAG
 from clew.server.directory import Directory
 from clew.server.explanations_api import ExplanationsApi
-from clew.server.mtls import ServingCertificate
+from clew.server.mtls import ServingCertificate, proxy_dns_name
 from clew.server.publisher import Publisher
 from clew.server.runtime_settings import RuntimeSettings
 from clew.server.tap import METHOD, Tap, TapFilter
@@ -76,7 +76,11 @@ def proxy(workload_name: str, ip: str) -> Proxy:
 
 
 PROXIES = (proxy("productpage-v1", "10.0.0.1"), proxy("reviews-v1", "10.0.0.2"))
-WORKLOADS = {"10.0.0.1": "default/productpage-v1", "10.0.0.2": "default/reviews-v1"}
+WORKLOADS = {
+    "10.0.0.1": "default/productpage-v1",
+    "productpage-v1-0.default": "default/productpage-v1",
+    "10.0.0.2": "default/reviews-v1",
+}
 
 
 def read(own: str, *, inbound: bool, **changes: Any) -> TapEvent | None:
@@ -110,6 +114,11 @@ def test_the_called_ones_proxy_tells_only_what_it_alone_knows() -> None:
     refused = read("default/reviews-v1", inbound=True, response=denied)
     assert refused is not None
     assert (refused.source, refused.destination) == ("default/productpage-v1", "default/reviews-v1")
+    certified = {
+        "downstream_direct_remote_address": {},
+        "custom_tags": {PEER_TAG: f"a,{proxy_dns_name('productpage-v1-0.default')}"},
+    }
+    assert read("default/reviews-v1", inbound=True, common_properties=certified) is None
     outside = {"downstream_direct_remote_address": {"socket_address": {"address": "192.0.2.1"}}}
     unknown = read("default/reviews-v1", inbound=True, common_properties=outside)
     assert unknown is not None

@@ -22,11 +22,19 @@ from clew._pb.envoy.extensions.access_loggers.grpc.v3.als_pb2 import (
 from clew._pb.envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as hcm_pb2,
 )
+from clew._pb.envoy.type.tracing.v3.custom_tag_pb2 import CustomTag
 from clew.compile.memo import Memo
 from clew.compile.resources import resource
 from clew.compile.typed_config import typed_config
 from clew.model import names
-from clew.model.tap import INBOUND, OUTBOUND, RUNTIME_KEY, TRACE_HEADER
+from clew.model.tap import (
+    INBOUND,
+    OUTBOUND,
+    PEER_FORMAT,
+    PEER_TAG,
+    RUNTIME_KEY,
+    TRACE_HEADER,
+)
 from clew.model.xds import LISTENER, EnvoyResource, Published
 
 _FLUSH = timedelta(milliseconds=200)
@@ -59,7 +67,9 @@ def _listener(before: EnvoyResource) -> EnvoyResource:
 def _log(log_name: str) -> AccessLog:
     config = HttpGrpcAccessLogConfig(
         common_config=CommonGrpcAccessLogConfig(
-            log_name=log_name, transport_api_version=ApiVersion.V3
+            log_name=log_name,
+            transport_api_version=ApiVersion.V3,
+            custom_tags=[CustomTag(tag=PEER_TAG, value=PEER_FORMAT)],
         ),
         additional_request_headers_to_log=[TRACE_HEADER],
     )

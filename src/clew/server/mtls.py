@@ -23,7 +23,7 @@ NAMESPACE, SERVICE_ACCOUNT = "istio-system", "istiod"
 SERVER_NAMES = ("istiod.istio-system.svc", "istiod.istio-system", "istiod", "localhost")
 
 # Of a proxy's name in its certificate: no server of ours has a name that ends so.
-_PROXY_SUFFIX = ".proxy"
+PROXY_SUFFIX = ".proxy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,13 @@ def peer_of(caller: Caller) -> Peer | None:
     except ValueError:
         return None
     names = (value for kind, value in caller.names if kind == "DNS")
-    proxies = [n.removesuffix(_PROXY_SUFFIX) for n in names if n.endswith(_PROXY_SUFFIX)]
+    proxies = [n.removesuffix(PROXY_SUFFIX) for n in names if n.endswith(PROXY_SUFFIX)]
     return Peer(identity, proxies[0] if proxies else "")
 
 
 def proxy_dns_name(proxy: str) -> str:
     """How a certificate names the proxy that it is for."""
-    return proxy + _PROXY_SUFFIX
+    return proxy + PROXY_SUFFIX
 
 
 class ServingCertificate:

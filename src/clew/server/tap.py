@@ -135,7 +135,7 @@ class Tap:
     now: Callable[[], float]
     _watchers: set[_Watcher] = field(default_factory=set)
     _looked: float = float("-inf")
-    _by_ip: dict[str, str] = field(default_factory=dict)
+    _workloads: dict[str, str] = field(default_factory=dict)
     _by_name: dict[str, Proxy] = field(default_factory=dict)
     _apps: dict[str, str] = field(default_factory=dict)
     _explained: dict[tuple[str, Request], tuple[Explanation, ...]] = field(default_factory=dict)
@@ -175,7 +175,7 @@ class Tap:
             return
         for entry in message.http_logs.log_entry:
             event = read_entry(
-                entry, workload_of(proxy), lambda ip: self._by_ip.get(ip, ""), inbound=inbound
+                entry, workload_of(proxy), lambda who: self._workloads.get(who, ""), inbound=inbound
             )
             wanting = [w for w in self._watchers if event and w.filter.shows(event, self._apps)]
             if event is not None and wanting:
@@ -191,8 +191,10 @@ class Tap:
         self._explained.clear()
         proxies = list(self.directory.proxies())
         self._by_name = {f"{each.name}.{each.namespace}": each for each in proxies}
-        self._by_ip = {
-            ip: workload_of(each) for each in proxies for ip in (each.ip, *each.extra_ips)
+        self._workloads = {
+            who: workload_of(each)
+            for name, each in self._by_name.items()
+            for who in (name, each.ip, *each.extra_ips)
         }
         self._apps = {workload_of(each): dict(each.labels).get("app", "") for each in proxies}
 

@@ -8,9 +8,14 @@ from datetime import UTC
 
 from clew._pb.envoy.config.core.v3.address_pb2 import Address
 from clew._pb.envoy.config.core.v3.base_pb2 import RequestMethod
-from clew._pb.envoy.data.accesslog.v3.accesslog_pb2 import HTTPAccessLogEntry, ResponseFlags
+from clew._pb.envoy.data.accesslog.v3.accesslog_pb2 import (
+    AccessLogCommon,
+    HTTPAccessLogEntry,
+    ResponseFlags,
+)
 from clew.api.tap import TapEvent
-from clew.model.tap import TRACE_HEADER
+from clew.model.tap import PEER_TAG, TRACE_HEADER
+from clew.server.mtls import PROXY_SUFFIX
 
 # By the name of the field.
 FLAG_FIELDS = {
@@ -53,7 +58,7 @@ _TRACE = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-")
 # A response that came from the application, through the proxy beside it.
 _FROM_UPSTREAM = "via_upstream"
 
-# From an address to the workload whose proxy has it, "" if there is none.
+# From an address, or a proxy's name and namespace, to its workload, "" if there is none.
 Workloads = Callable[[str], str]
 
 
@@ -65,7 +70,7 @@ def read_entry(
     None: the caller's proxy tells of it as well, and knows no less.
     """
     common, request, response = entry.common_properties, entry.request, entry.response
-    caller = workloads(_ip(common.downstream_direct_remote_address)) if inbound else own
+    caller = _caller(common, workloads) if inbound else own
     details = response.response_code_details
     if inbound and caller and details == _FROM_UPSTREAM:
         return None
@@ -93,6 +98,13 @@ def read_entry(
         request_id=request.request_id,
         trace=trace[1] if trace else "",
     )
+
+
+def _caller(common: AccessLogCommon, workloads: Workloads) -> str:
+    """Whom the certificate of a proxy names, or else whose the address is."""
+    names = common.custom_tags.get(PEER_TAG, "").split(",")
+    named = (workloads(each.removesuffix(PROXY_SUFFIX)) for each in names if each)
+    return next(filter(None, named), "") or workloads(_ip(common.downstream_direct_remote_address))
 
 
 def _milliseconds(entry: HTTPAccessLogEntry) -> float:
