@@ -24,6 +24,7 @@ from clew.ca.authority import Authority
 from clew.ca.keys import load_or_create
 from clew.model.proxy import Proxy, ProxyType
 from clew.model.tap import INBOUND, OUTBOUND, PEER_TAG
+from clew.server import tap as tap_module
 from clew.server.directory import Directory
 from clew.server.explanations_api import ExplanationsApi
 from clew.server.mtls import ServingCertificate, proxy_dns_name
@@ -269,6 +270,29 @@ def test_who_is_too_slow_hears_how_much_was_missed(tmp_path: Path) -> None:
                 mesh.tap.take("productpage-v1-0.default", logs, inbound=False)
                 assert (await first).missed == 5
                 assert (await anext(events)).missed == 0
+
+    asyncio.run(scenario())
+
+
+def test_what_is_too_much_at_once_is_not_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tap_module, "MOST_AT_ONCE", 2)
+
+    async def scenario() -> None:
+        async with world(tmp_path) as mesh:
+            logs = StreamAccessLogsMessage()
+            logs.http_logs.log_entry.extend([entry()] * 3)
+            async with aclosing(mesh.tap.watch(TapFilter(), 60.0)) as events:
+                first = asyncio.ensure_future(anext(events))
+                while not mesh.tap.watched:  # noqa: ASYNC110  # it begins at its first step
+                    await asyncio.sleep(0)
+                mesh.tap.take("productpage-v1-0.default", logs, inbound=False)
+                assert (await first).missed == 1
+                assert (await anext(events)).missed == 0
+                mesh.clock[0] += 2
+                mesh.tap.take("productpage-v1-0.default", logs, inbound=False)
+                assert (await anext(events)).missed == 1
 
     asyncio.run(scenario())
 

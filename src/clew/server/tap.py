@@ -41,6 +41,8 @@ _MOST_WAITING = 1_000
 # Who has which address, and who is to blame, is looked up again after so long.
 _KNOWN_SECONDS = 1.0
 _MOST_EXPLAINED = 1_000
+# What is looked at in that time; the rest is missed, as the control plane has other work.
+MOST_AT_ONCE = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +136,7 @@ class Tap:
     explain: ExplanationsApi
     now: Callable[[], float]
     _watchers: set[_Watcher] = field(default_factory=set)
+    _taken: int = 0
     _looked: float = float("-inf")
     _workloads: dict[str, str] = field(default_factory=dict)
     _by_name: dict[str, Proxy] = field(default_factory=dict)
@@ -173,7 +176,12 @@ class Tap:
         proxy = self._by_name.get(name)
         if proxy is None:
             return
-        for entry in message.http_logs.log_entry:
+        entries = message.http_logs.log_entry
+        room = max(0, MOST_AT_ONCE - self._taken)
+        self._taken += len(entries)
+        for watcher in self._watchers:
+            watcher.missed += max(0, len(entries) - room)
+        for entry in entries[:room]:
             event = read_entry(
                 entry, workload_of(proxy), lambda who: self._workloads.get(who, ""), inbound=inbound
             )
@@ -189,6 +197,7 @@ class Tap:
             return
         self._looked = self.now()
         self._explained.clear()
+        self._taken = 0
         proxies = list(self.directory.proxies())
         self._by_name = {f"{each.name}.{each.namespace}": each for each in proxies}
         self._workloads = {
