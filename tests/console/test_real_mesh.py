@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -68,6 +70,44 @@ def test_a_slider_moves_requests(page: Page, mesh: Mesh) -> None:
     chart = page.get_by_role("figure").filter(has_text="Requests")
     expect(chart.get_by_text("v3")).to_be_visible()
     expect(chart.get_by_role("link", name="VirtualService default/reviews").first).to_be_visible()
+
+
+def test_the_graph_comes_alive_and_its_rates_are_those_of_the_requests(
+    page: Page, mesh: Mesh
+) -> None:
+    page.goto("/graph?view=table&type=versioned")
+    begin, sent = time.monotonic(), 0
+    edge = page.get_by_role("row").filter(has_text=re.compile("^istio-ingress.*productpage"))
+    while time.monotonic() - begin < (60 if not edge.count() else 20):
+        assert mesh.get(REVIEWS)[0] == 200
+        sent += 1
+    expect(edge).to_contain_text("all of it")  # over mTLS
+    graph = page.request.get("/v1/traffic?window=60").json()
+    gone = [each for each in graph["edges"] if "ingressgateway" in each["source"]]
+    counted = sum(each["traffic"]["requests"] for each in gone)
+    # What went before, by other tests, may be in the window too; the last seconds are on their way.
+    assert counted >= sent * 0.8
+    page.get_by_role("button", name="Show the graph").click()
+    expect(page.get_by_role("application")).to_have_attribute("aria-label", re.compile("nodes and"))
+
+
+def test_a_request_is_a_trace_with_all_its_hops(page: Page, mesh: Mesh) -> None:
+    assert mesh.get("/productpage")[0] == 200
+    page.goto("/traces?service=details.default")
+    page.get_by_role("link", name="productpage").first.click()
+    spans = page.get_by_role("listitem").filter(has_text="took the call")
+    for service in ("productpage.default", "details.default", "reviews.default"):
+        expect(spans.filter(has_text=service).first).to_be_visible()
+    spans.filter(has_text="details.default").first.get_by_role("button").click()
+    expect(page.get_by_text("the program, port 9080")).to_be_visible()
+
+
+def test_security_tells_of_the_identities_and_certificates_of_proxies(page: Page) -> None:
+    page.goto("/security")
+    row = page.get_by_role("row", name=re.compile("bookinfo-productpage"))
+    expect(row.get_by_role("button", name=re.compile("to ratings.*every request"))).to_be_visible()
+    page.get_by_role("link", name="Certificates", exact=True).click()
+    expect(page.get_by_role("row", name=re.compile("^productpage-v1"))).to_contain_text("23h")
 
 
 def test_the_overview_comes_alive_and_names_a_workload_that_ended(page: Page, mesh: Mesh) -> None:
