@@ -1,7 +1,7 @@
-"""Distributions of whole numbers, in bins that are never wider than an eighth of their values.
+"""Distributions of whole numbers, in bins that are no wider than a tenth of their values.
 
-Envoy's own bins have two significant digits; these are made of one to five of them, so that what
-is kept of many distributions over hours stays small.
+Envoy's own bins have two significant digits; these are one or two of them, so from 20, 200 or 2000
+on they are no wider than a twentieth, and what is kept of many distributions stays small.
 
 Source: Circonus' log-linear histograms, which Envoy keeps.
 """
@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from functools import cache
 
 # Where the bins of numbers with two digits begin; those of longer ones, at ten times these.
-_STARTS = (*range(10, 20), *range(20, 40, 2), *range(40, 100, 5))
+_STARTS = (*range(10, 40), *range(40, 100, 2))
 _ENDS = (*_STARTS[1:], 100)
 _SINGLE = 10
 
 
 def bin_of(value: float) -> int:
-    """The number of the bin of a number that is not negative; up to 19 that is itself."""
+    """The number of the bin of a number that is not negative; up to 39 that is itself."""
     whole, power = int(value), 0
     while whole >= 100:
         whole //= 10
