@@ -36,7 +36,7 @@ _METADATA = "ISTIO_META_"
 
 # All below the directory that is private to the workload and Envoy's working directory.
 ADMIN_SOCKET = "admin.sock"
-CONTROL_PLANE_SOCKET = "xds.sock"
+CONTROL_PLANE_SOCKET = "control-plane.sock"
 METRICS_SOCKET = "metrics.sock"
 SDS_DIRECTORY = "sds"
 _OWNER_ONLY = 0o600
