@@ -37,6 +37,13 @@ test("each kind of graph has its nodes", () => {
   assert.deepEqual(ends("service"), ["page-v1 reviews", "unknown reviews"]);
 });
 
+test("what reached no workload of a service is of the app behind it", () => {
+  const lost = { ...SEEN, edges: [...SEEN.edges, { ...edge(PAGE, "v1", traffic(5, 5)), destination: "", version: "" }] };
+  const [page] = graphOf(lost, "app", WEIGHTS).edges;
+  assert.deepEqual([page!.target, page!.traffic.serverErrors], ["app/default/reviews", 7]);
+  assert.equal(graphOf({ ...lost, edges: lost.edges.slice(-1) }, "app", WEIGHTS).edges[0]!.target, REVIEWS);
+});
+
 test("what is taken together is added up, and percentiles lie between those of the parts", () => {
   const [page] = graphOf(SEEN, "app", WEIGHTS).edges;
   assert.deepEqual([page!.traffic.requests, page!.traffic.errorShare, page!.traffic.latency!.p50], [100, 0.02, 20]);

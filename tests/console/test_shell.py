@@ -12,6 +12,8 @@ HOST = "reviews.default.svc.cluster.local"
 RULE = "/configuration/networking.istio.io/VirtualService/default/reviews"
 VIEWS = {
     "/": "Nothing is wrong",
+    "/graph": "Graph",
+    "/graph?view=table": "Graph",
     "/services": "Services",
     f"/services/default/{HOST}": "reviews",
     f"/services/default/{HOST}/shift": "Shift traffic",
@@ -24,7 +26,12 @@ VIEWS = {
     f"{RULE}?tab=status": "reviews",
     f"{RULE}?tab=references": "reviews",
     f"{RULE}?tab=history": "reviews",
+    "/traces": "Traces",
     "/proxies": "Proxies",
+    "/security": "Security",
+    "/security?tab=mtls": "Security",
+    "/security?tab=certificates": "Security",
+    "/security?tab=policies": "Security",
 }
 # Names of controls are what a screen reader says of them.
 NAMELESS = """() => [...document.querySelectorAll("a, button, input, select, [tabindex='0']")]

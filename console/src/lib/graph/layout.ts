@@ -9,7 +9,7 @@ export interface Arrow { source: string; target: string }
 export interface Standing { id: string; box: string; card: string }
 
 export const WIDTH = 190, HEIGHT = 48, ROW = 34;
-const ACROSS = 132, DOWN = 24, PADDING = 20, TITLE = 30, BETWEEN = 110, MOST_IN_COLUMN = 12, BELOW = 6;
+const ACROSS = 152, DOWN = 24, PADDING = 20, TITLE = 30, BETWEEN = 110, MOST_IN_COLUMN = 12, BELOW = 6;
 
 /** A node that stands for itself, or a card: its service and the workloads below that. */
 interface Unit { id: string; box: string; rows: string[]; height: number }

@@ -31,10 +31,10 @@ export const NOTHING: Traffic = {
 
 export function graphOf(found: TrafficGraph, kind: GraphKind, weights: Weights): Graph {
   const known = new Map(found.nodes.map((node) => [node.id, node]));
-  const serves = servedBy(found.edges);
+  const serves = servedBy(found.edges), behind = appsBehind(found.edges, known);
   const parts = new Map<string, { source: string; target: string; counted: TrafficEdge[] }>();
   for (const edge of found.edges) {
-    const path = pathOf(edge, kind, known, serves);
+    const path = pathOf(edge, kind, known, serves, behind);
     for (let at = 1; at < path.length; at++) {
       const source = path[at - 1]!, target = path[at]!, id = `${source}→${target}`;
       const part = parts.get(id);
@@ -53,12 +53,12 @@ export function graphOf(found: TrafficGraph, kind: GraphKind, weights: Weights):
 }
 
 /** The nodes that a call passes, in order. */
-function pathOf(edge: TrafficEdge, kind: GraphKind, known: ReadonlyMap<string, TrafficNode>, serves: ReadonlyMap<string, string>): string[] {
+function pathOf(edge: TrafficEdge, kind: GraphKind, known: ReadonlyMap<string, TrafficNode>, serves: ReadonlyMap<string, string>, behind: ReadonlyMap<string, string>): string[] {
   const end = edge.destination || edge.service;
   switch (kind) {
     case "versioned": return [edge.source, edge.service, edge.destination].filter(Boolean);
     case "workload": return [edge.source, end].filter(Boolean);
-    case "app": return [appOf(edge.source, known), appOf(end, known)].filter(Boolean);
+    case "app": return [appOf(edge.source, known), edge.destination ? appOf(end, known) : behind.get(end) || end].filter(Boolean);
     case "service": return [serves.get(edge.source) ?? edge.source, edge.service || (serves.get(end) ?? end)].filter(Boolean);
   }
 }
@@ -75,6 +75,17 @@ function servedBy(edges: readonly TrafficEdge[]): Map<string, string> {
     if (!service || !destination || volume(traffic) <= (most.get(destination) ?? -1)) continue;
     most.set(destination, volume(traffic));
     found.set(destination, service);
+  }
+  return found;
+}
+
+/** By service, the app that all of its workloads are; "" where they are several. What reached none of them was meant for it. */
+function appsBehind(edges: readonly TrafficEdge[], known: ReadonlyMap<string, TrafficNode>): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const { service, destination } of edges) {
+    if (!service || !destination) continue;
+    const app = appOf(destination, known);
+    found.set(service, (found.get(service) ?? app) === app ? app : "");
   }
   return found;
 }

@@ -211,7 +211,7 @@ function labelPlace(graph: Graph, edge: GraphEdge): number {
     crowds.set(graph, known);
     for (const { source, target } of graph.edges) for (const end of [`>${source}`, `<${target}`]) known.set(end, (known.get(end) ?? 0) + 1);
   }
-  return known.get(`<${edge.target}`)! > known.get(`>${edge.source}`)! ? 0.36 : 0.58;
+  return known.get(`<${edge.target}`)! > known.get(`>${edge.source}`)! ? 0.42 : 0.56;
 }
 const crowds = new WeakMap<Graph, Map<string, number>>();
 
