@@ -186,6 +186,36 @@ def test_mouse_and_wheel_pick_move_and_zoom(page: Page) -> None:
     expect(about).to_be_visible()
 
 
+def test_fingers_move_and_pinch(page: Page) -> None:
+    box = graph(page).bounding_box()
+    assert box is not None
+    x, y = box["x"] + 300, box["y"] + 60
+    session = page.context.new_cdp_session(page)
+    session.send("Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 2})
+
+    def fingers(kind: str, *places: tuple[float, float]) -> None:
+        points = [{"x": left, "y": top, "id": n} for n, (left, top) in enumerate(places)]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    def is_drawn_anew(before: object) -> None:
+        page.wait_for_function(
+            "(before) => document.querySelector('.plane canvas').toDataURL() !== before", arg=before
+        )
+
+    drawn = graph(page).locator("canvas").first
+    before = drawn.evaluate("(canvas) => canvas.toDataURL()")
+    fingers("touchStart", (x, y))
+    fingers("touchMove", (x + 80, y + 40))
+    fingers("touchEnd")
+    is_drawn_anew(before)
+    before = drawn.evaluate("(canvas) => canvas.toDataURL()")
+    fingers("touchStart", (x, y), (x + 60, y))
+    fingers("touchMove", (x - 60, y), (x + 160, y))
+    fingers("touchEnd")
+    is_drawn_anew(before)
+    assert page.evaluate("scrollY") == 0
+
+
 def test_it_comes_alive_without_a_reload(page: Page, mesh: tuple[str, TrafficWindow]) -> None:
     tell(mesh[1], {edge("web-v1", "ratings", "v1"): counts(50)})
     expect(graph(page)).to_have_attribute("aria-label", re.compile("^9 nodes and 8 edges"))
