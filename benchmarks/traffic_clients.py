@@ -58,6 +58,7 @@ async def _agent(folder: Path, proxy: int, edges: int) -> None:
     options = [
         ("grpc.ssl_target_name_override", "istiod.istio-system.svc"),
         ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.http2.bdp_probe", 0),
     ]
     await asyncio.sleep(random.uniform(0, 2))
     async with grpc.aio.secure_channel(f"unix:{folder}/xds.sock", credentials, options) as channel:

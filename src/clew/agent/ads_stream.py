@@ -37,6 +37,8 @@ async def control_plane(spec: AgentSpec) -> AsyncIterator[grpc.aio.Channel]:
         ("grpc.default_authority", "istiod.istio-system.svc"),
         # A channel lives as long as its stream; sharing would keep a dead connection's backoff.
         ("grpc.use_local_subchannel_pool", 1),
+        # It would ask how far away the other side is with each message; it is on this host.
+        ("grpc.http2.bdp_probe", 0),
     ]
     async with grpc.aio.insecure_channel(target, options=options) as channel:
         yield channel

@@ -108,6 +108,9 @@ def spread(counts: Counts, start: float, end: float, width: float) -> Iterator[t
     Nothing is lost or added: each count goes to the steps in whole numbers.
     """
     first, last = floor(start / width), floor(end / width)
+    if first == last:
+        yield last, counts
+        return
     rest = counts
     for step in range(first, last):
         share = ((step + 1) * width - start) / (end - start)

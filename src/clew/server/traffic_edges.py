@@ -67,8 +67,8 @@ class Series:
     also: tuple[str, str] | None
 
     def counts(self, counted: Counted) -> Counts:
-        found = requests(counted.requests, self.code, self.flags, self.encrypted)
-        found |= timed(counted.durations)
+        found = timed(counted.durations)
+        found |= requests(counted.requests, self.code, self.flags, self.encrypted)
         sums = {
             REQUEST_BYTES: counted.request_bytes,
             RESPONSE_BYTES: counted.response_bytes,
@@ -79,7 +79,8 @@ class Series:
         }
         # As a connection opens, a client does not know yet whether the server proves who it is.
         found |= security(counted.closed, self.encrypted) if counted.closed else {}
-        return found | {key: number for key, number in sums.items() if number}
+        found |= {key: number for key, number in sums.items() if number}
+        return found
 
 
 def series_of(own: Own, tag: str, *, tcp: bool) -> Series | None:

@@ -191,7 +191,10 @@ class TrafficReports:
                 continue
             if series.also is not None and self._counts(series.also, now):
                 continue
-            add(found.setdefault(series.edge, {}), series.counts(counted))
+            if (before := found.get(series.edge)) is None:
+                found[series.edge] = series.counts(counted)
+            else:
+                add(before, series.counts(counted))
         return found
 
     def _counts(self, workload: tuple[str, str], now: float) -> bool:
