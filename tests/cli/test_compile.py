@@ -105,8 +105,8 @@ def test_a_proxys_own_settings_are_part_of_what_it_gets() -> None:
 
 def test_a_proxys_own_settings_may_be_in_a_file(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
-    file.write_text("proxyHeaders: {server: {value: mine}}\nstatusPort: 15020\n")
+    file.write_text("proxyHeaders: {server: {value: mine}}\nbinaryPath: /bin/envoy\n")
     found = run(*SIDECAR, "--proxy-config", str(file), text=SERVICE + "---\n" + POD)
     assert found.exit_code == 0
     assert '"server_name": "mine"' in found.stdout
-    assert "statusPort: not supported: ignored" in found.stderr
+    assert "binaryPath: not supported: ignored" in found.stderr
