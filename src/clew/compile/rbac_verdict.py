@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Any
+
+import re2
 
 from clew._pb.envoy.config.core.v3.address_pb2 import CidrRange
 from clew._pb.envoy.config.rbac.v3.rbac_pb2 import RBAC, Permission, Policy, Principal
@@ -39,7 +40,7 @@ class Request:
 
     @property
     def path(self) -> str:
-        return re.split(r"[?#]", self.headers.get(":path", ""), maxsplit=1)[0]
+        return self.headers.get(":path", "").partition("?")[0].partition("#")[0]
 
 
 def matching_rule(rules: RBAC, request: Request) -> str:
@@ -125,7 +126,7 @@ def _text(wanted: StringMatcher, value: str) -> bool:
         case "suffix":
             return fold(value).endswith(fold(wanted.suffix))
         case "safe_regex":
-            return re.fullmatch(wanted.safe_regex.regex, value) is not None
+            return _whole(wanted.safe_regex.regex, value)
         case other:
             raise NotImplementedError(f"text {other}")
 
@@ -133,8 +134,13 @@ def _text(wanted: StringMatcher, value: str) -> bool:
 def _template(template: str, path: str) -> bool:
     """Source: Envoy's URI templates: ``*`` is one segment, ``**`` any number of them."""
     operators = {"*": "[^/]+", "**": ".*"}
-    parts = (operators.get(part) or re.escape(part) for part in template.split("/"))
-    return re.fullmatch("/".join(parts), path) is not None
+    parts = (operators.get(part) or re2.escape(part) for part in template.split("/"))
+    return _whole("/".join(parts), path)
+
+
+def _whole(expression: str, text: str) -> bool:
+    """Whether an expression, in Envoy's RE2, matches all of the text."""
+    return re2.fullmatch(expression, text) is not None
 
 
 def _address(wanted: CidrRange, address: str) -> bool:
