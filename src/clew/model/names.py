@@ -15,8 +15,6 @@ VIRTUAL_INBOUND = "virtualInbound"
 OUTBOUND_PORT = 15001
 INBOUND_PORT = 15006
 STATUS_PORT = 15020
-READINESS_PORT = 15021
-PROMETHEUS_PORT = 15090
 
 # SDS names of the workload's own certificate and of the roots it trusts.
 WORKLOAD_CERTIFICATE = "default"
