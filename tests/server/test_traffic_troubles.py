@@ -77,13 +77,13 @@ def found(*sums: tuple[Edge, Counts], denying: bool = False) -> list[Trouble]:
 @pytest.mark.parametrize(
     ("flags", "says", "kind"),
     [
-        ("UH", "found no healthy endpoint", ""),
-        ("UF,URX", "could not connect", ""),
-        ("UC", "were cut off", ""),
-        ("NR", "had no route", "VirtualService"),
-        ("NC", "a subset or host that does not exist", "VirtualService"),
-        ("UO", "connection pool is full", "DestinationRule"),
-        ("FI", "failed on purpose", "VirtualService"),
+        ("UH", "found no healthy endpoint", "DestinationRule"),
+        ("UF,URX", "could not be sent", "DestinationRule"),
+        ("UC", "were cut off", "DestinationRule"),
+        ("NR", "have no route", "VirtualService"),
+        ("NC", "were routed to a subset or host that does not exist", "VirtualService"),
+        ("UO", "limits of the connection pool were reached", "DestinationRule"),
+        ("FI", "were failed on purpose", "VirtualService"),
     ],
 )
 def test_a_flag_is_said_in_words_with_what_is_to_blame(flags: str, says: str, kind: str) -> None:

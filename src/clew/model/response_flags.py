@@ -29,6 +29,15 @@ class Meaning:
     hint: str = ""
     causes: tuple[Cause, ...] = ()
 
+    @property
+    def says_of_several(self) -> str:
+        """The same of more than one request."""
+        verb, _, rest = self.says.partition(" ")
+        return f"{_PLURALS.get(verb, verb)} {rest}"
+
+
+_PLURALS = {"was": "were", "has": "have"}
+
 
 FLAGS: Mapping[str, Meaning] = {
     "UH": Meaning(
@@ -43,7 +52,7 @@ FLAGS: Mapping[str, Meaning] = {
         (Cause.UPSTREAM,),
     ),
     "UC": Meaning(
-        "was cut off: the other side closed the connection before it had answered",
+        "was cut off: the other side closed the connection before there was an answer",
         "see whether it was killed or started again, or closes idle connections too early",
         (Cause.UPSTREAM,),
     ),
@@ -53,15 +62,15 @@ FLAGS: Mapping[str, Meaning] = {
         (Cause.UPSTREAM,),
     ),
     "UT": Meaning(
-        "was not answered within its timeout",
-        "see the timeout of the route, and what takes so long: clew trace list --min-duration 1s",
+        "was not answered within the timeout of the route",
+        "see that timeout, and what takes so long: clew trace list --min-duration 1s",
         (Cause.ROUTE,),
     ),
     "URX": Meaning(
-        "failed in all its attempts", "see the retries of the route", (Cause.ROUTE, Cause.UPSTREAM)
+        "failed in every attempt", "see the retries of the route", (Cause.ROUTE, Cause.UPSTREAM)
     ),
     "NR": Meaning(
-        "has no route: nothing matches its host, path and headers",
+        "has no route: nothing matches host, path and headers",
         "see the hosts and matches of the VirtualService",
         (Cause.ROUTE,),
     ),
@@ -70,7 +79,10 @@ FLAGS: Mapping[str, Meaning] = {
         "a VirtualService names what no DestinationRule or Service defines",
         (Cause.ROUTE,),
     ),
-    "DC": Meaning("was given up by the caller before there was an answer"),
+    "DC": Meaning(
+        "was given up by the caller before there was an answer",
+        "the caller's timeout may be shorter than the answer takes",
+    ),
     "DR": Meaning("was given up by the caller, who reset its stream"),
     "DI": Meaning("was delayed on purpose", "the route injects faults", (Cause.ROUTE,)),
     "FI": Meaning("was failed on purpose", "the route injects faults", (Cause.ROUTE,)),

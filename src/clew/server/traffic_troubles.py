@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from clew.api.messages import Key, ProxyStatus
 from clew.api.views import Trouble, TroubleSeverity
+from clew.model.response_flags import FLAGS, Cause
 from clew.server.overview import worst_first
 from clew.server.policy_views import policy_views
 from clew.server.service_views import find_service, service_summary
@@ -26,74 +26,19 @@ NOW_SECONDS = 15.0
 _MANY, _SHARE = 3, 0.05
 _FORBIDDEN = 403
 
-# The objects of a service that are the likely cause, if there is just one of the kind.
-_VIRTUAL_SERVICE, _DESTINATION_RULE = "VirtualService", "DestinationRule"
-_AUTHORIZATION_POLICY = "AuthorizationPolicy"
+# Other flags come with one of these, or are no trouble.
+_SEVERITIES: Mapping[str, TroubleSeverity] = {
+    **dict.fromkeys(("UH", "UF", "UC", "NR", "NC", "UO", "UT", "UAEX", "DF"), "error"),
+    **dict.fromkeys(("DC", "FI", "RL"), "warning"),
+}
 
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """What a response flag means: ``{n} of {caller}'s requests …``."""
-
-    says: str
-    hint: str
-    kind: str = ""
-    severity: TroubleSeverity = "error"
-
-
-REASONS: Mapping[str, Reason] = {
-    "UH": Reason(
-        "found no healthy endpoint of {service}",
-        "See which workloads are ready: clew ps",
-    ),
-    "UF": Reason(
-        "could not connect to {service}",
-        "The workload does not listen, or the two sides do not agree on TLS: see its "
-        "DestinationRule and PeerAuthentication",
-    ),
-    "UC": Reason(
-        "for {service} were cut off: its proxy or program ended the connection",
-        "See whether it was killed or started again: clew ps",
-    ),
-    "NR": Reason(
-        "had no route: no VirtualService or Service takes them",
-        "See the routes of its Envoy: clew proxy-config routes {caller}",
-        _VIRTUAL_SERVICE,
-    ),
-    "NC": Reason(
-        "were routed to a subset or host that does not exist",
-        "A VirtualService names what no DestinationRule or Service defines: clew describe vs",
-        _VIRTUAL_SERVICE,
-    ),
-    "UO": Reason(
-        "for {service} were refused because its connection pool is full",
-        "Its DestinationRule limits connections and waiting requests",
-        _DESTINATION_RULE,
-    ),
-    "UT": Reason(
-        "to {service} took longer than their timeout",
-        "See the timeout in its VirtualService",
-        _VIRTUAL_SERVICE,
-    ),
-    "DC": Reason(
-        "to {service} were given up before there was an answer",
-        "The caller's timeout is shorter than the answer takes",
-        _VIRTUAL_SERVICE,
-        "warning",
-    ),
-    "FI": Reason(
-        "to {service} were failed on purpose",
-        "A VirtualService injects faults",
-        _VIRTUAL_SERVICE,
-        "warning",
-    ),
-    "RL": Reason("to {service} were over a rate limit", "", "", "warning"),
-    "UAEX": Reason(
-        "to {service} were denied by an external authorizer",
-        "An AuthorizationPolicy with action CUSTOM asks it",
-        _AUTHORIZATION_POLICY,
-    ),
-    "DF": Reason("could not resolve the host name of {service}", "See the ServiceEntry's hosts"),
+# The kind of the objects that may be to blame.
+_KINDS: Mapping[Cause, str] = {
+    Cause.ROUTE: "VirtualService",
+    Cause.UPSTREAM: "DestinationRule",
+    Cause.DENIAL: "AuthorizationPolicy",
+    Cause.AUTHORIZER: "AuthorizationPolicy",
+    Cause.TOKEN: "RequestAuthentication",
 }
 
 
@@ -128,18 +73,16 @@ def _together(
 
 
 def _by_flag(edge: Edge, counts: Counts, caller: str, snapshot: MeshSnapshot) -> Iterator[Trouble]:
+    target = f" to {edge.service}" if edge.service else ""
     for flag, number in flags(counts).items():
-        if (reason := REASONS.get(flag)) is not None:
-            words = {
-                "service": edge.service or "no service",
-                "caller": edge.source or "its workload",
-            }
+        if (severity := _SEVERITIES.get(flag)) is not None:
+            meaning = FLAGS[flag]
             yield Trouble(
-                severity=reason.severity,
-                problem=f"{_requests(number, counts)} of {_who(caller)} "
-                f"{reason.says.format_map(words)} ({flag})",
-                hint=reason.hint.format_map(words),
-                object=_cause(edge, snapshot, reason.kind),
+                severity=severity,
+                problem=f"{_requests(number, counts)} of {_who(caller)}{target} "
+                f"{meaning.says_of_several} ({flag})",
+                hint=meaning.hint[:1].upper() + meaning.hint[1:],
+                object=_cause(edge, snapshot, *meaning.causes),
                 service=_service(edge, snapshot),
             )
 
@@ -159,7 +102,7 @@ def _by_code(
             severity="warning",
             problem=f"{served} denied {_requests(denied, counts)} of {_who(caller)}",
             hint=f"Which rule decides: clew authz can {edge.source or 'CALLER'} {edge.service}",
-            object=_cause(edge, snapshot, _AUTHORIZATION_POLICY),
+            object=_cause(edge, snapshot, Cause.DENIAL),
             service=_service(edge, snapshot),
         )
     failed = server_errors(counts) - flagged
@@ -190,17 +133,20 @@ def _service(edge: Edge, snapshot: MeshSnapshot) -> str:
     return f"{found.namespace}/{found.hostname}" if found is not None else ""
 
 
-def _cause(edge: Edge, snapshot: MeshSnapshot, kind: str) -> Key | None:
-    """The one object of this kind that has a say in requests of this edge."""
+def _cause(edge: Edge, snapshot: MeshSnapshot, *causes: Cause) -> Key | None:
+    """The object that has a say in requests of this edge, if it is the only one of its kind."""
     service = find_service(snapshot, edge.service_namespace, edge.service)
-    if service is None or not kind:
+    if service is None:
         return None
-    if kind == _VIRTUAL_SERVICE:
-        found: Sequence[Key] = service_summary(snapshot, service).rules
-    else:
-        found = [each.key for each in policy_views(snapshot, service, edge.source_namespace)]
-    named = [key for key in found if key.kind == kind]
-    return named[0] if len(named) == 1 else None
+    for cause in causes:
+        if cause is Cause.ROUTE:
+            found: Sequence[Key] = service_summary(snapshot, service).rules
+        else:
+            found = [each.key for each in policy_views(snapshot, service, edge.source_namespace)]
+        named = [key for key in found if key.kind == _KINDS[cause]]
+        if len(named) == 1:
+            return named[0]
+    return None
 
 
 def certificate_troubles(proxies: Iterable[ProxyStatus], now: float) -> Iterator[Trouble]:
