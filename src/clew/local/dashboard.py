@@ -31,6 +31,9 @@ _TO_API = ("accept", "accept-encoding", "content-type", "if-none-match")
 _FROM_API = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length"})
 _ENTER = "/enter"
 _NO_LIMIT = httpx2.Timeout(30.0, read=None)
+# Seconds that a connection is kept for another request: the API ends idle ones after 5, and one that
+# ends just as it is asked would look as if the control plane did not answer.
+_KEPT = 2.0
 _WHO_ARE_YOU = (
     "This is the console of a clew mesh, and this browser has not been let in.\n"
     "Run `clew dashboard` and open the address that it prints. It works once.\n"
@@ -83,7 +86,8 @@ class Door:
 
 def api_client(socket: Path) -> httpx2.AsyncClient:
     """A client of the admin API that passes streams on for as long as they last."""
-    transport = httpx2.AsyncHTTPTransport(uds=str(socket))
+    limits = httpx2.Limits(keepalive_expiry=_KEPT)
+    transport = httpx2.AsyncHTTPTransport(uds=str(socket), limits=limits)
     return httpx2.AsyncClient(transport=transport, base_url="http://clew", timeout=_NO_LIMIT)
 
 
