@@ -31,8 +31,8 @@ _TO_API = ("accept", "accept-encoding", "content-type", "if-none-match")
 _FROM_API = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length"})
 _ENTER = "/enter"
 _NO_LIMIT = httpx2.Timeout(30.0, read=None)
-# Seconds that a connection is kept for another request: the API ends idle ones after 5, and one that
-# ends just as it is asked would look as if the control plane did not answer.
+# Seconds that a connection is kept for another request: the API ends idle ones after 5, and one
+# that ends just as it is asked would look as if the control plane did not answer.
 _KEPT = 2.0
 _WHO_ARE_YOU = (
     "This is the console of a clew mesh, and this browser has not been let in.\n"
