@@ -107,7 +107,7 @@ export function GraphCanvas({ graph, layout, look, moving, said, onPick, onOpen 
 }
 
 function useMotion(canvas: HTMLCanvasElement | null, scene: Scene, camera: Camera, ratio: number, moving: boolean): void {
-  const dots = useMemo(() => dotsOf(scene), [scene.graph, scene.curves, scene.look.hovered, scene.look.picked, scene.look.found]);
+  const dots = useMemo(() => dotsOf(scene), [scene.graph, scene.curves, scene.look.hovered, scene.look.picked, scene.look.found, scene.look.labels]);
   const latest = useRef({ dots, camera, colours: scene.colours });
   latest.current = { dots, camera, colours: scene.colours };
   useEffect(() => {

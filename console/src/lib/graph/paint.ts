@@ -112,7 +112,7 @@ function line(context: CanvasRenderingContext2D, edge: GraphEdge, { graph, curve
   context.moveTo(d.x + 5 * Math.cos(angle), d.y + 5 * Math.sin(angle));
   for (const side of [2.6, -2.6]) context.lineTo(d.x + reach * Math.cos(angle + side), d.y + reach * Math.sin(angle + side));
   context.fill();
-  if (look.locks && edge.traffic.mutualTls !== null && !look.found?.size) lock(context, pointOn(curve, labelPlace(graph, edge) > 0.5 ? 0.16 : 0.82), edge.traffic.mutualTls, colours);
+  if (look.locks && edge.traffic.mutualTls !== null && !look.found?.size) lock(context, pointOn(curve, labelPlace(graph, edge) > 0.5 ? 0.86 : 0.14), edge.traffic.mutualTls, colours);
   context.globalAlpha = 1;
 }
 
@@ -242,8 +242,9 @@ function fitting(context: CanvasRenderingContext2D, text: string, font: string, 
   return found;
 }
 
-interface Dot { curve: Curve; phase: number; speed: number; tone: string }
-const MOST_DOTS = 600;
+/** `label`: where on the curve its label is, under which the dot passes; -1 for none. */
+interface Dot { curve: Curve; phase: number; speed: number; tone: string; label: number }
+const MOST_DOTS = 600, UNDER = 0.14;
 
 /** What moves: more dots for more requests, slower ones for slower answers, and errors in their colour. */
 export function dotsOf({ graph, curves, look }: Pick<Scene, "graph" | "curves" | "look">): Dot[] {
@@ -255,7 +256,7 @@ export function dotsOf({ graph, curves, look }: Pick<Scene, "graph" | "curves" |
     const failing = edge.traffic.errorShare ? Math.max(1, Math.round(number * edge.traffic.errorShare)) : 0;
     const speed = 0.55 / (1 + Math.log10(1 + (edge.traffic.latency?.p50 ?? 1)) / 2);
     return Array.from({ length: number }, (_, index) => ({
-      curve: curves.get(edge.id)!, speed, phase: index / number, tone: index < failing ? "bad" : isTcp(edge.traffic) ? "info" : "good",
+      curve: curves.get(edge.id)!, speed, label: look.labels === "none" ? -1 : labelPlace(graph, edge), phase: index / number, tone: index < failing ? "bad" : isTcp(edge.traffic) ? "info" : "good",
     }));
   });
 }
@@ -269,7 +270,9 @@ export function paintDots(context: CanvasRenderingContext2D, dots: readonly Dot[
     context.beginPath();
     for (const dot of dots) {
       if (dot.tone !== tone) continue;
-      const { x, y } = pointOn(dot.curve, (dot.phase + seconds * dot.speed) % 1);
+      const at = (dot.phase + seconds * dot.speed) % 1;
+      if (camera.scale >= LABELS_FROM && Math.abs(at - dot.label) < UNDER) continue;
+      const { x, y } = pointOn(dot.curve, at);
       context.moveTo(x + radius, y);
       context.arc(x, y, radius, 0, 2 * Math.PI);
     }
