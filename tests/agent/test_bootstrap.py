@@ -6,16 +6,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from google.protobuf.json_format import MessageToDict, ParseDict
 
-from clew._pb.envoy.config.core.v3.base_pb2 import Node
-from clew.agent.bootstrap import bootstrap, encode_bootstrap, node
+from clew.agent.bootstrap import bootstrap, encode_bootstrap
 from clew.agent.certificates import certificate_secret, root_secret
 from clew.agent.envoy_process import envoy_binary
 from clew.agent.spec import AgentSpec, Capture
 from clew.config.parse import parse_mesh_config
-from clew.model.proxy import Interception, LocalPort, Proxy, ProxyType
-from clew.model.service import Locality
 from tests.agent.control_plane import Authority
 
 SPEC = AgentSpec(
@@ -54,49 +50,6 @@ def special() -> AgentSpec:
     return msgspec.structs.replace(spec, bootstrap_patches=({"header_prefix": "x-our"},))
 
 
-def read_back(spec: AgentSpec) -> Proxy:
-    """What the control plane understands of the node message."""
-    message = ParseDict(node(spec), Node())
-    place = message.locality
-    locality = Locality(region=place.region, zone=place.zone, subzone=place.sub_zone)
-    return Proxy.from_node(message.id, MessageToDict(message.metadata), locality)
-
-
-def test_the_control_plane_reads_back_who_the_proxy_is() -> None:
-    proxy = read_back(SPEC)
-    assert proxy.type is ProxyType.SIDECAR
-    assert (proxy.name, proxy.namespace, proxy.ip) == ("reviews-v1-0", "books", "10.0.0.7")
-    assert proxy.dns_domain == "books.svc.cluster.local"
-    assert proxy.labels == (("app", "reviews"), ("version", "v1"))
-    assert proxy.service_account == "bookinfo-reviews"
-    assert proxy.locality == Locality(region="region1", zone="zone1", subzone="")
-    assert proxy.network == "network1"
-    assert proxy.interception is Interception.REDIRECT
-    assert proxy.extra_ips == ()
-    assert proxy.version == "1.31.0"
-
-
-def test_without_capture_the_control_plane_learns_the_explicit_ports() -> None:
-    proxy = read_back(
-        without_capture(
-            http_proxy_port=15080,
-            app_ports={"9080": 31000},
-            local_ports={"mongo.books.svc.cluster.local:27017": "127.0.0.1:31001"},
-        )
-    )
-    assert proxy.interception is Interception.NONE
-    assert proxy.http_proxy_port == 15080
-    assert proxy.app_ports == ((9080, 31000),)
-    assert proxy.local_ports == (
-        LocalPort(
-            hostname="mongo.books.svc.cluster.local",
-            port=27017,
-            address="127.0.0.1",
-            local_port=31001,
-        ),
-    )
-
-
 def test_only_a_captured_proxy_marks_its_packets() -> None:
     assert "cluster_manager" in bootstrap(SPEC)
     assert "cluster_manager" not in bootstrap(without_capture())
@@ -108,7 +61,6 @@ def test_a_proxy_that_is_to_know_its_own_service_has_a_local_cluster() -> None:
     name = document["cluster_manager"]["local_cluster_name"]
     assert name in [cluster["name"] for cluster in document["static_resources"]["clusters"]]
     assert "upstream_bind_config" in document["cluster_manager"]
-    assert read_back(spec).self_discovery
     assert "local_cluster_name" not in bootstrap(SPEC)["cluster_manager"]
 
 
@@ -151,38 +103,6 @@ def test_envoy_accepts_it(spec: AgentSpec, tmp_path: Path) -> None:
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30)
     assert result.returncode == 0, result.stderr
     assert "warning" not in result.stderr
-
-
-@pytest.mark.proves("MeshProxyConfig.meshId", "MeshProxyConfig.proxyMetadata")
-def test_the_node_says_what_the_proxys_settings_say() -> None:
-    spec = with_settings("{meshId: shop, proxyMetadata: {ISTIO_META_NETWORK: n2, ISTIO_META_A: b}}")
-    metadata = node(spec)["metadata"]
-    assert (metadata["MESH_ID"], metadata["A"]) == ("shop", "b")
-    assert metadata["NETWORK"] == "network1", "where the proxy is, its variables do not change"
-    elsewhere = msgspec.structs.replace(spec, network="")
-    assert node(elsewhere)["metadata"]["NETWORK"] == "n2"
-
-
-@pytest.mark.proves(
-    "MeshProxyConfig.serviceCluster",
-    "MeshProxyConfig.tracingServiceName=APP_LABEL_AND_NAMESPACE",
-    "MeshProxyConfig.tracingServiceName=CANONICAL_NAME_ONLY",
-    "MeshProxyConfig.tracingServiceName=CANONICAL_NAME_AND_NAMESPACE",
-)
-@pytest.mark.parametrize(
-    ("settings", "cluster"),
-    [
-        ("{}", "reviews.books"),
-        ("{serviceCluster: shop}", "shop"),
-        ("{tracingServiceName: APP_LABEL_AND_NAMESPACE}", "reviews.books"),
-        ("{tracingServiceName: CANONICAL_NAME_ONLY}", "opinions"),
-        ("{tracingServiceName: CANONICAL_NAME_AND_NAMESPACE}", "opinions.books"),
-    ],
-)
-def test_the_proxy_has_the_service_name_that_is_chosen(settings: str, cluster: str) -> None:
-    labels = SPEC.labels | {"service.istio.io/canonical-name": "opinions"}
-    spec = msgspec.structs.replace(with_settings(settings), labels=labels)
-    assert node(spec)["cluster"] == cluster
 
 
 @pytest.mark.proves(

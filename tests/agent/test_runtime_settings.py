@@ -13,7 +13,7 @@ import grpc
 import msgspec
 import pytest
 
-from clew.agent.bootstrap import ADMIN_SOCKET
+from clew.agent.directory import ADMIN_SOCKET
 from clew.agent.runtime_settings import ProxyRuntime
 from clew.api.runtime_settings import METHOD, RuntimeSettings
 

@@ -25,9 +25,10 @@ from clew._pb.envoy.extensions.filters.http.router.v3 import router_pb2
 from clew._pb.envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2,
 )
-from clew.agent.bootstrap import ADMIN_SOCKET, bootstrap
+from clew.agent.bootstrap import bootstrap
 from clew.agent.bootstrap_patches import patched
 from clew.agent.certificates import certificate_secret, root_secret
+from clew.agent.directory import ADMIN_SOCKET
 from clew.agent.envoy_process import envoy_binary
 from clew.agent.spec import AgentSpec, Capture
 from clew.ca.keys import load_or_create

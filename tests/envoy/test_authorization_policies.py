@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from clew.agent.bootstrap import ADMIN_SOCKET
+from clew.agent.directory import ADMIN_SOCKET
 from clew.model.base import ResourceKey
 from tests.envoy.mesh import LiveMesh, eventually_answers, ingress, live_mesh
 from tests.envoy.rig import backend, free_port

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from clew.agent.bootstrap import bootstrap, node_metadata
+from clew.agent.bootstrap import bootstrap
+from clew.agent.node import node_metadata
 from clew.agent.spec import AgentSpec, AppSpec, decode, encode
 from clew.config.parse import parse_mesh_config
 from clew.local.programs import CannotRun

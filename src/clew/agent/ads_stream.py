@@ -18,8 +18,10 @@ from clew._pb.envoy.service.discovery.v3.discovery_pb2 import (
     DeltaDiscoveryResponse,
 )
 from clew.agent.backoff import delays
-from clew.agent.bootstrap import CONTROL_PLANE_SOCKET, node
+from clew.agent.directory import CONTROL_PLANE_SOCKET
+from clew.agent.node import node
 from clew.agent.spec import AgentSpec
+from clew.model import names
 
 log = logging.getLogger("clew.agent")
 
@@ -34,7 +36,7 @@ async def control_plane(spec: AgentSpec) -> AsyncIterator[grpc.aio.Channel]:
     target = f"unix:{Path(spec.directory, CONTROL_PLANE_SOCKET)}"
     options = [
         ("grpc.max_receive_message_length", _LONGEST_MESSAGE),
-        ("grpc.default_authority", "istiod.istio-system.svc"),
+        ("grpc.default_authority", names.CONTROL_PLANE_SERVER_NAME),
         # A channel lives as long as its stream; sharing would keep a dead connection's backoff.
         ("grpc.use_local_subchannel_pool", 1),
         # It would ask how far away the other side is with each message; it is on this host.

@@ -14,10 +14,11 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from clew.agent.backoff import delays
-from clew.agent.bootstrap import ADMIN_SOCKET, CONTROL_PLANE_SOCKET, service_cluster
 from clew.agent.child import exit_code, start_child, stop_child
 from clew.agent.conditions import Conditions
+from clew.agent.directory import ADMIN_SOCKET, CONTROL_PLANE_SOCKET
 from clew.agent.http_client import request_unix
+from clew.agent.node import service_cluster
 from clew.agent.spec import AgentSpec, own_peer
 from clew.model.mesh_proxy_config import MeshProxyConfig
 from clew.model.metrics import CANONICAL_VARIABLES, PEER_VARIABLE

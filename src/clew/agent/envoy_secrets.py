@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from cryptography import x509
 
-from clew.agent.bootstrap import ADMIN_SOCKET, SDS_DIRECTORY
+from clew.agent.directory import ADMIN_SOCKET, SDS_DIRECTORY
 from clew.agent.http_client import request_unix
 from clew.model.names import ROOT_CERTIFICATE, WORKLOAD_CERTIFICATE
 

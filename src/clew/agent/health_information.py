@@ -14,8 +14,8 @@ from clew._pb.envoy.config.core.v3.base_pb2 import Node
 from clew._pb.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
 from clew.agent.ads_stream import ads_stream
 from clew.agent.backoff import delays
-from clew.agent.bootstrap import node
 from clew.agent.conditions import Conditions
+from clew.agent.node import node
 from clew.agent.spec import AgentSpec
 from clew.model.xds import HEALTH_INFORMATION
 

@@ -14,7 +14,6 @@ import grpc
 from clew._pb.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryResponse
 from clew._pb.istio.mesh.v1alpha1.proxy_pb2 import ProxyConfig
 from clew.agent.backoff import delays
-from clew.agent.bootstrap import SDS_DIRECTORY
 from clew.agent.certificates import (
     Certificate,
     certificate_secret,
@@ -22,6 +21,7 @@ from clew.agent.certificates import (
     read_roots,
     root_secret,
 )
+from clew.agent.directory import SDS_DIRECTORY
 from clew.agent.envoy_secrets import wait_until_in_use
 from clew.agent.private_file import write_private
 from clew.agent.signing import BadToken, request_certificate, way_to_sign

@@ -13,13 +13,9 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from clew.agent.bootstrap import (
-    ADMIN_SOCKET,
-    ALL_METRICS,
-    METRICS_SOCKET,
-    PROXY_METRICS,
-)
+from clew.agent.bootstrap_listeners import ALL_METRICS, PROXY_METRICS
 from clew.agent.cardinality import Cardinality, cardinality
+from clew.agent.directory import ADMIN_SOCKET, METRICS_SOCKET
 from clew.agent.envoy_secrets import certificate_in_use
 from clew.agent.exposition import istio_page, joined
 from clew.agent.http_client import encode_request, exchange, request_unix

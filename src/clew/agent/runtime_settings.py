@@ -12,7 +12,7 @@ from pathlib import Path
 import grpc
 import msgspec
 
-from clew.agent.bootstrap import ADMIN_SOCKET
+from clew.agent.directory import ADMIN_SOCKET
 from clew.agent.envoy_process import COMPONENT_LOG_LEVELS, LOG_LEVEL
 from clew.agent.http_client import request_unix
 from clew.api.runtime_settings import ALL_LOGGERS, METHOD, LogLevel, RuntimeSettings

@@ -12,8 +12,8 @@ import grpc
 from google.protobuf.struct_pb2 import Struct
 
 from clew._pb.istio.v1.auth.ca_pb2 import IstioCertificateRequest, IstioCertificateResponse
-from clew.agent.bootstrap import CONTROL_PLANE_SERVER_NAME, CONTROL_PLANE_SOCKET
 from clew.agent.certificates import PrivateKey, signing_request
+from clew.agent.directory import CONTROL_PLANE_SOCKET
 from clew.agent.spec import AgentSpec
 from clew.model import names
 
@@ -99,8 +99,8 @@ def _channel(way: Way) -> grpc.aio.Channel:
     # Sharing would keep the backoff of a connection that failed.
     options: list[tuple[str, int | str]] = [("grpc.use_local_subchannel_pool", 1)]
     if not way.roots:
-        options += [("grpc.default_authority", CONTROL_PLANE_SERVER_NAME)]
+        options += [("grpc.default_authority", names.CONTROL_PLANE_SERVER_NAME)]
         return grpc.aio.insecure_channel(way.target, options=options)
-    options += [("grpc.ssl_target_name_override", CONTROL_PLANE_SERVER_NAME)]
+    options += [("grpc.ssl_target_name_override", names.CONTROL_PLANE_SERVER_NAME)]
     credentials = grpc.ssl_channel_credentials(way.roots.encode())
     return grpc.aio.secure_channel(way.target, credentials, options=options)

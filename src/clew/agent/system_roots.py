@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Mapping
 from pathlib import Path
 
-from clew.agent.bootstrap import SDS_DIRECTORY
+from clew.agent.directory import SDS_DIRECTORY
 
 # Where Linux distributions and macOS keep them. Source: Go's crypto/x509, as Istio's agent.
 _BUNDLES = (

@@ -12,7 +12,7 @@ from pathlib import Path
 import grpc
 import msgspec
 
-from clew.agent.bootstrap import ADMIN_SOCKET
+from clew.agent.directory import ADMIN_SOCKET
 from clew.agent.envoy_counts import STATS_PATH, Sample, read_sample, since
 from clew.agent.envoy_secrets import certificate_in_use
 from clew.agent.http_client import request_unix

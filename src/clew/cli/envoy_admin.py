@@ -12,7 +12,7 @@ import click
 import httpx2
 import msgspec
 
-from clew.agent.bootstrap import ADMIN_SOCKET
+from clew.agent.directory import ADMIN_SOCKET
 from clew.agent.spec import AgentSpec
 from clew.api.location import BadLocation, mesh_directory, no_mesh
 from clew.cli.envoy.dump import CLUSTERS_PATH, CONFIG_PATH

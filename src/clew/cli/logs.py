@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from clew.agent.bootstrap import node_id
+from clew.agent.node import node_id
 from clew.agent.spec import AgentSpec
 from clew.api.client import ApiError, Client, Unreachable
 from clew.api.explanations import Explanation

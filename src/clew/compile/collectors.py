@@ -44,7 +44,7 @@ class Collector:
 def collector_of(name: str, remote: Remote, hosts: Hosts) -> Collector | None:
     """The provider's service, or the control plane; None if the proxy does not see one."""
     if remote.service == names.CONTROL_PLANE_CLUSTER:
-        return Collector("istiod.istio-system.svc", names.CONTROL_PLANE_CLUSTER)
+        return Collector(names.CONTROL_PLANE_SERVER_NAME, names.CONTROL_PLANE_CLUSTER)
     host = hosts.get(name)
     return Collector(host, names.outbound_cluster(remote.port, host)) if host else None
 

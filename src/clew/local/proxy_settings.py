@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from google.protobuf.json_format import ParseError
 
-from clew.agent.bootstrap import node_id, node_metadata
+from clew.agent.node import node_id, node_metadata
 from clew.agent.spec import AgentSpec, AppSpec
 from clew.config import yaml
 from clew.config.validate.mesh_proxy_config import check_proxy_config

@@ -20,6 +20,11 @@ STATUS_PORT = 15020
 WORKLOAD_CERTIFICATE = "default"
 ROOT_CERTIFICATE = "ROOTCA"
 
+# Who the control plane is, by its certificate.
+CONTROL_PLANE_NAMESPACE = "istio-system"
+CONTROL_PLANE_SERVICE_ACCOUNT = "istiod"
+CONTROL_PLANE_SERVER_NAME = "istiod.istio-system.svc"
+
 # By which a proxy reaches the control plane; it is in the bootstrap of each.
 CONTROL_PLANE_CLUSTER = "xds-grpc"
 

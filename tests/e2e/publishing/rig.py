@@ -16,8 +16,9 @@ from typing import Any
 
 import httpx2
 
-from clew.agent.bootstrap import ADMIN_SOCKET, bootstrap
+from clew.agent.bootstrap import bootstrap
 from clew.agent.certificates import certificate_secret, root_secret
+from clew.agent.directory import ADMIN_SOCKET
 from clew.agent.envoy_process import envoy_binary
 from clew.agent.spec import AgentSpec, Capture
 from clew.api.client import ApiError, AsyncClient, Unreachable
