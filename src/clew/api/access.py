@@ -9,9 +9,6 @@ import msgspec
 
 from clew.api.messages import Message
 
-# By this name clients verify a control plane that has a certificate of its mesh, wherever it is.
-SERVER_NAME = "istiod.istio-system.svc"
-
 
 class Role(StrEnum):
     """Each may do what those before it may: look, change objects, and change who may."""

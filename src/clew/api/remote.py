@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from clew.api.access import SERVER_NAME
+from clew.model import names
 
 _TIMEOUT = httpx2.Timeout(30.0)
 
@@ -83,7 +83,7 @@ class _Named(httpx2.BaseTransport):
         self._inside = inside
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        request.extensions = {**request.extensions, "sni_hostname": SERVER_NAME}
+        request.extensions = {**request.extensions, "sni_hostname": names.CONTROL_PLANE_SERVER_NAME}
         return self._inside.handle_request(request)
 
     def close(self) -> None:

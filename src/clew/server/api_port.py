@@ -12,10 +12,12 @@ from pathlib import Path
 from starlette.applications import Starlette
 
 from clew.ca.authority import bundle
-from clew.server.api_certificate import OwnCertificate, server_context
+from clew.model import names
+from clew.server.api_certificate import present, server_context
 from clew.server.api_tcp import listen_on, serve_api_on_tcp
 from clew.server.api_tokens import ApiTokens
 from clew.server.identities import Identities
+from clew.server.own_certificate import OwnCertificate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,6 @@ def api_roots(port: ApiPort, identities: Identities) -> str:
 @asynccontextmanager
 async def serving_api_port(
     port: ApiPort,
-    state: Path,
     app: Starlette,
     tokens: ApiTokens,
     identities: Identities,
@@ -61,13 +62,11 @@ async def serving_api_port(
         raise OSError(f"the API's address: {error}") from None
     except OSError as error:
         raise OSError(f"cannot listen for the API on {port.address}: {error.strerror}") from error
-    async with serve_api_on_tcp(app, listener, _context(port, state, identities, now), tokens):
+    async with serve_api_on_tcp(app, listener, _context(port, identities, now), tokens):
         yield
 
 
-def _context(
-    port: ApiPort, state: Path, identities: Identities, now: Callable[[], datetime]
-) -> ssl.SSLContext:
+def _context(port: ApiPort, identities: Identities, now: Callable[[], datetime]) -> ssl.SSLContext:
     try:
         context = server_context(port.client_roots)
         if port.certificate is not None:
@@ -76,6 +75,6 @@ def _context(
     except (OSError, ssl.SSLError) as error:
         named = [str(f) for f in (port.certificate, port.key, port.client_roots) if f is not None]
         raise OSError(f"TLS of the API's port: {error} (of {', '.join(named)})") from error
-    own = OwnCertificate(identities.in_force, identities.trust_domain, state, now)
-    own.serve_with(context)
+    served = (names.CONTROL_PLANE_SERVER_NAME,)
+    present(OwnCertificate(identities.in_force, identities.trust_domain, served, now), context)
     return context

@@ -151,7 +151,7 @@ async def _serve(
             *(settings.state, settings.remote, identities, directory, registration),
             {**reports.methods(), **otlp_methods(traces.offer, Admission(clock)), **tap.methods()},
         ),
-        serving_api_port(settings.api, settings.state, app, tokens, identities, _now),
+        serving_api_port(settings.api, app, tokens, identities, _now),
         serving_metrics(settings.monitoring, monitoring),
         asyncio.TaskGroup() as tasks,
     ):

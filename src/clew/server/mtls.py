@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import random
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-
-from clew.ca.authority import Authority, bundle, issue
-from clew.ca.renewal import renewal_time
+from clew.ca.authority import Authority, bundle
+from clew.model import names
 from clew.model.spiffe import Identity
 from clew.server.http2.call import Caller
 from clew.server.http2.tls import server_context
+from clew.server.own_certificate import OwnCertificate
 
-# Who the control plane is; Istio's names, which agents check.
-NAMESPACE, SERVICE_ACCOUNT = "istio-system", "istiod"
-SERVER_NAMES = ("istiod.istio-system.svc", "istiod.istio-system", "istiod", "localhost")
+# Istio's names of the control plane, which agents check.
+SERVER_NAMES = (names.CONTROL_PLANE_SERVER_NAME, "istiod.istio-system", "istiod", "localhost")
 
 # Of a proxy's name in its certificate: no server of ours has a name that ends so.
 PROXY_SUFFIX = ".proxy"
@@ -46,8 +41,8 @@ def peer_of(caller: Caller) -> Peer | None:
         identity = Identity.parse(uris[0])
     except ValueError:
         return None
-    names = (value for kind, value in caller.names if kind == "DNS")
-    proxies = [n.removesuffix(PROXY_SUFFIX) for n in names if n.endswith(PROXY_SUFFIX)]
+    dns = (value for kind, value in caller.names if kind == "DNS")
+    proxies = [n.removesuffix(PROXY_SUFFIX) for n in dns if n.endswith(PROXY_SUFFIX)]
     return Peer(identity, proxies[0] if proxies else "")
 
 
@@ -57,7 +52,7 @@ def proxy_dns_name(proxy: str) -> str:
 
 
 class ServingCertificate:
-    """The control plane's own certificate, renewed when a handshake finds it due.
+    """TLS with the control plane's own certificate, renewed when a handshake finds it due.
 
     ``authority`` returns the one in force; the first handshake after another has come into force
     takes it up.
@@ -70,10 +65,7 @@ class ServingCertificate:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._authority = authority
-        self._identity = str(Identity(trust_domain, NAMESPACE, SERVICE_ACCOUNT))
-        self._now = now
-        self._due = now()
-        self._issued_by: Authority | None = None
+        self._own = OwnCertificate(authority, trust_domain, SERVER_NAMES, now)
         self._key_and_chain = b""
         self._contexts: dict[bool, ssl.SSLContext] = {}
 
@@ -86,39 +78,12 @@ class ServingCertificate:
         return self._context(required=False)
 
     def _context(self, *, required: bool) -> ssl.SSLContext:
-        authority = self._authority()
-        if self._now() >= self._due or authority is not self._issued_by:
-            self._issue(authority)
+        key_and_chain = self._own.key_and_chain()
+        if key_and_chain is not self._key_and_chain:
+            self._key_and_chain = key_and_chain
             self._contexts.clear()
         if required not in self._contexts:
             self._contexts[required] = server_context(
-                self._key_and_chain, bundle(authority.roots), certificate_required=required
+                key_and_chain, bundle(self._authority().roots), certificate_required=required
             )
         return self._contexts[required]
-
-    def _issue(self, authority: Authority) -> None:
-        now = self._now()
-        key = ec.generate_private_key(ec.SECP256R1())
-        *own, _ = issue(
-            authority,
-            _signing_request(key),
-            self._identity,
-            now=now,
-            serial=x509.random_serial_number(),
-            dns_names=SERVER_NAMES,
-        )
-        ends = x509.load_pem_x509_certificate(own[0].encode()).not_valid_after_utc
-        private_key = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        self._issued_by = authority
-        self._due = renewal_time(now, ends, jitter=random.uniform(0, 0.8))
-        self._key_and_chain = private_key + "".join(own).encode()
-
-
-def _signing_request(key: ec.EllipticCurvePrivateKey) -> str:
-    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
-    request = builder.sign(key, hashes.SHA256())
-    return request.public_bytes(serialization.Encoding.PEM).decode()
