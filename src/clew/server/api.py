@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import pwd
 import socket
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -20,7 +18,6 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from clew.api.location import is_served
 from clew.api.messages import (
     Finding,
     ProblemList,
@@ -30,6 +27,7 @@ from clew.api.messages import (
     finding,
 )
 from clew.model.diagnostic import Diagnostic
+from clew.server.listening import listen, user_of
 from clew.server.object_standings import Standings
 from clew.server.objects import Objects
 from clew.server.replies import EXCEPTION_HANDLERS, reply
@@ -155,8 +153,7 @@ class _PeerProtocol(H11Protocol):
 
 
 def _peer_user(peer: socket.socket) -> str:
-    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    _pid, user, _group = struct.unpack("3i", credentials)
+    user = user_of(peer)
     try:
         return pwd.getpwuid(user).pw_name
     except KeyError:
@@ -165,18 +162,8 @@ def _peer_user(peer: socket.socket) -> str:
 
 @contextmanager
 def _unix_socket(path: Path) -> Iterator[socket.socket]:
-    """Listen at ``path`` with mode 0600. What a dead process left there is replaced."""
-    if is_served(path):
-        raise OSError(f"{path} is in use: another control plane serves this mesh already")
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        # Before listen() nobody can connect, so the mode is right from the first moment.
-        listener.bind(str(path))
-        os.chmod(path, 0o600)
-        listener.listen(socket.SOMAXCONN)
-        listener.setblocking(False)
-        yield listener
-    finally:
-        listener.close()
-        path.unlink(missing_ok=True)
+    with listen(f"unix:{path}") as listener:
+        try:
+            yield listener
+        finally:
+            path.unlink(missing_ok=True)

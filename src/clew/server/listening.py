@@ -1,4 +1,4 @@
-"""Sockets that proxies and agents connect to."""
+"""Sockets that proxies, agents and clients of the admin API connect to."""
 
 from __future__ import annotations
 
@@ -40,9 +40,14 @@ def listen(address: str) -> socket.socket:
 
 def is_of_owner(peer: socket.socket) -> bool:
     """Whether the process at the other end of a Unix socket is of our user, or of root."""
+    return user_of(peer) in (0, os.geteuid())
+
+
+def user_of(peer: socket.socket) -> int:
+    """The id of the user whose process is at the other end of a Unix socket."""
     credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     _pid, user, _group = struct.unpack("3i", credentials)
-    return user in (0, os.geteuid())
+    return int(user)
 
 
 def _unix(path: Path) -> socket.socket:
