@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from clew.api.client import AsyncClient
+from clew.api.async_client import AsyncClient
 from clew.local.dashboard import Door, api_client, build_door, listen_on
 from tests.server.api_server import with_server
 from tests.server.shop import ROUTES

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from clew.api.client import AsyncClient
+from clew.api.async_client import AsyncClient
 from clew.api.messages import ProxyStatus
 from clew.model.diagnostic import Diagnostic
 from clew.server.api import build_app, serve_api

@@ -13,7 +13,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from clew.api.client import ApiError, AsyncClient, Client, Unreachable, WatchEnded
+from clew.api.answers import ApiError, Unreachable, WatchEnded
+from clew.api.async_client import AsyncClient
+from clew.api.client import Client
 from clew.api.messages import ProxyStatus, TypeStatus
 from clew.model.base import ResourceKey
 from clew.model.diagnostic import Diagnostic, Place, Severity

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 from starlette.types import Receive, Scope, Send
 
-from clew.api.client import AsyncClient
+from clew.api.async_client import AsyncClient
 from clew.server.console import FILES, ConsoleForAll
 from tests.server.api_server import with_server
 from tests.server.test_api import raw

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx2
 
-from clew.api.client import AsyncClient
+from clew.api.async_client import AsyncClient
 from tests.server.api_server import with_server
 from tests.server.shop import ROUTES, SHOP
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clew.api.client import AsyncClient
+from clew.api.async_client import AsyncClient
 from clew.model.base import ResourceKey
 from clew.server.redaction import REDACTED, redacted
 from tests.server.test_api import raw, run

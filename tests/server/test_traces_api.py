@@ -18,7 +18,7 @@ from clew._pb.opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
-from clew.api.client import AsyncClient
+from clew.api.async_client import AsyncClient
 from clew.model.trace import Span, in_order
 from clew.server.jaeger import jaeger_trace
 from clew.server.otlp import METHOD, otlp_methods

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from clew.api.client import AsyncClient
+from clew.api.async_client import AsyncClient
 from clew.api.traffic_report import Counted, TrafficReport
 from clew.model.metrics import Own, Peer
 from clew.server.traffic_reports import Reporter, TrafficReports

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from clew.api.client import AsyncClient
+from clew.api.async_client import AsyncClient
 from clew.api.views import (
     KindList,
     Overview,

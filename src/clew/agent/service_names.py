@@ -12,7 +12,8 @@ from pathlib import Path
 from clew.agent.backoff import delays
 from clew.agent.dns_answers import Names
 from clew.agent.spec import AgentSpec
-from clew.api.client import ApiError, AsyncClient, Unreachable, WatchEnded
+from clew.api.answers import ApiError, Unreachable, WatchEnded
+from clew.api.async_client import AsyncClient
 
 
 class ServiceNames:

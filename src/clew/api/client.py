@@ -1,18 +1,19 @@
-"""Clients of the admin API: one that waits, for commands, and one for event loops."""
+"""A client of the admin API that waits, for commands."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 import httpx2
 import msgspec
 
 from clew.api.access import ApiTokenList, ApiTokenRequest, CreatedApiToken
+from clew.api.answers import T, Unreachable, decoded, error_of
 from clew.api.authority import (
     AuthorityStatus,
     CreatedToken,
@@ -25,48 +26,19 @@ from clew.api.explanations import ExplanationList
 from clew.api.messages import (
     Applied,
     ApplyReport,
-    Changes,
-    ErrorReply,
-    Finding,
     History,
-    Manifest,
     ObjectList,
     ObjectStatus,
-    Problem,
     ProblemList,
     ProxyList,
     Readiness,
-    ServiceAddresses,
-    ServiceChanges,
 )
+from clew.api.requests import BASE_URL, TIMEOUT, apply_params, object_path, write_params
 from clew.api.runtime_settings import LogLevelAnswer, LogLevelRequest
 from clew.api.tap import TapEvent
 from clew.api.traces import Trace, TraceList
 from clew.api.traffic import TrafficGraph
 from clew.model.base import ResourceKey
-
-T = TypeVar("T")
-
-# The host is never resolved: the transport is a Unix socket.
-_BASE_URL = "http://clew"
-_TIMEOUT = httpx2.Timeout(30.0)
-
-
-class ApiError(Exception):
-    """The control plane refused a request; the message is for people."""
-
-    def __init__(self, problem: Problem, diagnostics: tuple[Finding, ...] = ()) -> None:
-        super().__init__(problem.message)
-        self.problem = problem
-        self.diagnostics = diagnostics
-
-
-class Unreachable(Exception):
-    """Nothing answers on the socket."""
-
-
-class WatchEnded(Exception):
-    """The stream is over (restart, or a revision too old): list again and watch from there."""
 
 
 class Client(AbstractContextManager["Client"]):
@@ -78,7 +50,7 @@ class Client(AbstractContextManager["Client"]):
     def __init__(self, reached: Path | httpx2.Client) -> None:
         if isinstance(reached, Path):
             transport = httpx2.HTTPTransport(uds=str(reached))
-            reached = httpx2.Client(transport=transport, base_url=_BASE_URL, timeout=_TIMEOUT)
+            reached = httpx2.Client(transport=transport, base_url=BASE_URL, timeout=TIMEOUT)
         self._http = reached
 
     def __exit__(
@@ -115,7 +87,7 @@ class Client(AbstractContextManager["Client"]):
         dry_run: bool = False,
     ) -> ApplyReport:
         """Apply each document of a YAML or JSON text. Refused ones are in the report."""
-        params = _apply_params(namespace, author, file, dry_run)
+        params = apply_params(namespace, author, file, dry_run)
         return self._ask(ApplyReport, "POST", "/v1/apply", params=params, content=text.encode())
 
     def object_status(self, key: ResourceKey, *, wait: int = 0) -> ObjectStatus:
@@ -138,7 +110,7 @@ class Client(AbstractContextManager["Client"]):
         revision: int | None = None,
     ) -> Applied:
         """Delete; with ``revision`` only if the object is still the one of that revision."""
-        params = _write_params(author, dry_run, revision)
+        params = write_params(author, dry_run, revision)
         return self._ask(Applied, "DELETE", object_path(key), params=params)
 
     def permission(
@@ -168,7 +140,7 @@ class Client(AbstractContextManager["Client"]):
         dry_run: bool = False,
     ) -> Applied:
         """Bring a revision back, by default the one before the newest."""
-        params = _write_params(author, dry_run, revision)
+        params = write_params(author, dry_run, revision)
         path = f"{object_path(key)}/rollback"
         return self._ask(Applied, "POST", path, params=params, accept=422)
 
@@ -199,7 +171,7 @@ class Client(AbstractContextManager["Client"]):
             with self._http.stream("GET", "/v1/tap", params=wanted, timeout=timeout) as response:
                 if response.status_code != 200:
                     response.read()
-                    raise _error(response)
+                    raise error_of(response)
                 for line in response.iter_lines():
                     if line:
                         yield msgspec.json.decode(line, type=TapEvent)
@@ -247,184 +219,4 @@ class Client(AbstractContextManager["Client"]):
             response = self._http.request(method, path, **options)
         except httpx2.TransportError as error:
             raise Unreachable(str(error)) from error
-        return _decoded(kind, response, accept)
-
-
-class AsyncClient:
-    """Calls for an event loop. All raise ApiError, and Unreachable without a control plane."""
-
-    def __init__(self, socket: Path) -> None:
-        self._http = httpx2.AsyncClient(
-            transport=httpx2.AsyncHTTPTransport(uds=str(socket)),
-            base_url=_BASE_URL,
-            timeout=_TIMEOUT,
-        )
-
-    async def __aenter__(self) -> AsyncClient:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        await self._http.aclose()
-
-    async def ready(self) -> bool:
-        return (await self._ask(Readiness, "GET", "/ready", accept=503)).ready
-
-    async def list(
-        self, *, kinds: Collection[str] = (), namespace: str = "", secrets: bool = False
-    ) -> ObjectList:
-        """All objects of these kinds; ``secrets``: with the values of Secrets."""
-        params = {"kind": ",".join(kinds), "namespace": namespace, **_secrets(secrets)}
-        return await self._ask(ObjectList, "GET", "/v1/objects", params=params)
-
-    async def get(self, key: ResourceKey) -> dict[str, Any]:
-        return await self._ask(dict[str, Any], "GET", object_path(key))
-
-    async def apply(
-        self, text: str, *, namespace: str = "", author: str = "", file: str = ""
-    ) -> ApplyReport:
-        params = _apply_params(namespace, author, file, False)
-        content = text.encode()
-        return await self._ask(ApplyReport, "POST", "/v1/apply", params=params, content=content)
-
-    async def apply_manifest(self, manifest: Manifest, *, author: str = "") -> ApplyReport:
-        return await self.apply(msgspec.json.encode(manifest).decode(), author=author)
-
-    async def put_status(self, key: ResourceKey, status: Any) -> dict[str, Any]:
-        path, content = f"{object_path(key)}/status", msgspec.json.encode(status)
-        return await self._ask(dict[str, Any], "PUT", path, content=content)
-
-    async def delete(self, key: ResourceKey, *, author: str = "") -> Applied:
-        params = _write_params(author, False, None)
-        return await self._ask(Applied, "DELETE", object_path(key), params=params)
-
-    async def proxies(self) -> ProxyList:
-        return await self._ask(ProxyList, "GET", "/v1/proxies")
-
-    async def watch(
-        self, since: int, *, kinds: Collection[str] = (), secrets: bool = False
-    ) -> AsyncIterator[Changes]:
-        """Changes after a revision, until WatchEnded. The first is empty: connected."""
-        params = {"since": str(since), "kind": ",".join(kinds), **_secrets(secrets)}
-        async for changes in self._stream(Changes, "/v1/watch", params):
-            if changes.error is not None:
-                raise WatchEnded(changes.error.message)
-            yield changes
-
-    async def service_addresses(self) -> AsyncIterator[Mapping[str, ServiceAddresses]]:
-        """How all services are reached, by ``namespace/host``, again after every change.
-
-        Raises WatchEnded when the control plane restarts: ask again.
-        """
-        services: dict[str, ServiceAddresses] = {}
-        async for changes in self._stream(ServiceChanges, "/v1/service-addresses", {}):
-            for name, service in changes.services.items():
-                if service is None:
-                    services.pop(name, None)
-                else:
-                    services[name] = service
-            yield dict(services)
-
-    async def _stream(
-        self, kind: type[T], path: str, params: Mapping[str, str]
-    ) -> AsyncIterator[T]:
-        """Each line of an answer that has no end by itself."""
-        timeout = httpx2.Timeout(30.0, read=None)
-        try:
-            async with self._http.stream("GET", path, params=params, timeout=timeout) as response:
-                if response.status_code != 200:
-                    await response.aread()
-                    raise _error(response)
-                async for line in response.aiter_lines():
-                    yield msgspec.json.decode(line, type=kind)
-        except httpx2.ConnectError as error:
-            raise Unreachable(str(error)) from error
-        except httpx2.TransportError as error:
-            raise WatchEnded(str(error)) from error
-        raise WatchEnded("the control plane closed the stream")
-
-    async def follow(
-        self, *, kinds: Collection[str] = (), secrets: bool = False
-    ) -> AsyncIterator[Mapping[ResourceKey, Manifest]]:
-        """All objects of these kinds, again after every change, whatever happens to the stream.
-
-        Lists again by itself when the control plane restarts. Raises Unreachable while there is
-        none; the caller decides how long to wait before it follows anew.
-        """
-        while True:
-            listed = await self.list(kinds=kinds, secrets=secrets)
-            objects = {manifest_key(manifest): manifest for manifest in listed.items}
-            yield dict(objects)
-            try:
-                async for changes in self.watch(listed.revision, kinds=kinds, secrets=secrets):
-                    if changes.changes:
-                        _take_over(objects, changes)
-                        yield dict(objects)
-            except WatchEnded:
-                continue
-
-    async def _ask(
-        self, kind: type[T], method: str, path: str, *, accept: int = 200, **options: Any
-    ) -> T:
-        try:
-            response = await self._http.request(method, path, **options)
-        except httpx2.TransportError as error:
-            raise Unreachable(str(error)) from error
-        return _decoded(kind, response, accept)
-
-
-def object_path(key: ResourceKey) -> str:
-    """``/v1/objects/networking.istio.io/VirtualService/default/reviews``"""
-    parts = (key.group or "core", key.kind, key.namespace or "_", key.name)
-    return "/v1/objects/" + "/".join(quote(part, safe="") for part in parts)
-
-
-def manifest_key(manifest: Manifest) -> ResourceKey:
-    """The key of an object as the API sends it."""
-    metadata = manifest["metadata"]
-    group = str(manifest["apiVersion"]).rpartition("/")[0]
-    return ResourceKey(group, manifest["kind"], metadata.get("namespace", ""), metadata["name"])
-
-
-def _take_over(objects: dict[ResourceKey, dict[str, Any]], changes: Changes) -> None:
-    for change in changes.changes:
-        if change.object is None:
-            objects.pop(change.key.resource_key(), None)
-        else:
-            objects[change.key.resource_key()] = change.object
-
-
-def _secrets(wanted: bool) -> dict[str, str]:
-    return {"secrets": "values"} if wanted else {}
-
-
-def _apply_params(namespace: str, author: str, file: str, dry_run: bool) -> dict[str, str]:
-    params = {"namespace": namespace, "author": author, "file": file}
-    return params | ({"dryRun": "true"} if dry_run else {})
-
-
-def _write_params(author: str, dry_run: bool, revision: int | None) -> dict[str, str]:
-    params = {"author": author} | ({"dryRun": "true"} if dry_run else {})
-    return params | ({"revision": str(revision)} if revision is not None else {})
-
-
-def _decoded(kind: type[T], response: httpx2.Response, accept: int) -> T:
-    if response.is_success or response.status_code == accept:
-        return msgspec.json.decode(response.content, type=kind)
-    raise _error(response)
-
-
-def _error(response: httpx2.Response) -> ApiError:
-    try:
-        reply = msgspec.json.decode(response.content, type=ErrorReply)
-    except msgspec.DecodeError:
-        text = f"the control plane answered {response.status_code}: {response.text[:200]}"
-        return ApiError(Problem(reason="Internal", message=text))
-    return ApiError(reply.error, reply.diagnostics)
+        return decoded(kind, response, accept)

@@ -12,7 +12,8 @@ from typing import Any
 import click
 import httpx2
 
-from clew.api.client import ApiError, Client, Unreachable
+from clew.api.answers import ApiError, Unreachable
+from clew.api.client import Client
 from clew.api.location import (
     API_SOCKET,
     BadLocation,

@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
-from clew.api.client import ApiError, Client, manifest_key
+from clew.api.answers import ApiError
+from clew.api.client import Client
 from clew.api.messages import Applied
+from clew.api.requests import manifest_key
 from clew.cli.connection import (
     author,
     connected,

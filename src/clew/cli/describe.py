@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from clew.api.client import Client, manifest_key
+from clew.api.client import Client
 from clew.api.messages import History, ObjectStatus
+from clew.api.requests import manifest_key
 from clew.cli.connection import connected, mesh_option, namespace_option
 from clew.cli.get import existing
 from clew.cli.history import render as render_history

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from clew.api.client import Client, manifest_key
+from clew.api.client import Client
+from clew.api.requests import manifest_key
 from clew.cli.columns import Column, columns_of
 from clew.cli.connection import connected, mesh_option, namespace_option
 from clew.cli.output import age, echo_value, output_option, table

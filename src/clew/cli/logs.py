@@ -11,7 +11,8 @@ import click
 
 from clew.agent.node import node_id
 from clew.agent.spec import AgentSpec
-from clew.api.client import ApiError, Client, Unreachable
+from clew.api.answers import ApiError, Unreachable
+from clew.api.client import Client
 from clew.api.explanations import Explanation
 from clew.cli.connection import connected, mesh_option
 from clew.local.access_lines import access_lines, read_access_line

@@ -99,7 +99,7 @@ def command(
     import os
     import shutil
 
-    from clew.api.client import ApiError, Unreachable
+    from clew.api.answers import ApiError, Unreachable
     from clew.api.location import mesh_directory, no_mesh
     from clew.cli.mesh_session import people_errors, say
     from clew.local.state import is_locked, read_state

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from clew.agent.backoff import delays
-from clew.api.client import ApiError, AsyncClient, Unreachable
+from clew.api.answers import ApiError, Unreachable
+from clew.api.async_client import AsyncClient
 from clew.local import process
 from clew.local.process import CLEW
 from clew.local.state import SERVER_LOG, ProcessId, process_id

@@ -9,7 +9,8 @@ from collections.abc import Callable, Coroutine, Iterable
 from datetime import UTC, datetime
 
 from clew.agent.spec import AgentSpec
-from clew.api.client import ApiError, AsyncClient, Unreachable
+from clew.api.answers import ApiError, Unreachable
+from clew.api.async_client import AsyncClient
 from clew.local.addresses import NoFreeAddress
 from clew.local.agents import MeshPlace, agent_spec, listening_ports, with_upstreams
 from clew.local.gateways import Gateways

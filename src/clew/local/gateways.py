@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from clew.api.client import ApiError, AsyncClient
+from clew.api.answers import ApiError
+from clew.api.async_client import AsyncClient
 from clew.local import registrar
 from clew.local.agents import INGRESS, INGRESS_NAMESPACE
 from clew.local.programs import CannotRun

@@ -8,7 +8,8 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from clew.api.client import ApiError, AsyncClient, Unreachable
+from clew.api.answers import ApiError, Unreachable
+from clew.api.async_client import AsyncClient
 from clew.api.messages import ProxyList
 from clew.local.addresses import choose_service_address
 from clew.local.programs import CannotRun

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from clew.agent.resolvers import machine_resolvers
 from clew.agent.spec import Capture
-from clew.api.client import AsyncClient
+from clew.api.async_client import AsyncClient
 from clew.api.location import API_SOCKET, mesh_directory, mesh_name, socket_path
 from clew.local import registrar
 from clew.local.addresses import (

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import ip_address
 from typing import NamedTuple
 
-from clew.api.client import ApiError, AsyncClient, Unreachable, WatchEnded
+from clew.api.answers import ApiError, Unreachable, WatchEnded
+from clew.api.async_client import AsyncClient
 from clew.api.messages import ServiceAddresses, VirtualPort
 from clew.local import process
 from clew.local.network import MeshNetwork, enter_mesh, namespace_files, rules_file

@@ -15,7 +15,8 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from clew.agent.spec import AgentSpec, AppSpec, Capture, encode
-from clew.api.client import ApiError, AsyncClient, Unreachable
+from clew.api.answers import ApiError, Unreachable
+from clew.api.async_client import AsyncClient
 from clew.api.location import API_SOCKET
 from clew.config.parse import parse_manifest
 from clew.local import leases, proxy_settings, registrar

@@ -21,7 +21,8 @@ from clew.agent.certificates import certificate_secret, root_secret
 from clew.agent.directory import ADMIN_SOCKET
 from clew.agent.envoy_process import envoy_binary
 from clew.agent.spec import AgentSpec, Capture
-from clew.api.client import ApiError, AsyncClient, Unreachable
+from clew.api.answers import ApiError, Unreachable
+from clew.api.async_client import AsyncClient
 from clew.ca.keys import load_or_create
 from clew.model.base import ResourceKey
 from tests.e2e.publishing.load import ask

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from clew.api.client import AsyncClient
+from clew.api.async_client import AsyncClient
 from tests.e2e.publishing import rig as rigs
 from tests.e2e.publishing.changes import BACKENDS, Step, breaking, harmless, initial
 from tests.e2e.publishing.load import Clients, backends
