@@ -18,8 +18,8 @@ from clew.local.options import BadManifests
 from clew.local.ports import PortTaken
 from clew.local.process import CommandFailed
 from clew.local.programs import CannotRun
+from clew.local.running_mesh import RunningMesh
 from clew.local.state import MeshRuns
-from clew.local.supervisor import RunningMesh
 
 
 @contextmanager

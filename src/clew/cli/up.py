@@ -70,7 +70,8 @@ def command(
     from clew.cli.files import read_files
     from clew.cli.mesh_session import people_errors, read_images, say, summary
     from clew.local.options import UpOptions
-    from clew.local.supervisor import RunningMesh, run_mesh
+    from clew.local.running_mesh import RunningMesh
+    from clew.local.supervisor import run_mesh
 
     with people_errors():
         options = UpOptions(

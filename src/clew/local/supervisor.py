@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import signal
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,14 +15,7 @@ from clew.agent.spec import Capture
 from clew.api.async_client import AsyncClient
 from clew.api.location import API_SOCKET, mesh_directory, mesh_name, socket_path
 from clew.local import registrar
-from clew.local.addresses import (
-    GATEWAY,
-    LOOPBACKS,
-    WORKLOADS,
-    choose_subnet,
-    mesh_hash,
-    numbered,
-)
+from clew.local.addresses import GATEWAY, LOOPBACKS, WORKLOADS, choose_subnet, mesh_hash, numbered
 from clew.local.agents import INGRESS, INGRESS_NAMESPACE, MeshPlace
 from clew.local.capture_choice import Choice, choose_capture, tool_path, try_network
 from clew.local.control_plane import ControlPlane
@@ -34,18 +23,11 @@ from clew.local.controller import Controller
 from clew.local.ingress import ingress_manifests, strict_manifest
 from clew.local.leftovers import remove_leftovers
 from clew.local.network import MeshNetwork, Outside, open_network, used_networks
-from clew.local.options import DEFAULT_PORT, BadManifests, UpOptions, check_manifests
-from clew.local.ports import Ports, PortTaken
-from clew.local.state import (
-    HOLDER_LOG,
-    STATE,
-    RunState,
-    is_locked,
-    lock,
-    process_id,
-    read_state,
-    write_state,
-)
+from clew.local.options import BadManifests, UpOptions, check_manifests
+from clew.local.ports import Ports
+from clew.local.published_ports import PublishedPorts, listeners, ports_of_others, publish
+from clew.local.running_mesh import RunningMesh, save
+from clew.local.state import HOLDER_LOG, STATE, lock
 from clew.local.virtual_addresses import VirtualAddresses
 from clew.model.base import ResourceKey
 
@@ -60,32 +42,6 @@ _INHERITED = frozenset(
 T = TypeVar("T")
 Report = Callable[[str], None]
 INGRESS_KEY = ResourceKey("apps", "Deployment", INGRESS_NAMESPACE, INGRESS)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublishedPorts:
-    """The ports of 127.0.0.1 at which the ingress gateway answers."""
-
-    http: int
-    https: int
-    tcp: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunningMesh:
-    """What is to be had of a mesh once it is up."""
-
-    name: str
-    directory: Path
-    choice: Choice
-    subnet: IPv4Network
-    ports: PublishedPorts
-    client: AsyncClient
-    controller: Controller
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.ports.http}"
 
 
 # What happens while the mesh is up; the mesh ends when it returns its exit code.
@@ -211,8 +167,8 @@ async def _open_mesh(
     The future fails when the mesh cannot go on.
     """
     environ = _environment(options.environ)
-    taken = Ports(_ports_of_others(directory))
-    ports = _publish(taken, options.port)
+    taken = Ports(ports_of_others(directory))
+    ports = publish(taken, options.port)
     subnet = await _subnet(directory, choice, environ)
     virtual = VirtualAddresses(report)
     async with _network(choice, directory, subnet, ports, environ, virtual) as network:
@@ -234,7 +190,7 @@ async def _open_mesh(
                 ports=taken,
                 virtual=virtual,
                 report=report,
-                on_change=lambda: _save(mesh, network, control_plane),
+                on_change=lambda: save(mesh, network, control_plane),
             )
             mesh = RunningMesh(
                 name=place.mesh,
@@ -245,7 +201,7 @@ async def _open_mesh(
                 client=client,
                 controller=controller,
             )
-            control_plane.on_change = lambda: _save(mesh, network, control_plane)
+            control_plane.on_change = lambda: save(mesh, network, control_plane)
             async with _running(control_plane, controller, client) as failure:
                 yield mesh, failure
     (directory / STATE).unlink(missing_ok=True)
@@ -305,24 +261,6 @@ def _inherited(environ: Mapping[str, str]) -> dict[str, str]:
     return {k: v for k, v in environ.items() if k in _INHERITED or k.startswith("LC_")}
 
 
-def _ports_of_others(directory: Path) -> frozenset[int]:
-    """The ports of this user's other meshes, whose gateways may not listen there yet."""
-    others = (file.parent for file in directory.parent.glob(f"*/{STATE}"))
-    states = (read_state(other) for other in others if other != directory and is_locked(other))
-    return frozenset(p for s in states if s for p in (s.http_port, s.https_port, s.tcp_port))
-
-
-def _publish(ports: Ports, wanted: int | None) -> PublishedPorts:
-    try:
-        http = ports.take_near(DEFAULT_PORT) if wanted is None else ports.take_exactly(wanted)
-    except PortTaken as error:
-        raise PortTaken(
-            f"{error}. Nothing was started.\n  hint: choose another with --port, or leave --port "
-            f"out: then it is {DEFAULT_PORT} or the next free one"
-        ) from None
-    return PublishedPorts(http=http, https=ports.take_near(8443), tcp=ports.take_near(31400))
-
-
 async def _subnet(directory: Path, choice: Choice, environ: Mapping[str, str]) -> IPv4Network:
     preference = int(mesh_hash(str(directory)), 16)
     if choice.capture is Capture.ENV:
@@ -342,7 +280,7 @@ async def _network(
     if choice.capture is Capture.ENV:
         yield None
         return
-    with _listeners(choice, ports) as listeners:
+    with listeners(choice, ports) as sockets:
         gateway = numbered(subnet, GATEWAY)
         async with open_network(
             subnet=subnet,
@@ -351,39 +289,7 @@ async def _network(
             environ=environ,
             log=directory / HOLDER_LOG,
             mesh_hash=mesh_hash(str(directory)),
-            inbound=[(sock, (gateway, sock.getsockname()[1])) for sock in listeners],
+            inbound=[(sock, (gateway, sock.getsockname()[1])) for sock in sockets],
             outside=Outside(resolvers=machine_resolvers(), destination=virtual.destination),
         ) as network:
             yield network
-
-
-@contextlib.contextmanager
-def _listeners(choice: Choice, ports: PublishedPorts) -> Iterator[list[socket.socket]]:
-    """Sockets for a gateway that cannot listen on this machine's network itself."""
-    with contextlib.ExitStack() as stack:
-        numbers = (ports.http, ports.https, ports.tcp) if choice.user_namespace else ()
-        yield [
-            stack.enter_context(socket.create_server(("127.0.0.1", number), backlog=1024))
-            for number in numbers
-        ]
-
-
-def _save(mesh: RunningMesh, network: MeshNetwork | None, control_plane: ControlPlane) -> None:
-    supervisor = process_id(os.getpid())
-    assert supervisor is not None
-    state = RunState(
-        mesh=mesh.name,
-        supervisor=supervisor,
-        capture=mesh.choice.capture,
-        user_namespace=mesh.choice.user_namespace,
-        why=mesh.choice.why,
-        subnet=str(mesh.subnet),
-        http_port=mesh.ports.http,
-        https_port=mesh.ports.https,
-        tcp_port=mesh.ports.tcp,
-        namespace_holder=process_id(network.holder) if network else None,
-        server=control_plane.process_id,
-        replicas=mesh.controller.replicas,
-        problems=mesh.controller.problems,
-    )
-    write_state(mesh.directory, state)
