@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
 from clew.api.access import Role
-from clew.ca.keys import write_private
+from clew.server.token_file import TokenFile, hash_of
 
 FILE = "api-tokens.json"
 LONGEST_LIFETIME = timedelta(days=366)
@@ -39,12 +38,8 @@ class ApiTokens:
     """
 
     def __init__(self, directory: Path, *, now: Callable[[], datetime]) -> None:
-        self._file = directory / FILE
         self._now = now
-        found: Iterable[ApiToken] = ()
-        if self._file.exists():
-            found = msgspec.json.decode(self._file.read_bytes(), type=tuple[ApiToken, ...])
-        self._tokens = {token.sha256: token for token in found}
+        self._kept = TokenFile(directory / FILE, tuple[ApiToken, ...], now=now)
 
     def create(self, role: Role, name: str, lifetime: timedelta) -> tuple[str, ApiToken]:
         """Make a token; its text is returned only here.
@@ -56,52 +51,30 @@ class ApiTokens:
             raise ValueError(f"a name has 1 to {_LONGEST_NAME} printable characters")
         if not timedelta(0) < lifetime <= LONGEST_LIFETIME:
             raise ValueError(f"a token is good for at most {LONGEST_LIFETIME.days} days")
-        self._forget_expired()
-        if len(self._tokens) >= _MOST:
+        if self._kept.count() >= _MOST:
             raise ValueError(f"there are {_MOST} tokens already: revoke some")
         # Scanners for leaked secrets look for a fixed beginning.
         text = f"clew_{secrets.token_urlsafe(32)}"
         token = ApiToken(
             id=secrets.token_hex(4),
-            sha256=_hash(text),
+            sha256=hash_of(text),
             name=name,
             role=role,
             created=self._now().astimezone(UTC),
             expires=(self._now() + lifetime).astimezone(UTC),
         )
-        self._tokens[token.sha256] = token
-        self._save()
+        self._kept.put(token)
         return text, token
 
     def all(self) -> tuple[ApiToken, ...]:
         """Those that are good, the next to expire first."""
-        alive = (token for token in self._tokens.values() if token.expires > self._now())
-        return tuple(sorted(alive, key=lambda token: token.expires))
+        return self._kept.all()
 
     def revoke(self, token_id: str) -> bool:
         """Forget a token at once; False: there is none."""
-        found = [sha256 for sha256, token in self._tokens.items() if token.id == token_id]
-        for sha256 in found:
-            del self._tokens[sha256]
-        if found:
-            self._save()
-        return bool(found)
+        return self._kept.revoke(token_id)
 
     def owner(self, text: str) -> ApiToken | None:
-        """The token with this text, None if none is good.
-
-        Looked up by its hash: how long that takes says nothing of a text that is nearly right.
-        """
-        token = self._tokens.get(_hash(text))
+        """The token with this text, None if none is good."""
+        token = self._kept.find(text)
         return token if token is not None and token.expires > self._now() else None
-
-    def _forget_expired(self) -> None:
-        now = self._now()
-        self._tokens = {k: token for k, token in self._tokens.items() if token.expires > now}
-
-    def _save(self) -> None:
-        write_private(self._file, msgspec.json.encode(tuple(self._tokens.values())))
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()

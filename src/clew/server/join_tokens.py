@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from clew.ca.keys import write_private
+from clew.server.token_file import TokenFile, hash_of
 
 FILE = "join-tokens.json"
 LIFETIME = timedelta(hours=1)
@@ -61,12 +60,8 @@ class JoinTokens:
     """
 
     def __init__(self, directory: Path, *, now: Callable[[], datetime]) -> None:
-        self._file = directory / FILE
         self._now = now
-        found: Iterable[JoinToken] = ()
-        if self._file.exists():
-            found = msgspec.json.decode(self._file.read_bytes(), type=tuple[JoinToken, ...])
-        self._tokens = {token.sha256: token for token in found}
+        self._kept = TokenFile(directory / FILE, tuple[JoinToken, ...], now=now)
 
     def create(
         self, claim: Claim, *, lifetime: timedelta, address: str = ""
@@ -80,39 +75,32 @@ class JoinTokens:
             raise ValueError(f"a token lives for at most {LONGEST_LIFETIME.days} days")
         if address:
             ip_address(address)
-        self._forget_expired()
-        if len(self._tokens) >= _MOST:
+        if self._kept.count() >= _MOST:
             raise ValueError(f"there are {_MOST} tokens already: wait until some expire")
         text = secrets.token_urlsafe(32)
         token = JoinToken(
             id=secrets.token_hex(4),
-            sha256=_hash(text),
+            sha256=hash_of(text),
             namespace=claim.namespace,
             service_account=claim.service_account,
             host=claim.host,
             address=address,
             expires=self._now() + lifetime,
         )
-        self._tokens[token.sha256] = token
-        self._save()
+        self._kept.put(token)
         return text, token
 
     def all(self) -> tuple[JoinToken, ...]:
         """Those that have not expired, the next to expire first."""
-        alive = (token for token in self._tokens.values() if token.expires > self._now())
-        return tuple(sorted(alive, key=lambda token: token.expires))
+        return self._kept.all()
 
     def revoke(self, token_id: str) -> bool:
-        """Forget a token; False: there is none."""
-        found = [sha256 for sha256, token in self._tokens.items() if token.id == token_id]
-        for sha256 in found:
-            del self._tokens[sha256]
-        self._save()
-        return bool(found)
+        """Forget a token at once; False: there is none."""
+        return self._kept.revoke(token_id)
 
     def check(self, text: str, claim: Claim, address: str) -> JoinToken:
         """The token that gives a caller from ``address`` what it claims. Raises: TokenRefused."""
-        token = self._tokens.get(_hash(text))
+        token = self._kept.find(text)
         if token is None:
             raise TokenRefused("the join token is unknown, revoked, or expired long ago")
         if token.used is not None:
@@ -139,19 +127,7 @@ class JoinTokens:
 
     def use_up(self, token: JoinToken) -> None:
         """Nobody can use it again, whatever happens after this."""
-        self._tokens[token.sha256] = msgspec.structs.replace(token, used=self._now())
-        self._save()
-
-    def _forget_expired(self) -> None:
-        now = self._now()
-        self._tokens = {k: token for k, token in self._tokens.items() if token.expires > now}
-
-    def _save(self) -> None:
-        write_private(self._file, msgspec.json.encode(tuple(self._tokens.values())))
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+        self._kept.put(msgspec.structs.replace(token, used=self._now()))
 
 
 def _time(moment: datetime) -> str:
