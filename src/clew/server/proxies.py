@@ -36,6 +36,12 @@ class ConnectedProxy:
     def proxy(self) -> Proxy:
         return self.subscriber.proxy
 
+    @property
+    def is_envoy(self) -> bool:
+        """Agents listen too, for names."""
+        asked = self.conversation.asked
+        return asked(LISTENER) if self.proxy.grpc else asked(CLUSTER)
+
     def report(self, verdict: Acked | Nacked) -> None:
         acked = self.acked.setdefault(verdict.type_url, {})
         refused = self.refused.setdefault(verdict.type_url, {})
