@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,6 +20,7 @@ from clew.server.holds import Holds
 from clew.server.metrics import Meters
 from clew.server.proxies import ConnectedProxy
 from clew.server.publisher import Changed, Publisher
+from clew.server.pulse import Pulse
 from clew.server.search import Search
 from clew.server.standing import standing
 from clew.server.trust import OnPublish
@@ -52,7 +52,7 @@ class Directory:
         self._on_come: Callable[[Proxy], object] = lambda proxy: None
         self._on_gone: Callable[[Proxy], object] = lambda proxy: None
         self._facts: Callable[[Proxy], ProxyFacts] = lambda proxy: ProxyFacts()
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._pulse = Pulse()
         self._began = self.meters.now()
         self._findings = Findings()
         self._search = Search(publisher, self.holds, self._connected)
@@ -84,7 +84,7 @@ class Directory:
         if connection.synced != connection.subscriber.since:
             self._note_if_synced(connection)
         self._search.answered(connection, verdict)
-        self._pulse()
+        self._pulse.beat()
 
     def _note_if_synced(self, connection: ConnectedProxy) -> None:
         published = self.publisher.published_to(connection.subscriber)
@@ -96,7 +96,7 @@ class Directory:
         self._on_gone(connection.proxy)
         self.publisher.disconnect(connection.subscriber)
         self._search.gone(connection)
-        self._pulse()
+        self._pulse.beat()
 
     def take(self, changes: Sequence[Change]) -> None:
         """Publish a batch of the store's changes; what is held stays as it is."""
@@ -109,7 +109,7 @@ class Directory:
         self.publisher.change(batch, self.revision)
         self.meters.published(changes, self._began)
         self._search.go_on()
-        self._pulse()
+        self._pulse.beat()
 
     def status(self) -> Sequence[ProxyStatus]:
         """One entry per Envoy; the agent's stream for names has no clusters and is left out."""
@@ -192,18 +192,8 @@ class Directory:
             yield
         finally:
             self._settling -= set(keys)
-            self._pulse()
+            self._pulse.beat()
 
     async def changed(self) -> None:
         """Wait until something happens that may change an object's standing."""
-        future = asyncio.get_running_loop().create_future()
-        self._waiting.add(future)
-        try:
-            await future
-        finally:
-            self._waiting.discard(future)
-
-    def _pulse(self) -> None:
-        for future in self._waiting:
-            if not future.done():
-                future.set_result(None)
+        await self._pulse.next()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from clew.server.http2.call import (
     Method,
 )
 from clew.server.http2.unary import Refusal, unary
+from clew.server.pulse import Pulse
 from clew.server.traffic_counts import Counts, add
 from clew.server.traffic_edges import Series, series_of
 from clew.server.traffic_window import Edge, TrafficWindow
@@ -79,7 +79,7 @@ class TrafficReports:
         self._reporters: dict[str, Reporter] = {}
         # The workloads whose sidecars count what arrives, and when one was last heard.
         self._counting: dict[tuple[str, str], float] = {}
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._pulse = Pulse()
 
     def come(self, proxy: Proxy) -> None:
         """A proxy has connected: what it says of itself is known. It may do so several times."""
@@ -121,12 +121,7 @@ class TrafficReports:
 
     async def changed(self) -> None:
         """Wait for the next report that has something in it."""
-        future = asyncio.get_running_loop().create_future()
-        self._waiting.add(future)
-        try:
-            await future
-        finally:
-            self._waiting.discard(future)
+        await self._pulse.next()
 
     def _report(self, call: Call, body: bytes) -> bytes:
         reporter = self._reporter(mtls.peer_of(call.caller))
@@ -177,9 +172,7 @@ class TrafficReports:
         for edge, counts in self._by_edge(reporter, report, now).items():
             self.window.add(edge, counts, start, now)
         if report.counted or report.denied:
-            for future in self._waiting:
-                if not future.done():
-                    future.set_result(None)
+            self._pulse.beat()
 
     def _by_edge(
         self, reporter: Reporter, report: TrafficReport, now: float
