@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import pwd
 import socket
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -99,12 +99,8 @@ async def serve_api(app: Starlette, path: Path) -> None:
     limited = LimitedRequests(app, _MOST_REQUESTS)
     server = ApiServer(api_config(limited, protocol=_PeerProtocol), app.state.closing)
     with _unix_socket(path) as listener:
-        serving = asyncio.ensure_future(server.serve(sockets=[listener]))
-        try:
+        async with server.serving(listener) as serving:
             await asyncio.shield(serving)
-        finally:
-            server.should_exit = True
-            await serving
 
 
 def api_config(
@@ -136,6 +132,17 @@ class ApiServer(uvicorn.Server):
         # The streams notice when the listener is closed already: their clients find nobody.
         self._closing.set()
         await super().shutdown(sockets)
+
+    @asynccontextmanager
+    async def serving(self, listener: socket.socket) -> AsyncIterator[asyncio.Future[None]]:
+        """Serve while the context lasts; then streams end, and the listener is closed."""
+        with listener:
+            serving = asyncio.ensure_future(self.serve(sockets=[listener]))
+            try:
+                yield serving
+            finally:
+                self.should_exit = True
+                await serving
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -69,14 +69,8 @@ async def serve_api_on_tcp(
     )
     config.load()
     config.ssl = context
-    server = ApiServer(config, app.state.closing)
-    serving = asyncio.ensure_future(server.serve(sockets=[listener]))
-    try:
+    async with ApiServer(config, app.state.closing).serving(listener):
         yield
-    finally:
-        server.should_exit = True
-        await serving
-        listener.close()
 
 
 class _Listener(socket.socket):

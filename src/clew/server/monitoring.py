@@ -90,11 +90,5 @@ async def serving_metrics(address: str, monitoring: Monitoring) -> AsyncIterator
         raise OSError(f"cannot listen for metrics on {address}: {error.strerror}") from error
     app = Starlette(routes=monitoring.routes())
     config = api_config(app, protocol=H11Protocol, limit_concurrency=_MOST_CONNECTIONS)
-    server = ApiServer(config, asyncio.Event())
-    with listener:
-        serving = asyncio.ensure_future(server.serve(sockets=[listener]))
-        try:
-            yield
-        finally:
-            server.should_exit = True
-            await serving
+    async with ApiServer(config, asyncio.Event()).serving(listener):
+        yield
