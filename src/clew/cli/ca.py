@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 
 import click
 
@@ -12,8 +13,8 @@ from clew.api.client import Client
 from clew.ca.keys import KeyKind
 from clew.cli.ca_token import token
 from clew.cli.connection import connected, mesh_option
+from clew.cli.durations import DURATION
 from clew.cli.output import echo_value, output_option
-from clew.model.duration import Duration
 
 _POLL_SECONDS = 0.25
 _DAY = 86_400
@@ -57,6 +58,7 @@ def status(output: str | None, mesh: str) -> None:
 @click.option("--no-wait", is_flag=True, help="Return when the change has begun.")
 @click.option(
     "--timeout",
+    type=DURATION,
     default="15m",
     show_default=True,
     metavar="DURATION",
@@ -65,7 +67,7 @@ def status(output: str | None, mesh: str) -> None:
 @output_option("json", "yaml")
 @mesh_option
 def rotate(
-    dry_run: bool, key: str | None, no_wait: bool, timeout: str, output: str | None, mesh: str
+    dry_run: bool, key: str | None, no_wait: bool, timeout: timedelta, output: str | None, mesh: str
 ) -> None:
     """Replace the root of the mesh, without a failed request.
 
@@ -80,13 +82,13 @@ def rotate(
         clew ca rotate --dry-run
         clew ca rotate
     """
-    try:
-        seconds = Duration.parse(timeout).timedelta.total_seconds()
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--timeout") from None
     with connected(mesh) as client:
         found = client.rotate_authority(RotationRequest(key=key or "", dry_run=dry_run))
-        ended = dry_run or no_wait or _follow(client, found, seconds, quiet=output is not None)
+        ended = (
+            dry_run
+            or no_wait
+            or _follow(client, found, timeout.total_seconds(), quiet=output is not None)
+        )
         if output is not None:
             echo_value(found if dry_run or no_wait else client.authority(), output)
         elif dry_run:

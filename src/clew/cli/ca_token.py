@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import click
 
 from clew.api.authority import JoinTokenView, TokenRequest
 from clew.cli.connection import connected, mesh_option
+from clew.cli.durations import DURATION
 from clew.cli.output import echo_value, output_option, table
-from clew.model.duration import Duration
 
 
 @click.group("token")
@@ -21,7 +23,12 @@ def token() -> None:
 @click.option("--host", required=True, metavar="NAME", help="The name of the agent's spec.")
 @click.option("--address", default="", metavar="IP", help="Take it from this address only.")
 @click.option(
-    "--ttl", default="1h", show_default=True, metavar="DURATION", help="How long it is good."
+    "--ttl",
+    type=DURATION,
+    default="1h",
+    show_default=True,
+    metavar="DURATION",
+    help="How long it is good.",
 )
 @output_option("json", "yaml")
 @mesh_option
@@ -30,7 +37,7 @@ def create(
     service_account: str,
     host: str,
     address: str,
-    ttl: str,
+    ttl: timedelta,
     output: str | None,
     mesh: str,
 ) -> None:
@@ -43,16 +50,12 @@ def create(
     Example:
         clew ca token create -n prod --service-account billing --host vm-1 > vm-1.token
     """
-    try:
-        seconds = int(Duration.parse(ttl).timedelta.total_seconds())
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--ttl") from None
     wanted = TokenRequest(
         namespace=namespace,
         service_account=service_account,
         host=host,
         address=address,
-        seconds=seconds,
+        seconds=int(ttl.total_seconds()),
     )
     with connected(mesh) as client:
         created = client.create_join_token(wanted)

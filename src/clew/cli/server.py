@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from clew.ca.keys import KeyKind
+from clew.cli.durations import DURATION
 
 # Istio's name for it: how long a proxy that registered itself may be away.
 _GRACE = "PILOT_WORKLOAD_ENTRY_GRACE_PERIOD"
@@ -91,6 +92,7 @@ _BLOCKED = "BLOCKED_CIDRS_IN_JWKS_URIS"
 )
 @click.option(
     "--trace-age",
+    type=DURATION,
     envvar="CLEW_TRACE_AGE",
     default="24h",
     show_default=True,
@@ -118,7 +120,7 @@ def command(
     api_key: Path | None,
     api_client_ca: Path | None,
     monitoring_address: str,
-    trace_age: str,
+    trace_age: timedelta,
     trace_megabytes: int,
 ) -> None:
     """Run the control plane in the foreground until it is stopped.
@@ -160,13 +162,6 @@ def command(
         except ValueError as error:
             raise click.ClickException(f"{_BLOCKED}: {error}") from error
 
-    def trace_limits() -> TraceLimits:
-        try:
-            age = Duration.parse(trace_age).timedelta
-        except ValueError as error:
-            raise click.UsageError(f"--trace-age: {error}") from error
-        return TraceLimits(age=age, size=trace_megabytes * 1024 * 1024)
-
     async def serve(settings: Settings) -> None:
         running = asyncio.ensure_future(run_control_plane(settings))
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -191,7 +186,7 @@ def command(
                 client_roots=api_client_ca,
             ),
             monitoring=monitoring_address,
-            traces=trace_limits(),
+            traces=TraceLimits(age=trace_age, size=trace_megabytes * 1024 * 1024),
         )
         asyncio.run(serve(settings))
     except (BadLocation, UnusableKeys, UnusableAuthority, OSError) as error:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import click
 
 from clew.api.access import ApiTokenRequest, Role
 from clew.cli.connection import connected, mesh_option
+from clew.cli.durations import DURATION
 from clew.cli.output import echo_value, output_option, table
-from clew.model.duration import Duration
 
 
 @click.group("token")
@@ -29,6 +31,7 @@ def command() -> None:
 )
 @click.option(
     "--expires",
+    type=DURATION,
     default="720h",
     show_default=True,
     metavar="DURATION",
@@ -36,7 +39,7 @@ def command() -> None:
 )
 @output_option("json", "yaml")
 @mesh_option
-def create(role: str, name: str, expires: str, output: str | None, mesh: str) -> None:
+def create(role: str, name: str, expires: timedelta, output: str | None, mesh: str) -> None:
     """Print a new token. It is shown this once, and only its hash is kept.
 
     \b
@@ -44,10 +47,7 @@ def create(role: str, name: str, expires: str, output: str | None, mesh: str) ->
         clew token create --role editor --name ci > ci.token
         clew get virtualservices --server https://10.0.0.5:15443 --token-file ci.token
     """
-    try:
-        seconds = int(Duration.parse(expires).timedelta.total_seconds())
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--expires") from None
+    seconds = int(expires.total_seconds())
     wanted = ApiTokenRequest(role=Role(role), name=name or role, seconds=seconds)
     with connected(mesh) as client:
         created = client.create_api_token(wanted)

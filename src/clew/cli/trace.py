@@ -9,8 +9,8 @@ import click
 
 from clew.api.traces import Trace, TraceSpan, TraceSummary
 from clew.cli.connection import connected, mesh_option
+from clew.cli.durations import DURATION
 from clew.cli.output import echo_value, output_option, table
-from clew.model.duration import Duration
 
 _BAR = 40
 
@@ -29,7 +29,7 @@ def command() -> None:
 @click.option("--operation", default="", metavar="NAME", help="The name of a span.")
 @click.option("--status", default="", metavar="CODE", help="An HTTP status, or error.")
 @click.option("--min-duration", default="", metavar="TIME", help="Took at least: 200ms.")
-@click.option("--since", default="", metavar="TIME", help="Began no longer ago than: 10m.")
+@click.option("--since", type=DURATION, metavar="TIME", help="Began no longer ago than: 10m.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
 @output_option("json", "yaml")
 @mesh_option
@@ -38,7 +38,7 @@ def list_traces(
     operation: str,
     status: str,
     min_duration: str,
-    since: str,
+    since: timedelta | None,
     limit: int,
     output: str | None,
     mesh: str,
@@ -82,14 +82,8 @@ def show(trace_id: str, output: str | None, mesh: str) -> None:
 _HEADERS = ("ID", "START", "TIME", "STATUS", "SPANS", "SERVICE", "OPERATION")
 
 
-def _moment(ago: str, now: datetime) -> str:
-    if not ago:
-        return ""
-    try:
-        length = Duration.parse(ago).timedelta
-    except ValueError as error:
-        raise click.UsageError(f"--since: {error}") from None
-    return (now - max(length, timedelta(0))).isoformat()
+def _moment(ago: timedelta | None, now: datetime) -> str:
+    return (now - max(ago, timedelta(0))).isoformat() if ago is not None else ""
 
 
 def _row(each: TraceSummary) -> tuple[str, ...]:

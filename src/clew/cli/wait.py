@@ -10,16 +10,18 @@ import click
 from clew.api.client import Client
 from clew.api.messages import ObjectStatus
 from clew.cli.connection import connected, mesh_option, namespace_option
+from clew.cli.durations import DURATION
 from clew.cli.output import Decorator, echo_value, output_option
 from clew.cli.references import display_name, key_in, split_references
 from clew.model.base import ResourceKey
 
 timeout_option: Decorator = click.option(
     "--timeout",
+    type=DURATION,
     default="30s",
     show_default=True,
     metavar="DURATION",
-    callback=lambda _context, _parameter, text: _seconds(text),
+    callback=lambda _context, _parameter, length: max(0, round(length.total_seconds())),
     help="How long to wait, as in 90s or 2m.",
 )
 
@@ -75,12 +77,3 @@ def echo_standings(found: Iterable[ObjectStatus]) -> None:
         late = f"; waits for {', '.join(each.waiting)}" if each.state == "pending" else ""
         name = display_name(each.key.resource_key())
         click.echo(f"{name} {each.summary}{late}", err=not each.in_force)
-
-
-def _seconds(text: str) -> int:
-    from clew.model.duration import Duration
-
-    try:
-        return max(0, round(Duration.parse(text).timedelta.total_seconds()))
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
