@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from benchmarks.load import ANY_CORE, running
-from clew.agent.bootstrap import ADMIN_SOCKET
+from clew.agent.directory import ADMIN_SOCKET
 from clew.agent.spec import AgentSpec, Capture, encode
 from clew.api.client import Client
 from clew.api.location import API_SOCKET, CA_SOCKET, XDS_SOCKET, is_served
