@@ -19,6 +19,15 @@ def test_a_socket_is_for_the_owner_only_and_what_the_dead_left_is_replaced(tmp_p
         assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_server_that_stops_leaves_no_socket(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with serving(f"unix:{tmp_path}/xds.sock", {}):
+            assert (tmp_path / "xds.sock").is_socket()
+
+    asyncio.run(scenario())
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_address_that_is_taken_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     with listen("127.0.0.1:0") as first, listen(f"unix:{tmp_path}/xds.sock"):
         port = first.getsockname()[1]

@@ -92,26 +92,24 @@ def test_one_call_answers_one_request() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "bodies", "code", "text"),
+    ("method", "body", "code", "text"),
     [
-        ("Talk", [b"refuse"], grpc.StatusCode.INVALID_ARGUMENT, "100 % refused: ü"),
-        ("Talk", [b"fail"], grpc.StatusCode.INTERNAL, "the control plane's log says why"),
-        ("Short", [b"more than ten"], grpc.StatusCode.RESOURCE_EXHAUSTED, "at most 10"),
-        ("Absent", [b"hello"], grpc.StatusCode.UNIMPLEMENTED, "/test.Echo/Absent"),
+        ("Talk", b"refuse", grpc.StatusCode.INVALID_ARGUMENT, "100 % refused: ü"),
+        ("Talk", b"fail", grpc.StatusCode.INTERNAL, "the control plane's log says why"),
+        ("Short", b"more than ten", grpc.StatusCode.RESOURCE_EXHAUSTED, "at most 10"),
+        ("Absent", b"hello", grpc.StatusCode.UNIMPLEMENTED, "/test.Echo/Absent"),
     ],
 )
 def test_an_outcome_has_a_code_and_a_reason(
-    method: str, bodies: list[bytes], code: grpc.StatusCode, text: str
+    method: str, body: bytes, code: grpc.StatusCode, text: str
 ) -> None:
     async def scenario() -> None:
         async with serving() as address, grpc.aio.insecure_channel(address) as channel:
             with pytest.raises(grpc.aio.AioRpcError) as failure:
-                await answers(channel, bodies, method)
+                await channel.unary_unary(f"/test.Echo/{method}")(body)
             assert failure.value.code() is code
             assert text in (failure.value.details() or "")
-            assert await answers(channel, [b"on the same connection"]) == [
-                b"on the same connection"
-            ]
+            assert await answers(channel, [b"again"]) == [b"again"], "on the same connection"
 
     asyncio.run(scenario())
 

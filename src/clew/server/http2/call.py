@@ -232,7 +232,6 @@ class Call:
     def _end(self, code: int, text: str) -> None:
         flags = frames.END_HEADERS | frames.END_STREAM
         trailers = frames.status_headers(code, text)
+        # Without a reset, which grpc's clients may take for the outcome. They stop by themselves.
         self._lines.write(frames.frame(frames.HEADERS, flags, self.id, trailers))
-        if not self.heard_all:
-            self._lines.write(frames.reset(self.id, frames.NO_ERROR))
         self._lines.forget(self)

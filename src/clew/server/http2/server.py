@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from clew.server.http2.call import UNAVAILABLE, Method
@@ -50,6 +52,9 @@ class GrpcServer:
         ``grace``: the seconds that slow readers get.
         """
         self._loop.remove_reader(self._listener)
+        if self._listener.family == socket.AF_UNIX:
+            with suppress(FileNotFoundError):
+                os.unlink(self._name)
         self._listener.close()
         self._ticking.cancel()
         for transport in tuple(self._transports):
