@@ -70,6 +70,7 @@ class ConformanceWorld:
         for pod in self.mesh.client.list(kinds=("Pod",)).items:
             meta = pod["metadata"]
             self.mesh.pods[_workload(meta)] = meta["name"]
+            self.mesh.addresses[_workload(meta)] = pod["status"]["podIP"]
 
     def _serves(self, gateway: str) -> bool:
         return self._service(gateway).get("status", {}).get("loadBalancer") is not None
