@@ -11,7 +11,7 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived, Event, StreamReset, TrailersReceived
 from h2.settings import SettingCodes
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clew.server.http2 import frames
@@ -106,6 +106,7 @@ def data_in(events: Sequence[Any]) -> bytes:
     return b"".join(event.data for event in events if isinstance(event, DataReceived))
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=1000), max_size=5), st.lists(st.integers(1, 400), max_size=20))
 def test_however_bytes_are_cut_the_messages_are_the_same(
     bodies: list[bytes], cuts: list[int]
@@ -123,6 +124,7 @@ def test_however_bytes_are_cut_the_messages_are_the_same(
     assert ends.boxes[0].events == ["ended"]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400), st.booleans())
 def test_nonsense_ends_the_connection_and_raises_nothing_else(data: bytes, after: bool) -> None:
     ends = Ends()
@@ -144,6 +146,7 @@ FRAMES = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(FRAMES, max_size=30))
 def test_frames_that_make_no_sense_end_the_connection_and_raise_nothing_else(
     mess: list[bytes],
@@ -159,6 +162,7 @@ def test_frames_that_make_no_sense_end_the_connection_and_raise_nothing_else(
         assert ends.boxes[0].events.count("closed") == 1
 
 
+@settings(deadline=None)
 @given(st.integers(0, 3000), st.integers(10, 700))
 def test_a_slow_reader_gets_every_byte_and_the_handler_hears_when(size: int, window: int) -> None:
     ends = Ends(INITIAL_WINDOW_SIZE=window)
