@@ -32,7 +32,12 @@ export function Shell() {
   const crumbs = page?.names(parts).map((name) => TASKS[name] ?? shortHost(name)) ?? [];
   const title = [crumbs.at(-1), view?.title].filter(Boolean).join(" · ");
   useEffect(() => { document.title = `${title || "Not found"} · clew`; }, [title]);
-  useEffect(() => { if (document.activeElement === document.body) main.current?.focus({ preventScroll: true }); }, [url.pathname]);
+  const shown = useRef(url.pathname);
+  useEffect(() => {
+    // A page that was just loaded is read from its top, where the link is that skips to the content.
+    if (shown.current !== url.pathname && document.activeElement === document.body) main.current?.focus({ preventScroll: true });
+    shown.current = url.pathname;
+  }, [url.pathname]);
   if (problem?.status === 401) return <SignIn text={problem.message} />;
   const wrong = overview?.troubles ?? [];
   const worst = wrong.some((each) => each.severity === "error") ? "" : "warn";

@@ -92,6 +92,7 @@ def test_keys_go_everywhere(page: Page) -> None:
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.goto("/")
+    page.get_by_role("heading", level=1).wait_for()
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
 
