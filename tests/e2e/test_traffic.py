@@ -39,8 +39,15 @@ APPS = (
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
     with running_world(APPS, PORTS) as running:
+        # Proxies know all by now; virtual addresses past them come by and by, as kube-proxy's do.
+        for by in ("plain", "excepting"):
+            eventually(partial(_reaches, running, by), what=f"web is reached by {by}")
         yield running
         assert running.refusals == []
+
+
+def _reaches(world: World, by: str) -> bool:
+    return succeeded(call(world, "web", by=by))
 
 
 def call(
