@@ -39,6 +39,8 @@ def test_an_address_that_is_taken_is_an_error_that_says_what_to_do(tmp_path: Pat
             listen(f"unix:{tmp_path}/{'x' * 120}")
         with pytest.raises(OSError, match="cannot listen on localhost:many"):
             listen("localhost:many")
+        with pytest.raises(OSError, match="must be HOST:PORT"):
+            listen("127.0.0.1:99999")
 
 
 def test_ipv6_is_an_address_too() -> None:

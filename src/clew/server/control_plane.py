@@ -145,7 +145,6 @@ async def _serve(
     app.router.routes += monitoring.routes()
     app.router.routes += console_routes()
     _spare_the_collector()
-    log.info("ready state=%s objects=%d revision=%d", settings.state, len(objects), revision)
     async with (
         serving_proxies(
             *(settings.state, settings.remote, identities, directory, registration),
@@ -160,6 +159,7 @@ async def _serve(
         tasks.create_task(identities.run())
         tasks.create_task(issuers.run())
         tasks.create_task(traces.run())
+        log.info("ready state=%s objects=%d revision=%d", settings.state, len(objects), revision)
         async for changes in store.watch(revision):
             await take_in_stages(directory, changes)
             registration.take(changes)

@@ -22,20 +22,35 @@ def listen(address: str) -> socket.socket:
     Raises:
         OSError: the address cannot be bound; the text says what to do.
     """
+    if not address.startswith("unix:") and not _is_host_and_port(address):
+        raise OSError(f"cannot listen on {address}: it must be HOST:PORT, as in 127.0.0.1:15012")
     try:
         if address.startswith("unix:"):
             return _unix(Path(address.removeprefix("unix:")))
-        host, _, port = address.rpartition(":")
-        host = host.strip("[]")
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, int(port)), family=family, backlog=BACKLOG)
-    except (OSError, ValueError) as error:
-        advice = (
-            "use a shorter state directory (--state-dir), socket paths are limited to 107 bytes"
-            if address.startswith("unix:") and len(address) > len("unix:") + _LONGEST_PATH
-            else "is another control plane running with this state directory?"
-        )
-        raise OSError(f"cannot listen on {address}: {error}; {advice}") from error
+        return _tcp(address)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(f"cannot listen on {address}: {reason}; {_advice(address)}") from error
+
+
+def _advice(address: str) -> str:
+    if not address.startswith("unix:"):
+        return "is another control plane running, or another program? Choose another port"
+    if len(address) > len("unix:") + _LONGEST_PATH:
+        return "use a shorter state directory (--state-dir), socket paths are limited to 107 bytes"
+    return "is another control plane running with this state directory?"
+
+
+def _is_host_and_port(address: str) -> bool:
+    port = address.rpartition(":")[2]
+    return port.isdecimal() and int(port) <= 65535
+
+
+def _tcp(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, int(port)), family=family, backlog=BACKLOG)
 
 
 def is_of_owner(peer: socket.socket) -> bool:
