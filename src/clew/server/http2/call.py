@@ -114,7 +114,7 @@ class Call:
         self.credit = CALL_WINDOW
         self.heard_all = False
         self._lines = lines
-        self._buffer = b""
+        self._buffer = bytearray()
         self._unsent: deque[bytes] = deque()
         self._offset = 0
         self._blocked = False
@@ -184,21 +184,22 @@ class Call:
 
     def receive(self, data: bytes) -> None:
         """Take a piece of what the peer says; whole messages go to the handler."""
-        data = self._buffer + data if self._buffer else data
-        start = 0
-        while len(data) - start >= _PREFIX.size and self._outcome is None:
-            compressed, size = _PREFIX.unpack_from(data, start)
+        # Growing in place: a long message comes in a thousand pieces.
+        buffer, start = self._buffer, 0
+        buffer += data
+        while len(buffer) - start >= _PREFIX.size and self._outcome is None:
+            compressed, size = _PREFIX.unpack_from(buffer, start)
             if compressed:
                 self.finish(UNIMPLEMENTED, "messages must not be compressed")
             elif size > self._longest:
                 text = f"a message of {size} bytes; at most {self._longest} are taken"
                 self.finish(RESOURCE_EXHAUSTED, text)
-            elif len(data) - start - _PREFIX.size < size:
+            elif len(buffer) - start - _PREFIX.size < size:
                 break
             else:
                 start += _PREFIX.size + size
-                self._hear(data[start - size : start])
-        self._buffer = data[start:] if self._outcome is None else b""
+                self._hear(bytes(buffer[start - size : start]))
+        del buffer[: start if self._outcome is None else None]
 
     def _hear(self, body: bytes) -> None:
         if self._handler is not None:
