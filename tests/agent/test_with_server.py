@@ -104,10 +104,14 @@ def test_a_new_root_is_in_use_in_envoy_before_the_control_plane_goes_on(tmp_path
             assert one.children() == before, "nothing was restarted"
             new = authority.current.root
             used = await _secrets(one)
-            assert used["ROOTCA"] == pem(new) != pem(old)
+            assert pem(new) in used["ROOTCA"]
             chain = x509.load_pem_x509_certificates(used["default"].encode())
             chain[-1].verify_directly_issued_by(new)
-            assert bundle(authority.current.roots) == pem(new)
+            assert bundle(authority.current.roots) == pem(new) != pem(old)
+            # Forgetting the old one is waited for by nobody.
+            async with asyncio.timeout(20):
+                while (await _secrets(one))["ROOTCA"] != pem(new):
+                    await asyncio.sleep(0.02)
 
     asyncio.run(scenario())
 
