@@ -23,13 +23,13 @@ from clew.model.authorization_policy import (
 )
 from clew.model.base import ObjectMeta
 from clew.model.duration import Duration
-from clew.model.mesh_config import (
+from clew.model.extension_providers import (
     EnvoyExternalAuthorizationGrpcProvider,
     EnvoyExternalAuthorizationHttpProvider,
     EnvoyExternalAuthorizationRequestBody,
     ExtensionProvider,
-    MeshConfig,
 )
+from clew.model.mesh_config import MeshConfig
 from clew.snapshot.authorization_policies import Authorization
 
 HOST = "authz.shop.svc.cluster.local"

@@ -37,14 +37,14 @@ from clew.compile.access_log import (
 from clew.compile.collectors import Collector, Hosts, collector_of
 from clew.compile.tracing import ENVIRONMENT_DETECTOR
 from clew.compile.typed_config import typed_config
-from clew.model.mesh_config import (
+from clew.model.extension_providers import (
     EnvoyFileAccessLogProvider,
     EnvoyHttpGrpcV3LogProvider,
     EnvoyOpenTelemetryLogProvider,
     EnvoyTcpGrpcV3LogProvider,
     ExtensionProvider,
-    MeshConfig,
 )
+from clew.model.mesh_config import MeshConfig
 from clew.snapshot.telemetries import AccessLogInForce
 
 _STDOUT = "/dev/stdout"

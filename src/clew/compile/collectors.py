@@ -9,7 +9,7 @@ from typing import Protocol
 from clew._pb.envoy.config.core.v3.base_pb2 import HeaderValue
 from clew._pb.envoy.config.core.v3.grpc_service_pb2 import GrpcService
 from clew.model import names
-from clew.model.mesh_config import ExtensionProvider, HttpHeader
+from clew.model.extension_providers import ExtensionProvider, HttpHeader
 from clew.model.service import Service
 from clew.snapshot.authorization_policies import service_of
 from clew.snapshot.telemetries import TelemetryInForce

@@ -29,7 +29,7 @@ from clew.compile.rbac import NETWORK_STATS
 from clew.compile.rbac_values import metadata_matcher, text_matcher
 from clew.model import names
 from clew.model.duration import Duration
-from clew.model.mesh_config import (
+from clew.model.extension_providers import (
     EnvoyExternalAuthorizationGrpcProvider,
     EnvoyExternalAuthorizationHttpProvider,
     EnvoyExternalAuthorizationRequestBody,

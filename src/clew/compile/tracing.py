@@ -27,14 +27,14 @@ from clew._pb.envoy.type.tracing.v3.custom_tag_pb2 import CustomTag as EnvoyTag
 from clew.compile.collectors import Collector, Hosts, collector_of, header_values
 from clew.compile.typed_config import typed_config
 from clew.model.duration import Duration
-from clew.model.mesh_config import (
+from clew.model.extension_providers import (
     ExtensionProvider,
     HttpHeader,
-    MeshConfig,
     OpenTelemetryTracingProvider,
     TraceContextOption,
     ZipkinTracingProvider,
 )
+from clew.model.mesh_config import MeshConfig
 from clew.model.mesh_proxy_config import ProxyTracing, TracingCustomTag
 from clew.model.metrics import CANONICAL_VARIABLES
 from clew.model.telemetry import CustomTag

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from clew.model.authorization_policy import AuthorizationAction, AuthorizationPolicy
 from clew.model.base import Resource, age_order
-from clew.model.mesh_config import ExtensionProvider
+from clew.model.extension_providers import ExtensionProvider
 from clew.model.proxy import Proxy
 from clew.model.service import Service
 from clew.snapshot.policy_targets import binds

@@ -12,14 +12,14 @@ from typing import TypeVar
 
 from clew.model import names
 from clew.model.base import Resource, age_order
-from clew.model.mesh_config import (
+from clew.model.extension_providers import (
     EnvoyFileAccessLogProvider,
     ExtensionProvider,
-    MeshConfig,
     OpenTelemetryTracingProvider,
     PrometheusMetricsProvider,
     ZipkinTracingProvider,
 )
+from clew.model.mesh_config import MeshConfig
 from clew.model.proxy import Proxy
 from clew.model.telemetry import (
     AccessLogging,

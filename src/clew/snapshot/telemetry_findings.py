@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from clew.model.diagnostic import Diagnostic
-from clew.model.mesh_config import ExtensionProvider
+from clew.model.extension_providers import ExtensionProvider
 from clew.model.status import REFERENCE_NOT_FOUND, object_warning
 from clew.model.telemetry import Metrics, ProviderRef, Telemetry, TelemetrySpec
 from clew.snapshot.authorization_policies import service_of

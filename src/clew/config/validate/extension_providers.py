@@ -13,7 +13,7 @@ import msgspec
 from clew.config.finding import FieldPath, Finding
 from clew.config.validate.hosts import check_port, host_problem, is_dns_label
 from clew.model.addresses import is_ip
-from clew.model.mesh_config import (
+from clew.model.extension_providers import (
     EnvoyExternalAuthorizationHttpProvider,
     ExtensionProvider,
     LightstepTracingProvider,
