@@ -11,7 +11,8 @@ from clew.model.authorization_policy import AuthorizationPolicy
 from clew.model.base import ResourceKey
 from clew.model.proxy import Proxy, ProxyType
 from clew.snapshot.authorization_policies import Authorization
-from clew.snapshot.scope_builder import affects, build_scope
+from clew.snapshot.reach import affects
+from clew.snapshot.scope_builder import build_scope
 from clew.snapshot.snapshot import MeshSnapshot, update_snapshot
 from tests.snapshot.world import mesh, service
 

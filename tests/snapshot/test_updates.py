@@ -15,8 +15,9 @@ from clew.model.proxy import Proxy
 from clew.model.replica_set import ReplicaSet
 from clew.model.service_account import ServiceAccount
 from clew.model.stateful_set import StatefulSet
+from clew.snapshot.reach import affects, may_move
 from clew.snapshot.scope import ProxyScope
-from clew.snapshot.scope_builder import affects, build_scope, may_move, scope_key
+from clew.snapshot.scope_builder import build_scope, scope_key
 from clew.snapshot.snapshot import MeshSnapshot, build_snapshot, update_snapshot
 from tests.snapshot.histories import OBJECTS, POOL, Batch, histories
 from tests.snapshot.pool import PROXIES

@@ -24,8 +24,9 @@ from clew.model.xds import CLUSTER, ENDPOINTS, NAME_TABLE, Published, ResourcesB
 from clew.server.publications import Batch, Effect, Publication, PublicationLog, Versions
 from clew.snapshot.concern import concerned
 from clew.snapshot.peer_authentication import Authentication
+from clew.snapshot.reach import affects, may_move
 from clew.snapshot.scope import ProxyScope
-from clew.snapshot.scope_builder import affects, build_scope, may_move, scope_key
+from clew.snapshot.scope_builder import build_scope, scope_key
 from clew.snapshot.snapshot import Dirty, build_snapshot, update_snapshot
 from clew.snapshot.views import Views
 
