@@ -64,7 +64,7 @@ def updated(
         assert found[proxy] == build_scope(anew, proxy)
         assert affects(dirty, old) or found[proxy] == old
         assert scope_key(after, proxy) == scope_key(anew, proxy)
-        assert may_move(dirty, proxy) or scope_key(after, proxy) == keys[proxy]
+        assert may_move(dirty)(proxy) or scope_key(after, proxy) == keys[proxy]
     return after, found
 
 

@@ -235,10 +235,11 @@ class Publisher:
 
     def _regroup(self, dirty: Dirty) -> None:
         """Proxies may belong together in another way now. Those that moved get what is theirs."""
+        moves = may_move(dirty)
         moved = [
             s
             for s, key in self._group_of.items()
-            if may_move(dirty, s.proxy) and scope_key(self.snapshot, s.proxy) != key
+            if moves(s.proxy) and scope_key(self.snapshot, s.proxy) != key
         ]
         for subscriber in moved:
             self._move(subscriber)
