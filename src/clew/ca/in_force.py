@@ -14,7 +14,7 @@ from pathlib import Path
 from cryptography import x509
 
 from clew.ca.authority import Authority, fingerprint
-from clew.ca.keys import KeyKind, is_due, load_or_create, write_private
+from clew.ca.keys import KeyKind, is_due, load_or_create
 from clew.ca.plugged_in import (
     CERTIFICATE,
     UnusableAuthority,
@@ -22,6 +22,7 @@ from clew.ca.plugged_in import (
     plugged_in,
     read_files,
 )
+from clew.ca.private_file import write_private
 
 log = logging.getLogger("clew.ca")
 
@@ -213,7 +214,8 @@ class AuthorityInForce:
         (self._directory / _ROTATION).unlink(missing_ok=True)
 
     def _note(self, phase: str) -> None:
-        write_private(self._directory / _ROTATION, json.dumps({"phase": phase}).encode())
+        content = json.dumps({"phase": phase}).encode()
+        write_private(self._directory / _ROTATION, content, durable=True)
 
     def _look(self) -> None:
         """Make ``current`` of what is on disk."""
@@ -251,4 +253,4 @@ def _write_files(folder: Path, files: Files) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     for name, content in sorted(files.items(), reverse=True):
-        write_private(folder / name, content)
+        write_private(folder / name, content, durable=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -21,6 +20,7 @@ from clew.ca.authority import (
     self_signed_root,
     signed_intermediate,
 )
+from clew.ca.private_file import write_private
 
 # An intermediate is replaced long before it would cut short what it signs.
 INTERMEDIATE_RESERVE = timedelta(days=30)
@@ -148,25 +148,13 @@ def _store(directory: Path, name: str, key: SigningKey, certificate: x509.Certif
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    write_private(key_file, private)
-    write_private(certificate_file, pem(certificate).encode())
+    write_private(key_file, private, durable=True)
+    write_private(certificate_file, pem(certificate).encode(), durable=True)
     return _Pair(key, certificate)
 
 
 def _files(directory: Path, name: str) -> tuple[Path, Path]:
     return directory / f"{name}-cert.pem", directory / f"{name}-key.pem"
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file that only its owner can read; after a crash it is there whole or not at all."""
-    temporary = path.with_name(path.name + ".new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _serial() -> int:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from clew.ca.private_file import write_private
 from clew.local.addresses import choose_address
-from clew.local.state import write_file
 
 _FILE = "addresses.json"
 _LOCK = "addresses.lock"
@@ -42,4 +42,4 @@ def _leases(directory: Path) -> Iterator[dict[str, str]]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         leases: dict[str, str] = msgspec.json.decode(file.read_bytes()) if file.exists() else {}
         yield leases
-        write_file(file, msgspec.json.encode(leases))
+        write_private(file, msgspec.json.encode(leases))

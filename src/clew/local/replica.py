@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from clew.agent.app import LOG as APP_LOG
 from clew.agent.backoff import delays
 from clew.agent.spec import AgentSpec, encode
+from clew.ca.private_file import write_private
 from clew.local import leases, process
 from clew.local.agents import MeshPlace, Where, fixed_address, runs_outside
 from clew.local.network import add_workload, enter_workload, remove_workload
@@ -25,7 +26,6 @@ from clew.local.state import (
     ReplicaState,
     agent_directory,
     process_id,
-    write_file,
 )
 from clew.local.workloads import Workload
 
@@ -118,7 +118,7 @@ class ReplicaProcess:
         self._spec = spec
         directory = agent_directory(self._place.directory, spec.namespace, spec.name)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_file(directory / SPEC, encode(spec))
+        write_private(directory / SPEC, encode(spec))
         waits = delays(0.2, 10.0)
         while not self._stopping:
             ran_seconds, code = await self._run_once(spec)

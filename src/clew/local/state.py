@@ -12,6 +12,7 @@ from typing import IO
 import msgspec
 
 from clew.agent.spec import Capture
+from clew.ca.private_file import write_private
 from clew.model.base import OpenModel
 
 LOCK = "lock"
@@ -97,7 +98,7 @@ def is_locked(directory: Path) -> bool:
 
 def write_state(directory: Path, state: RunState) -> None:
     text = msgspec.json.format(msgspec.json.encode(state), indent=1)
-    write_file(directory / STATE, text)
+    write_private(directory / STATE, text)
 
 
 def read_state(directory: Path) -> RunState | None:
@@ -106,14 +107,6 @@ def read_state(directory: Path) -> RunState | None:
         return msgspec.json.decode((directory / STATE).read_bytes(), type=RunState)
     except (FileNotFoundError, msgspec.MsgspecError):
         return None
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Replace a file at once, readable by its owner only."""
-    draft = path.with_name(f"{path.name}.new")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-    draft.replace(path)
 
 
 def agent_directory(directory: Path, namespace: str, replica: str) -> Path:

@@ -16,11 +16,11 @@ from typing import NamedTuple
 from clew.api.answers import ApiError, Unreachable, WatchEnded
 from clew.api.async_client import AsyncClient
 from clew.api.messages import ServiceAddresses, VirtualPort
+from clew.ca.private_file import write_private
 from clew.local import process
 from clew.local.network import MeshNetwork, enter_mesh, namespace_files, rules_file
 from clew.local.process import CommandFailed
 from clew.local.relay import Address
-from clew.local.state import write_file
 from clew.model.addresses import is_ip
 
 # Of what changes fast, such as a mesh that starts, only every so often the latest.
@@ -220,8 +220,8 @@ class VirtualAddresses:
 async def install(network: MeshNetwork, before: Rules, after: Rules) -> None:
     """Let all workloads, and those that come later, have other rules. Raises: CommandFailed."""
     file = rules_file(network)
-    write_file(file.with_suffix(".new"), ruleset(after).encode())
-    write_file(file.with_suffix(".change"), difference(before, after).encode())
+    write_private(file.with_suffix(".new"), ruleset(after).encode())
+    write_private(file.with_suffix(".change"), difference(before, after).encode())
     variables = {"RULES": str(file.with_suffix("")), "FILES": str(namespace_files(network))}
     env = {**network.environ, **variables}
     await process.run((*enter_mesh(network), "sh", "-ec", _INSTALL), env=env)

@@ -18,6 +18,7 @@ from clew.agent.spec import AgentSpec, AppSpec, Capture, encode
 from clew.api.answers import ApiError, Unreachable
 from clew.api.async_client import AsyncClient
 from clew.api.location import API_SOCKET
+from clew.ca.private_file import write_private
 from clew.config.parse import parse_manifest
 from clew.local import leases, proxy_settings, registrar
 from clew.local.agents import MeshPlace, Where, agent_spec, listening_ports, with_upstreams
@@ -42,7 +43,6 @@ from clew.local.state import (
     format_process,
     is_alive,
     process_id,
-    write_file,
 )
 from clew.local.visit import (
     Visit,
@@ -258,7 +258,7 @@ async def _run_agent(
     report: Report,
 ) -> int:
     directory = Path(spec.directory)
-    write_file(directory / SPEC, encode(spec))
+    write_private(directory / SPEC, encode(spec))
     log = ("--log-file", str(directory / AGENT_LOG))
     command = (*CLEW, "agent", "--foreground-app", *log, "--spec", str(directory / SPEC))
     enter = () if place.network is None else enter_workload(place.network, spec.ip)

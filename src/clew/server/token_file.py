@@ -10,7 +10,7 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from clew.ca.keys import write_private
+from clew.ca.private_file import write_private
 
 
 class Kept(Protocol):
@@ -77,7 +77,8 @@ class TokenFile(Generic[T]):
         return bool(found)
 
     def _save(self) -> None:
-        write_private(self._path, msgspec.json.encode(tuple(self._tokens.values())))
+        content = msgspec.json.encode(tuple(self._tokens.values()))
+        write_private(self._path, content, durable=True)
 
 
 def hash_of(text: str) -> str:
