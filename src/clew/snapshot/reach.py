@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from clew.model.proxy import Proxy
 from clew.model.virtual_service import VirtualService
 from clew.snapshot.export import visible
@@ -12,19 +14,22 @@ from clew.snapshot.snapshot import EVERYWHERE, Dirty
 from clew.snapshot.virtual_services import MESH
 
 
-def may_move(dirty: Dirty, proxy: Proxy) -> bool:
-    """Whether a change may give a proxy another scope key."""
-    return (
-        dirty.everything
-        or proxy.namespace in dirty.namespaces
-        or not (dirty.patched | dirty.policies).isdisjoint((proxy.namespace, EVERYWHERE))
-        or not dirty.addresses.isdisjoint((proxy.ip, *proxy.extra_ips))
+def may_move(dirty: Dirty) -> Callable[[Proxy], bool]:
+    """Return which proxies a change may give another scope key."""
+    places = dirty.namespaces | dirty.patched | dirty.policies
+    addresses = dirty.addresses
+    if dirty.everything or EVERYWHERE in places:
+        return lambda proxy: True
+    return lambda proxy: (
+        proxy.namespace in places
+        or proxy.ip in addresses
+        or not addresses.isdisjoint(proxy.extra_ips)
     )
 
 
 def affects(dirty: Dirty, scope: ProxyScope) -> bool:
     """Whether a change may concern proxies of this scope."""
-    if may_move(dirty, scope.proxy):
+    if may_move(dirty)(scope.proxy):
         return True
     served = {port.service.key for port in scope.inbound.ports} if scope.inbound else set()
     known = scope.outbound.endpoints
