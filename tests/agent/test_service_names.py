@@ -6,9 +6,9 @@ from pathlib import Path
 from clew.agent.service_names import ServiceNames
 from clew.agent.spec import AgentSpec
 from clew.api.async_client import AsyncClient
-from clew.stores.memory import MemoryStore
 from tests.server.api_server import with_server
 from tests.server.test_service_addresses import HEADLESS, POD, SERVICE, manifest
+from tests.stores.memory import MemoryStore
 from tests.stores.objects import noon, put
 
 HOST = "web.default.svc.cluster.local"

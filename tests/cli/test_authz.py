@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from clew.config.parse import parse_documents
-from clew.stores.memory import MemoryStore
 from tests.cli.mesh import Shell, shell
 from tests.server.api_server import server_thread
+from tests.stores.memory import MemoryStore
 from tests.stores.objects import noon
 
 WORKLOADS = """

@@ -21,9 +21,9 @@ from clew.model.base import ResourceKey
 from clew.model.diagnostic import Diagnostic, Place, Severity
 from clew.server.api import build_app, serve_api
 from clew.stores.directory import DirectoryStore
-from clew.stores.memory import MemoryStore
 from clew.stores.store import Store
 from tests.server.api_server import with_server
+from tests.stores.memory import MemoryStore
 from tests.stores.objects import config_map, key, noon, pod, put
 
 REVIEWS = """\

@@ -18,7 +18,7 @@ from clew.model.service import NOWHERE, Locality
 from clew.model.spiffe import Identity
 from clew.model.workload_entry import CONNECTED_AT, DISCONNECTED_AT, WORKLOAD_CONTROLLER
 from clew.server.registration import NoSuchGroup, Registration, RegistrationRefused
-from clew.stores.memory import MemoryStore
+from tests.stores.memory import MemoryStore
 from tests.stores.objects import NOON
 
 GROUP: dict[str, Any] = {

@@ -11,9 +11,9 @@ from clew.api.async_client import AsyncClient
 from clew.api.messages import ServiceAddresses, VirtualPort
 from clew.server.service_addresses import service_addresses
 from clew.snapshot.snapshot import build_snapshot
-from clew.stores.memory import MemoryStore
 from tests.server.api_server import with_server
 from tests.server.test_publisher import resources
+from tests.stores.memory import MemoryStore
 from tests.stores.objects import noon, put
 
 SERVICE = """

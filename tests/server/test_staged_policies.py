@@ -16,9 +16,9 @@ from clew.server import staged_policies
 from clew.server.directory import Directory
 from clew.server.publisher import Publisher
 from clew.server.staged_policies import take_in_stages
-from clew.stores.memory import MemoryStore
 from clew.stores.store import Change, Stored
 from tests.server.proxy import TalkingProxy
+from tests.stores.memory import MemoryStore
 from tests.stores.objects import noon
 
 WORLD = """

@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clew.model.base import ResourceKey
-from clew.stores.memory import MemoryStore
 from clew.stores.revise import EPHEMERAL_HISTORY_LIMITS
 from clew.stores.sqlite import SqliteStore
 from clew.stores.store import Change, Conflict, Expired, NotFound, Store, Stored
+from tests.stores.memory import MemoryStore
 from tests.stores.objects import config_map, key, next_batch, noon, pod, put
 
 Scenario = Callable[[Store], Awaitable[None]]

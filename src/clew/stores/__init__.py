@@ -1,1 +1,1 @@
-"""Where objects live: memory, a watched directory, SQLite. ``store.py`` is what they share."""
+"""Where objects live: SQLite, or a watched directory. ``store.py`` is what they share."""

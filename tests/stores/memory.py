@@ -1,4 +1,4 @@
-"""A store that forgets everything when the process ends: for tests and one-off meshes."""
+"""A store that forgets everything when the process ends."""
 
 from __future__ import annotations
 
