@@ -21,10 +21,10 @@ from clew.server.holds import Holds
 from clew.server.mtls import ServingCertificate
 from clew.server.object_standings import settled
 from clew.server.publisher import Publisher
-from tests.stores.memory import MemoryStore
 from clew.stores.namespaces import in_namespace
 from tests.envoy.rig import running_envoy
 from tests.server.serving import serving
+from tests.stores.memory import MemoryStore
 from tests.stores.objects import noon
 
 _GROUPS = {

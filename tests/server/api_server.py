@@ -33,10 +33,10 @@ from clew.server.traffic_api import TrafficApi
 from clew.server.traffic_reports import TrafficReports
 from clew.server.traffic_window import TrafficWindow
 from clew.server.views import MeshViews
-from tests.stores.memory import MemoryStore
 from clew.stores.store import Store
 from clew.stores.traces import Traces
 from clew.stores.traces_file import TraceLimits
+from tests.stores.memory import MemoryStore
 from tests.stores.objects import noon
 
 T = TypeVar("T")

@@ -14,10 +14,10 @@ from clew.server.holds import Holds
 from clew.server.holds_file import load_holds, save_holds
 from clew.server.object_standings import manifest_of
 from clew.server.publisher import Publisher
-from tests.stores.memory import MemoryStore
 from clew.stores.namespaces import in_namespace
 from clew.stores.store import Change, NotFound
 from tests.server.proxy import TalkingProxy, router
+from tests.stores.memory import MemoryStore
 from tests.stores.objects import noon
 
 GATEWAY = """
