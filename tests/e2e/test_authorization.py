@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.corpora.echo.expectations import succeeded
 from tests.corpora.echo.manifests import App
-from tests.corpora.echo.traffic import succeeded
 from tests.corpora.echo.world import Result, World, running_world
 from tests.e2e.mesh import eventually, needs_root
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.corpora.echo.traffic import GRPC_CODES, outcome
+from tests.corpora.echo.expectations import GRPC_CODES, outcome
 from tests.corpora.echo.world import Call, Result
 
 Described = Mapping[str, Any]
