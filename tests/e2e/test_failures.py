@@ -18,7 +18,8 @@ pytestmark = needs_root
 
 
 def load(mesh: Mesh) -> Load:
-    return Load(("127.0.0.1", mesh.state.http_port), REVIEWS, version_of_reviews)
+    """Requests one after another, which leave the machine something for the rest."""
+    return Load(("127.0.0.1", mesh.state.http_port), REVIEWS, version_of_reviews, workers=1)
 
 
 def envoys(mesh: Mesh, workload: str) -> list[int]:
