@@ -90,7 +90,7 @@ def timed(mesh: Mesh) -> float:
 def test_counts_are_equal_and_percentiles_are_near(mesh: Mesh) -> None:
     assert mesh.clew("apply", "--wait", "-f", "-", text=SLOW).returncode == 0
     before = requests(settled(mesh))
-    with ThreadPoolExecutor(10) as load:
+    with ThreadPoolExecutor(20) as load:
         took = list(load.map(lambda _: timed(mesh), range(REQUESTS)))
     found = settled(mesh)
     assert mesh.clew("delete", "virtualservice", "reviews").returncode == 0
