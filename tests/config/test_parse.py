@@ -177,3 +177,20 @@ def test_a_port_that_there_is_not_is_refused(port: str, problem: str) -> None:
     service = f"apiVersion: v1\nkind: Service\nmetadata: {{name: a}}\nspec: {{ports: [{port}]}}\n"
     [document] = parse_documents(service)
     assert [each.problem for each in document.diagnostics] == [problem]
+
+
+def test_fields_may_have_their_names_in_protobuf_as_istios_documentation_has_them() -> None:
+    read, diagnostics = parse_mesh_config("""
+        extensionProviders:
+        - name: otel
+          opentelemetry: {service: a.ns.svc, port: 1, resource_detectors: {environment: {}}}
+        default_config: {proxy_metadata: {A_b: "1"}}
+        """)
+    assert diagnostics == ()
+    provider = read.extension_providers[0].opentelemetry
+    assert provider is not None
+    assert provider.resource_detectors is not None
+    assert read.default_config is not None
+    assert read.default_config.proxy_metadata == {"A_b": "1"}
+    _, diagnostics = parse_mesh_config("{enable_tracing: true, enableTracing: true}")
+    assert [each.place.field for each in diagnostics] == ["enable_tracing"]

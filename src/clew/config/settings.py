@@ -8,7 +8,7 @@ from typing import Any
 
 from clew.config import yaml
 from clew.config.finding import FieldPath, Finding
-from clew.config.structure import convert
+from clew.config.structure import convert, with_json_names
 from clew.config.validate.crd_limits import check_limits
 from clew.config.validate.mesh_config import validate_mesh_config
 from clew.config.validate.mesh_networks import validate_mesh_networks
@@ -31,6 +31,7 @@ _CANNOT_START = "until it is corrected, programs with this annotation are not st
 
 
 def read_mesh_config(value: Any) -> tuple[MeshConfig | None, list[Finding]]:
+    value = with_json_names(MeshConfig, value)
     mesh, findings = convert(MeshConfig, value)
     if mesh is None:
         return None, findings
@@ -39,14 +40,14 @@ def read_mesh_config(value: Any) -> tuple[MeshConfig | None, list[Finding]]:
 
 
 def read_mesh_networks(value: Any) -> tuple[MeshNetworks | None, list[Finding]]:
-    networks, findings = convert(MeshNetworks, value)
+    networks, findings = convert(MeshNetworks, with_json_names(MeshNetworks, value))
     if networks is None:
         return None, findings
     return networks, [*validate_mesh_networks(networks), *check_support(networks)]
 
 
 def read_proxy_settings(value: Any) -> tuple[MeshProxyConfig | None, list[Finding]]:
-    settings, findings = convert(MeshProxyConfig, value)
+    settings, findings = convert(MeshProxyConfig, with_json_names(MeshProxyConfig, value))
     if settings is None:
         return None, findings
     return settings, [*check_proxy_config(settings, ()), *check_support(settings)]

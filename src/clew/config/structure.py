@@ -84,6 +84,47 @@ def _renamed(item: Any, old: str, name: str) -> Any:
     return {name if key == old else key: value for key, value in item.items()}
 
 
+def with_json_names(kind: type, value: Any) -> Any:
+    """Return ``value`` with the fields of ``kind`` by their names in JSON, where it has those of
+    the protobuf message: ``resource_detectors`` → ``resourceDetectors``.
+
+    Source: protobuf's JSON mapping, which takes both.
+    """
+    return _with_json_names(_type_of(kind), value)
+
+
+def _with_json_names(expected: inspect.Type, value: Any) -> Any:
+    match expected:
+        case inspect.Metadata():
+            return _with_json_names(expected.type, value)
+        case inspect.UnionType():
+            for option in expected.types:
+                value = _with_json_names(option, value)
+        case inspect.VarTupleType() if isinstance(value, list):
+            return [_with_json_names(expected.item_type, item) for item in value]
+        case inspect.DictType() if isinstance(value, dict):
+            of_values = expected.value_type
+            return {key: _with_json_names(of_values, item) for key, item in value.items()}
+        case inspect.StructType() if isinstance(value, dict):
+            fields = {field.encode_name: field.type for field in expected.fields}
+            named = {_json_name(name, fields, value): item for name, item in value.items()}
+            return {
+                name: _with_json_names(fields[name], item) if name in fields else item
+                for name, item in named.items()
+            }
+    return value
+
+
+def _json_name(name: Any, fields: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
+    """The field's name in JSON; as it is if there is no such field, or it is given by that name."""
+    camel = _camel(str(name))
+    return camel if name not in fields and camel in fields and camel not in given else name
+
+
+def _camel(name: str) -> str:
+    return "".join(p if i == 0 else p[:1].upper() + p[1:] for i, p in enumerate(name.split("_")))
+
+
 def _check(expected: inspect.Type, value: Any, path: FieldPath) -> Iterator[Finding]:
     match expected:
         case inspect.Metadata():
@@ -181,7 +222,7 @@ def _is_number(value: Any) -> bool:
 
 def did_you_mean(name: str, known: Mapping[str, Any] | list[str]) -> str:
     """Return a hint that names the most similar of ``known``, or "" if none is near."""
-    camel = "".join(p if i == 0 else p[:1].upper() + p[1:] for i, p in enumerate(name.split("_")))
+    camel = _camel(name)
     if camel in known and camel != name:
         return f'did you mean "{camel}"?'
     by_lower = {k.lower(): k for k in known}

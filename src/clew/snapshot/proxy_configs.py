@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from clew.config.structure import decode_custom
+from clew.config.structure import decode_custom, with_json_names
 from clew.model.base import Model, age_order
 from clew.model.duration import Duration
 from clew.model.mesh_config import MeshConfig
@@ -115,7 +115,8 @@ def parse_config(given: Mapping[str, Any]) -> MeshProxyConfig:
     Raises:
         msgspec.ValidationError: a field is unknown or its value is not of its type.
     """
-    return msgspec.convert(given, MeshProxyConfig, dec_hook=decode_custom, strict=False)
+    named = with_json_names(MeshProxyConfig, given)
+    return msgspec.convert(named, MeshProxyConfig, dec_hook=decode_custom, strict=False)
 
 
 def proxy_mesh(mesh: MeshConfig, own: str, *, router: bool) -> MeshConfig:
@@ -134,7 +135,8 @@ def proxy_mesh(mesh: MeshConfig, own: str, *, router: bool) -> MeshConfig:
 def _lenient(own: str) -> MeshProxyConfig:
     """Return what is understood of it: a proxy of another version may say what is not known."""
     known = {field.encode_name for field in msgspec.structs.fields(MeshProxyConfig)}
-    given = {key: value for key, value in msgspec.json.decode(own).items() if key in known}
+    said = with_json_names(MeshProxyConfig, msgspec.json.decode(own))
+    given = {key: value for key, value in said.items() if key in known}
     try:
         return parse_config(given)
     except (msgspec.ValidationError, ValueError):
