@@ -66,14 +66,16 @@ def test_a_request_is_a_line_and_what_there_is_to_say_of_it(
 
 
 def test_a_tap_ends_by_itself(mesh: Shell) -> None:
-    assert mesh.good("tap", "--for", "1s", "--to", "reviews", "-o", "json") == ""
+    assert mesh.good("tap", "--for", "1s", "--to", "api.example.com", "-o", "json") == ""
 
 
-def test_levels_are_said_for_known_workloads_only(mesh: Shell) -> None:
+def test_known_workloads_only_are_watched_and_have_levels(mesh: Shell) -> None:
     for arguments, code, words in (
         (("tap", "--for", "2h"), 2, "between 1s and 1h"),
         (("tap", "--for", "soon"), 2, "--for"),
         (("tap", "--status", "bad"), 1, "503, 5xx or error"),
+        (("tap", "--from", "reviews"), 1, 'no workload "reviews"'),
+        (("tap", "--to", "reviews"), 1, 'no workload "reviews"'),
         (("proxy-log", "reviews"), 2, "--level http:debug"),
         (("proxy-log", "reviews", "--level", "http:loud"), 2, "there are trace, debug"),
         (("proxy-log", "reviews", "--level", "HTTP:debug"), 1, "no name of a logger"),

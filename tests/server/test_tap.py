@@ -133,6 +133,7 @@ def test_the_called_ones_proxy_tells_only_what_it_alone_knows() -> None:
         ({"caller": "productpage"}, True),
         ({"caller": "productpage-v1"}, True),
         ({"caller": "default/productpage-v1"}, True),
+        ({"caller": "productpage-v1.default"}, True),
         ({"caller": "other/productpage-v1"}, False),
         ({"called": "reviews"}, True),
         ({"called": "ratings"}, False),
@@ -164,6 +165,7 @@ def test_a_request_that_reached_nobody_is_found_by_its_host_and_as_an_error() ->
     assert event is not None
     assert event.flags == ("UH",)
     assert TapFilter(called="reviews", status="error").shows(event, {})
+    assert not TapFilter(called="revie").shows(event, {})
     assert TapFilter(status="5xx").shows(event, {})
     assert not TapFilter(called="ratings").shows(event, {})
 

@@ -60,7 +60,7 @@ OPERATIONS = (
             *((name, TEXT) for name in ("from", "to", "path", "status", "minDuration")),
             ("seconds", NUMBER),
         ),
-        errors=(400,),
+        errors=(400, 404),
     ),
     Operation(
         method="post",

@@ -49,9 +49,9 @@ MOST_AT_ONCE = 2_000
 class TapFilter:
     """What somebody wants to see: all that is set must be so.
 
-    ``caller``, ``called``: a workload, with or without its namespace, or its label app. ``path``:
-    how it begins. ``status``: ``503`` or ``5xx``; ``error``: 5xx or no response at all.
-    ``min_duration``: milliseconds.
+    ``caller``, ``called``: a workload, with or without its namespace, or its label app; of those
+    who are called also a host. ``path``: how it begins. ``status``: ``503`` or ``5xx``; ``error``:
+    5xx or no response at all. ``min_duration``: milliseconds.
     """
 
     caller: str = ""
@@ -88,15 +88,22 @@ def workload_of(proxy: Proxy) -> str:
     return f"{proxy.namespace}/{name}"
 
 
+def names_of(workload: str, app: str) -> tuple[str, ...]:
+    """What a workload is called: ``default/reviews-v1``, ``reviews-v1``, ``reviews-v1.default``,
+    and its label app.
+    """
+    namespace, _, name = workload.partition("/")
+    return (workload, name, f"{name}.{namespace}", *([app] if app else []))
+
+
 def _is_it(wanted: str, workload: str, apps: Mapping[str, str], authority: str = "") -> bool:
     """A request that reached no workload went to the host that was asked for."""
     if not wanted:
         return True
     if workload:
-        name = workload.rpartition("/")[2]
-        return wanted in (workload, name, apps.get(workload, ""))
+        return wanted in names_of(workload, apps.get(workload, ""))
     host = authority.partition(":")[0]
-    return bool(host) and wanted.rpartition("/")[2] in (host, host.partition(".")[0])
+    return f"{host}.".startswith(f"{wanted.rpartition('/')[2]}.")
 
 
 def _has_status(wanted: str, status: int) -> bool:

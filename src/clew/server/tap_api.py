@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -13,10 +13,11 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from clew.api.runtime_settings import LONGEST_SECONDS, LogLevelAnswer, LogLevelRequest
+from clew.config.structure import did_you_mean
 from clew.model.duration import Duration
 from clew.model.proxy import Proxy
 from clew.server.replies import BadRequest, body_of, number, reply, text_of
-from clew.server.tap import Tap, TapFilter, workload_of
+from clew.server.tap import Tap, TapFilter, names_of, workload_of
 from clew.stores.store import NotFound
 
 _SECONDS = 600
@@ -39,9 +40,26 @@ class TapApi:
     async def _watch(self, request: Request) -> Response:
         """A line per request; an empty one now and then."""
         wanted, seconds = _filter(request), number(request, "seconds") or _SECONDS
+        self._check_names(wanted)
         stream = self._lines(wanted, min(seconds, LONGEST_SECONDS), request.app.state.closing)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(stream, media_type="application/x-ndjson", headers=headers)
+
+    def _check_names(self, wanted: TapFilter) -> None:
+        """Who watches a workload that is not there would wait in vain. Raises: NotFound."""
+        directory = self.tap.directory
+        callers = {
+            name
+            for each in directory.proxies()
+            for name in names_of(workload_of(each), dict(each.labels).get("app", ""))
+        }
+        if wanted.caller and wanted.caller not in callers:
+            raise _no_workload(wanted.caller, callers)
+        name = wanted.called.rpartition("/")[2]
+        hosts = {host.partition(".")[0] for host in directory.publisher.snapshot.services.by_host}
+        # Hosts outside may be called by any name.
+        if name and "." not in name and name not in hosts and wanted.called not in callers:
+            raise _no_workload(wanted.called, callers | hosts)
 
     async def _lines(
         self, wanted: TapFilter, seconds: float, closing: asyncio.Event
@@ -97,7 +115,12 @@ class TapApi:
         for rule in rules:
             if found := [each for each in every if rule(each) == name]:
                 return found
-        raise NotFound(f'no proxy of a workload "{name}" is connected (see: clew status)')
+        raise _no_workload(name, {rule(each) for rule in rules for each in every})
+
+
+def _no_workload(name: str, known: Collection[str]) -> NotFound:
+    hint = did_you_mean(name, sorted(known)) or "see: clew status"
+    return NotFound(f'there is no workload "{name}" with a proxy; {hint}')
 
 
 def _filter(request: Request) -> TapFilter:
