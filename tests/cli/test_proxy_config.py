@@ -36,6 +36,10 @@ def test_clusters_are_shown_by_service_and_port(home: Path) -> None:
     ]
 
 
+def test_istioctls_names_of_the_commands_are_taken(home: Path) -> None:
+    assert lines(home, "cluster") == lines(home, "clusters") == lines(home, "c")
+
+
 @pytest.mark.parametrize(
     ("filters", "ports"),
     [

@@ -12,7 +12,7 @@ _LONGEST_VALUE = 40
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """``spec.http[0].route[0].weight: 90 → 50``, one text per field that changed."""
-    return list(_compare("", _visible(old), _visible(new)))
+    return list(_compare("", visible(old), visible(new)))
 
 
 def summary(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> str:
@@ -24,7 +24,8 @@ def summary(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> str
     return ", ".join(changed[:3]) + more
 
 
-def _visible(manifest: Mapping[str, Any]) -> dict[str, Any]:
+def visible(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What people write of an object: without status, and what the store changes itself."""
     metadata = {k: v for k, v in manifest["metadata"].items() if k not in _UNINTERESTING}
     return {k: v for k, v in manifest.items() if k != "status"} | {"metadata": metadata}
 

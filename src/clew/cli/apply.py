@@ -81,14 +81,19 @@ def _acknowledged(items: Iterable[Applied]) -> list[ResourceKey]:
 def _echo(report: ApplyReport) -> None:
     suffix = " (server dry run)" if report.dry_run else ""
     for item in report.items:
-        for found in item.diagnostics:
-            click.echo(found.text, err=True)
-        if item.error:
-            click.echo(f"Error: {item.error}", err=True)
-        if item.result == "refused":
-            click.echo(f"{_claimed_name(item)} refused, nothing of it was changed", err=True)
-        else:
+        echo_problems(item)
+        if item.result != "refused":
             click.echo(f"{display_name(item.key.resource_key())} {item.result}{suffix}")
+
+
+def echo_problems(item: Applied) -> None:
+    """What there is to say of a document, and that it is refused if it is."""
+    for found in item.diagnostics:
+        click.echo(found.text, err=True)
+    if item.error:
+        click.echo(f"Error: {item.error}", err=True)
+    if item.result == "refused":
+        click.echo(f"{_claimed_name(item)} refused, nothing of it was changed", err=True)
 
 
 def _claimed_name(item: Applied) -> str:

@@ -17,6 +17,7 @@ COMMANDS = {
     "logs": ("logs", "Print what a workload or its proxy wrote."),
     "down": ("down", "Stop a mesh."),
     "apply": ("apply", "Create or change configuration."),
+    "diff": ("diff", "Show what files would change."),
     "get": ("get", "List objects."),
     "describe": ("describe", "Show one object, its effect and its problems."),
     "wait": ("wait", "Wait until proxies have acknowledged objects."),
@@ -43,7 +44,18 @@ COMMANDS = {
 # Those that need nothing but the admin API.
 REMOTE = frozenset(
     (
-        *("apply", "get", "describe", "wait", "delete", "history", "rollback", "status", "token"),
+        *(
+            "apply",
+            "diff",
+            "get",
+            "describe",
+            "wait",
+            "delete",
+            "history",
+            "rollback",
+            "status",
+            "token",
+        ),
         *("authz", "ca", "graph", "top", "trace", "tap", "proxy-log"),
     )
 )
@@ -61,6 +73,15 @@ class _Commands(click.Group):
         if name in REMOTE:
             _add_remote_options(command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            name = error.command_name
+            raise click.NoSuchCommand(name, possibilities=COMMANDS, ctx=ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -28,12 +28,26 @@ _direction = click.option(
 _name = click.option("--name", default="", metavar="NAME", help="Only the one of this name.")
 
 
-@click.group("proxy-config")
+# Source: istioctl's other names for the same.
+_ALIASES = {
+    **{"cluster": "clusters", "c": "clusters", "listener": "listeners", "l": "listeners"},
+    **{"route": "routes", "r": "routes", "endpoint": "endpoints", "ep": "endpoints"},
+    **{"secret": "secrets", "s": "secrets", "b": "bootstrap", "a": "all"},
+}
+
+
+class _AsIstioctl(click.Group):
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        return super().get_command(ctx, _ALIASES.get(name, name))
+
+
+@click.group("proxy-config", cls=_AsIstioctl)
 def command() -> None:
     """What a workload's Envoy has: not what it was told, but what it uses.
 
     WORKLOAD is a replica, a Deployment (then its first replica) or the label app, also with the
-    namespace: reviews-v1.default. The columns are istioctl's.
+    namespace: reviews-v1.default. The columns are istioctl's, and its names of the commands are
+    taken too: cluster, listener, route, endpoint, secret.
     """
 
 
