@@ -329,7 +329,7 @@ def test_access_logs_are_for_the_side_that_is_named() -> None:
 def test_spans_go_to_opentelemetry_as_telemetry_says(tmp_path: Path) -> None:
     tags = (
         "customTags: {a: {literal: {value: x}}, b: {environment: {name: Y, defaultValue: y}},"
-        " c: {header: {name: z, defaultValue: q}}, d: {formatter: {value: '%PROTOCOL%'}}}"
+        " c: {header: {name: z, defaultValue: q}}, d: {formatter: {value: '%PROTOCOL%'}}, e: {}}"
     )
     spec = (
         f"tracing: [{{providers: [{{name: otel}}], randomSamplingPercentage: 12.5, {tags}}},"

@@ -33,6 +33,7 @@ def balancer(**fields: Any) -> list[str]:
         ({"host": "a.*"}, ["host"]),
         ({"subsets": [{"name": "v1", "labels": {"version": "v1"}}]}, []),
         ({"subsets": [{"name": "v.1"}]}, ["subsets[0].name"]),
+        ({"subsets": [{"name": "V1", "labels": {"Example.com/a": "b" * 64}}]}, []),
         ({"subsets": [{"name": "v1"}, {"name": "v1"}]}, ["subsets[1].name"]),
         ({"subsets": [{"name": "v1", "labels": {"a": "b c"}}]}, ["subsets[0].labels.a"]),
         ({"subsets": [{"name": "v1", "trafficPolicy": {}}]}, ["subsets[0].trafficPolicy"]),
@@ -40,6 +41,8 @@ def balancer(**fields: Any) -> list[str]:
         ({"workloadSelector": {"matchLabels": {"a": "b"}}, "exportTo": ["."]}, []),
         ({"workloadSelector": {"matchLabels": {"a": "b"}}, "exportTo": ["*"]}, ["exportTo"]),
         ({"workloadSelector": {"matchLabels": {"a*": "b"}}}, ["workloadSelector.matchLabels.a*"]),
+        ({"workloadSelector": {"matchLabels": {"a": "b c"}}}, []),
+        ({"exportTo": ["Team-A"]}, []),
     ],
 )
 def test_hosts_subsets_and_selectors(spec: dict[str, Any], wrong: list[str]) -> None:
@@ -90,6 +93,7 @@ def test_a_selector_without_labels_is_warned_of() -> None:
         ({"tunnel": {"targetHost": "1.2.3.4", "targetPort": 0}}, ["tunnel.targetPort"]),
         ({"portLevelSettings": [{"port": {"number": 80}}]}, ["portLevelSettings[0]"]),
         ({"portLevelSettings": [{"tls": {"mode": "DISABLE"}}]}, ["portLevelSettings[0].port"]),
+        ({"portLevelSettings": [{"port": {}, "tls": {"mode": "DISABLE"}}]}, []),
     ],
 )
 def test_a_policy_sets_something_that_can_be(fields: dict[str, Any], wrong: list[str]) -> None:
@@ -101,7 +105,11 @@ def test_a_policy_sets_something_that_can_be(fields: dict[str, Any], wrong: list
     [
         ({"simple": "RANDOM"}, []),
         ({"simple": "RANDOM", "consistentHash": {"useSourceIp": True}}, ["loadBalancer"]),
-        ({"consistentHash": {}}, ["consistentHash"]),
+        ({"consistentHash": {}}, []),
+        (
+            {"consistentHash": {"useSourceIp": True, "httpHeaderName": "x-a"}},
+            ["consistentHash"],
+        ),
         ({"consistentHash": {"httpCookie": {"name": ""}}}, ["consistentHash.httpCookie.name"]),
         ({"consistentHash": {"useSourceIp": True, "maglev": {"tableSize": 65537}}}, []),
         (
@@ -112,6 +120,7 @@ def test_a_policy_sets_something_that_can_be(fields: dict[str, Any], wrong: list
             {"consistentHash": {"useSourceIp": True, "maglev": {}}},
             ["consistentHash.maglev.tableSize"],
         ),
+        ({"consistentHash": {"useSourceIp": True, "maglev": {"tableSize": 1}}}, []),
         ({"warmup": {"duration": "10s", "aggression": 0.5}}, ["warmup.aggression"]),
         ({"warmup": {"duration": "10s", "minimumPercent": 101}}, ["warmup.minimumPercent"]),
         ({"warmup": {"duration": "1us"}}, ["warmup.duration"]),
@@ -138,6 +147,11 @@ def test_places_have_weights_that_add_up_to_100_and_do_not_overlap() -> None:
     assert distribute(("a", {"b": 100}), ("a/b", {"c": 100})) == ["distribute[1]"]
     assert distribute(("*/b", {"c": 100})) == ["distribute[0]"]
     assert distribute(("a//b", {"c": 100})) == ["distribute[0]"]
+    assert distribute(("a/b/*", {"c": 100}), ("a/b/c", {"c": 100})) == ["distribute[1]"]
+    assert distribute(("a/b/c", {"c": 100}), ("a", {"c": 100})) == ["distribute[1]"]
+    assert distribute(("a", {"c": 100}), ("b/*", {"c": 100}), ("*", {"c": 100})) == []
+    assert distribute(("*", {"c": 100}), ("a", {"c": 100})) == ["distribute[1]"]
+    assert distribute(("a/b*", {"c": 100}), ("a/bc", {"c": 100})) == []
 
 
 def test_failover_is_between_regions() -> None:
@@ -161,6 +175,12 @@ def test_without_outlier_detection_nothing_fails_over(setting: str) -> None:
     lb = {"loadBalancer": {setting: {"failover": [{"from": "a", "to": "b"}]}}}
     assert policy_warnings(**lb) == ["loadBalancer"]
     assert policy_warnings(**lb, outlierDetection={"interval": "1s"}) == []
+
+
+def test_settings_of_a_port_that_there_is_not_are_warned_of() -> None:
+    for port in ({}, {"number": 0}, {"number": 65536}):
+        settings = [{"port": port, "tls": {"mode": "DISABLE"}}]
+        assert policy_warnings(portLevelSettings=settings) == ["portLevelSettings[0].port.number"]
 
 
 def test_deprecated_fields_are_warned_of() -> None:

@@ -103,6 +103,43 @@ def test_an_old_name_of_a_filter_is_warned_of() -> None:
     diagnostic = found(of_filter(f'"@type": {LUA}', name="envoy.lua"))
     assert diagnostic is not None
     assert (diagnostic.severity.value, diagnostic.hint) == ("Warning", "envoy.filters.http.lua")
+    diagnostic = found(removed("HTTP_FILTER", filter_match("envoy.router")))
+    assert diagnostic is not None
+    assert (diagnostic.severity.value, diagnostic.hint) == ("Warning", "envoy.filters.http.router")
+
+
+def removed(apply_to: str, match: str) -> str:
+    return f"{{applyTo: {apply_to}, match: {{{match}}}, patch: {{operation: REMOVE}}}}"
+
+
+def filter_match(name: str) -> str:
+    return f"listener: {{filterChain: {{filter: {{name: {name}}}}}}}"
+
+
+@pytest.mark.parametrize(
+    ("apply_to", "wanted", "others"),
+    [
+        ("HTTP_FILTER", "listener", ("routeConfiguration", "cluster")),
+        ("FILTER_CHAIN", "listener", ("routeConfiguration", "cluster")),
+        ("HTTP_ROUTE", "routeConfiguration", ("listener", "cluster")),
+        ("CLUSTER", "cluster", ("listener", "routeConfiguration")),
+    ],
+)
+def test_a_patch_is_matched_by_what_it_is_in(
+    apply_to: str, wanted: str, others: tuple[str, ...]
+) -> None:
+    assert found(removed(apply_to, f"{wanted}: {{}}")) is None
+    for other in others:
+        diagnostic = found(removed(apply_to, f"{other}: {{}}"))
+        assert diagnostic is not None
+        assert diagnostic.severity.value == "Error"
+        assert diagnostic.place.field == f"spec.configPatches[0].match.{other}"
+
+
+def test_a_filter_that_a_whole_listener_is_matched_by_is_warned_of() -> None:
+    diagnostic = found(removed("LISTENER", filter_match("a")))
+    assert diagnostic is not None
+    assert diagnostic.severity.value == "Warning"
 
 
 def test_an_operation_that_changes_nothing_is_warned_of() -> None:

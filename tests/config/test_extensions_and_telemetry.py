@@ -19,7 +19,15 @@ from tests.config.admission import errors, warnings
             {"tracing": [{"customTags": {"": {"literal": {"value": "a"}}}}]},
             ["tracing[0].customTags"],
         ),
-        ({"tracing": [{"customTags": {"a": {}}}]}, ["tracing[0].customTags.a"]),
+        ({"tracing": [{"customTags": {"a": {}}}]}, []),
+        (
+            {
+                "tracing": [
+                    {"customTags": {"a": {"literal": {"value": "b"}, "header": {"name": "c"}}}}
+                ]
+            },
+            ["tracing[0].customTags.a"],
+        ),
         (
             {"tracing": [{"customTags": {"a": {"literal": {"value": ""}}}}]},
             ["tracing[0].customTags.a.literal.value"],

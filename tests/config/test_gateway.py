@@ -38,6 +38,7 @@ def tls_warnings(**settings: Any) -> list[str]:
         ({"hosts": []}, ["hosts"]),
         ({"hosts": ["ns/*.a.b", "*/*", "./a.b", "1.2.3.4"]}, []),
         ({"hosts": ["a"]}, ["hosts[0]"]),
+        ({"hosts": ["::1"]}, ["hosts[0]"]),
         ({"hosts": ["*-a.b"]}, ["hosts[0]"]),
         ({"hosts": ["~/a.b"]}, ["hosts[0]"]),
         ({"hosts": ["n_s/a.b"]}, ["hosts[0]"]),
@@ -89,6 +90,9 @@ def test_only_tls_has_settings_of_tls(
         ({"mode": "SIMPLE"}, ["serverCertificate", "privateKey"]),
         ({"mode": "SIMPLE", "credentialName": "a"}, []),
         ({"mode": "SIMPLE", "credentialName": "a", "credentialNames": ["b"]}, ["tls"]),
+        ({"mode": "SIMPLE", "credentialName": "a", **FILES}, ["tls"]),
+        ({"mode": "SIMPLE", "credentialName": "a", "serverCertificate": "/cert"}, []),
+        ({"mode": "PASSTHROUGH", "credentialName": "a", **FILES}, ["tls"]),
         (
             {"mode": "SIMPLE", "credentialNames": []},
             ["serverCertificate", "privateKey", "credentialNames"],

@@ -183,6 +183,10 @@ def token(**rule: Any) -> list[str]:
     [
         ({"jwksUri": "https://a.b/keys"}, []),
         ({"jwksUri": "file:///keys"}, ["jwksUri"]),
+        ({"jwksUri": "HTTPS://user:a@[::1]:8080/keys?of=%zz"}, []),
+        ({"jwksUri": "https://a:port/keys"}, ["jwksUri"]),
+        ({"jwksUri": "https://a b/keys"}, ["jwksUri"]),
+        ({"jwksUri": "https://a/%zz"}, ["jwksUri"]),
         ({"jwksUri": "https://a", "jwks": "{}"}, ["jwtRules[0]", "jwks"]),
         ({"audiences": [""]}, ["audiences[0]"]),
         ({"fromParams": [""]}, ["fromParams[0]"]),

@@ -34,6 +34,7 @@ def entry_warnings(labels: dict[str, str] | None = None, **spec: Any) -> list[st
         ({"ports": [HTTP, {**HTTP, "number": 81}]}, ["ports[1].name"]),
         ({"ports": [HTTP, {**HTTP, "name": "b"}]}, ["ports[1].number"]),
         ({"ports": [{**HTTP, "name": "a.b"}]}, ["ports[0].name"]),
+        ({"ports": [{**HTTP, "name": "HTTP"}]}, []),
         ({"ports": [{**HTTP, "protocol": "QUICK"}]}, ["ports[0].protocol"]),
         ({"ports": [{**HTTP, "targetPort": 70000}]}, ["ports[0].targetPort"]),
         ({"hosts": ["a.b", "c.d"], "resolution": "DNS"}, []),
@@ -64,6 +65,7 @@ def test_hosts_addresses_and_ports(spec: dict[str, Any], wrong: list[str]) -> No
         ("DNS", {"address": "a.b"}, []),
         ("DNS", {"address": "a_b"}, ["endpoints[0].address"]),
         ("DNS", {"address": "unix:///a"}, ["endpoints[0].address"]),
+        ("DNS", {"network": "n"}, ["endpoints[0].address"]),
         ("DNS_ROUND_ROBIN", {"address": "a.b"}, []),
     ],
 )
@@ -83,6 +85,7 @@ def test_a_unix_socket_is_the_endpoint_of_one_port() -> None:
 @pytest.mark.parametrize("resolution", ["DNS", "DNS_ROUND_ROBIN"])
 def test_a_wildcard_cannot_be_resolved(resolution: str) -> None:
     assert entry(hosts=["*.a.b"], resolution=resolution) == ["hosts[0]"]
+    assert entry(hosts=["1"], resolution=resolution) == ["hosts[0]"]
     endpoints = [{"address": "a.b"}]
     assert entry(hosts=["*.a.b"], resolution=resolution, endpoints=endpoints) == []
 
@@ -168,3 +171,9 @@ def test_a_probe_asks_in_one_way(probe: dict[str, Any], wrong: list[str]) -> Non
 def test_a_group_gives_its_workloads_labels_that_can_be() -> None:
     assert group(metadata={"labels": {"a": "b c"}}) == ["metadata.labels.a"]
     assert errors("WorkloadGroup", {}) == ["spec"]
+
+
+def test_what_a_groups_template_says_of_its_place_can_be() -> None:
+    assert group(template={"address": "not yet known"}) == []
+    assert group(template={"address": "unix://relative"}) == ["template.address"]
+    assert group(template={"ports": {"a": 0}}) == ["template.ports.a"]

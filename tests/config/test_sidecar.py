@@ -41,6 +41,7 @@ def test_an_empty_sidecar_says_nothing() -> None:
         ({"defaultEndpoint": "unix://a"}, ["defaultEndpoint"]),
         ({"defaultEndpoint": "1.2.3.4:80"}, ["defaultEndpoint"]),
         ({"defaultEndpoint": "127.0.0.1:http"}, ["defaultEndpoint"]),
+        ({"defaultEndpoint": "80"}, ["defaultEndpoint"]),
         ({"bind": "a"}, ["bind"]),
         ({"port": {**PORT, "number": 0}}, ["port.number"]),
         ({"port": {**PORT, "name": "a.b"}}, ["port.name"]),

@@ -39,6 +39,8 @@ def match(**fields: Any) -> list[str]:
         ({"hosts": ["a.b", "*.b"]}, ["hosts[1]"]),
         ({"hosts": ["a_b"]}, ["hosts[0]"]),
         ({"hosts": ["1.2.3.4"]}, []),
+        ({"hosts": ["a.1"]}, ["hosts[0]"]),
+        ({"hosts": ["1", "a.1."]}, []),
         ({"hosts": []}, []),
         ({"hosts": [], "gateways": ["edge"]}, [""]),
         ({"http": []}, [""]),
@@ -72,6 +74,8 @@ def test_a_dotted_gateway_name_is_the_old_way_to_write_one() -> None:
         ({"method": {"prefix": ""}}, ["method.prefix"]),
         ({"uri": {"regex": "(?=a)"}}, ["uri.regex"]),
         ({"uri": {"regex": "a++"}}, ["uri.regex"]),
+        ({"uri": {"regex": "*"}}, ["uri.regex"]),
+        ({"headers": {"x-a": {"regex": "*"}}, "queryParams": {"q": {"regex": "*"}}}, []),
         ({"uri": {"regex": "^(?i)/shop/(?U)\\pL*\\z"}}, []),
         ({"uri": {"regex": "a" * 1025}}, ["uri.regex"]),
         ({"uri": {"exact": "/a", "prefix": "/b"}}, ["uri"]),
@@ -144,6 +148,9 @@ def test_weights_are_not_negative_and_add_up_to_something() -> None:
         ({"route": [], "directResponse": {"status": 200}, "fault": {"abort": {}}}, ["fault"]),
         ({"route": [], "delegate": {"name": "b"}}, []),
         ({"delegate": {"name": "b"}}, [""]),
+        ({"route": [], "delegate": {"name": "b"}, "directResponse": {"status": 200}}, []),
+        ({"route": [], "redirect": {"authority": "b", "port": 0}}, []),
+        ({"route": [], "redirect": {"port": 70000}}, ["redirect.port"]),
         ({"rewrite": {}}, ["rewrite"]),
         (
             {"rewrite": {"uri": "/", "uriRegexRewrite": {"match": "a", "rewrite": "b"}}},
@@ -211,6 +218,10 @@ def test_percentages_of_mirrors_are_between_0_and_100() -> None:
     [
         ({"request": {"set": {"x-a": "%REQ(X-B)%", "x-c": "100%%"}}}, []),
         ({"request": {"set": {"x-a": "100%"}}}, ["request.set.x-a"]),
+        ({"request": {"set": {"x-a": '%UPSTREAM_METADATA(["a", "b"])%'}}}, []),
+        ({"request": {"set": {"x-a": "%UPSTREAM_METADATA([a])%"}}}, ["request.set.x-a"]),
+        ({"request": {"set": {"x-a": '%UPSTREAM_METADATA(["a" "b"])%'}}}, ["request.set.x-a"]),
+        ({"request": {"set": {"x-a": "%REQ(X-B"}}}, ["request.set.x-a"]),
         ({"request": {"set": {"x-a": "a\nb"}}}, ["request.set.x-a"]),
         ({"request": {"set": {"host": "b"}}}, []),
         ({"request": {"set": {":authority": "b", "Host": "c"}}}, [""]),
@@ -222,6 +233,15 @@ def test_percentages_of_mirrors_are_between_0_and_100() -> None:
 def test_headers_are_changed_where_they_can_be(headers: dict[str, Any], wrong: list[str]) -> None:
     expected = [f"headers.{each}".removesuffix(".") for each in wrong]
     assert route(headers=headers) == expected
+
+
+def test_a_name_that_none_of_envoys_operators_has_is_warned_of() -> None:
+    def changed(value: str) -> dict[str, Any]:
+        return {"headers": {"request": {"set": {"x-a": value}}}}
+
+    assert route(**changed("%percent of%")) == []
+    assert route_warnings(**changed("%percent of%")) == ["headers.request.set.x-a"]
+    assert route_warnings(**changed("%REQ(X-B)%")) == []
 
 
 def test_the_host_is_set_in_one_place() -> None:
@@ -238,6 +258,7 @@ def test_the_host_is_set_in_one_place() -> None:
         ({"attempts": 0, "retryOn": "5xx"}, ["retries"]),
         ({"attempts": 0, "retryRemoteLocalities": False}, ["retries"]),
         ({"attempts": 1, "retryOn": "sometimes"}, ["retries.retryOn"]),
+        ({"attempts": 1, "retryOn": "599"}, ["retries.retryOn"]),
         ({"attempts": 1, "perTryTimeout": "1us"}, ["retries.perTryTimeout"]),
     ],
 )
@@ -254,6 +275,7 @@ def test_retries_are_of_conditions_that_there_are(
         ({"allowOrigins": [{}]}, ["allowOrigins[0]"]),
         ({"allowOrigins": [{"exact": ""}]}, ["allowOrigins[0]"]),
         ({"allowOrigins": [{"regex": "("}]}, ["allowOrigins[0].regex"]),
+        ({"allowOrigins": [{"regex": "*"}]}, ["allowOrigins[0].regex"]),
         ({"allowMethods": ["FETCH"]}, ["allowMethods[0]"]),
         ({"exposeHeaders": ["a b"]}, ["exposeHeaders[0]"]),
         ({"maxAge": "1500ms"}, ["maxAge"]),
@@ -278,6 +300,10 @@ def tls(match: dict[str, Any], **spec: Any) -> list[str]:
         ({"sniHosts": []}, ["sniHosts"]),
         ({"sniHosts": ["a.b"], "port": 70000}, ["port"]),
         ({"sniHosts": ["a.b"], "destinationSubnets": ["1.2.3.0/33"]}, ["destinationSubnets[0]"]),
+        (
+            {"sniHosts": ["a.b"], "destinationSubnets": ["1.0.0.0/255.0.0.0", "1.0.0.0/08"]},
+            ["destinationSubnets[0]", "destinationSubnets[1]"],
+        ),
         ({"sniHosts": ["a.b"], "sourceLabels": {"a": "b c"}}, ["sourceLabels.a"]),
     ],
 )
@@ -289,6 +315,8 @@ def test_names_of_clusters_are_sni_hosts_at_gateways() -> None:
     name = "outbound_.80_._.a.b"
     assert tls({"sniHosts": [name]}, hosts=[name], gateways=["edge"]) == []
     assert tls({"sniHosts": [name]}, hosts=[name]) != []
+    name = "outbound_.http_._.a.b"
+    assert tls({"sniHosts": [name]}, hosts=[name], gateways=["edge"]) != []
 
 
 def test_an_ip_address_is_no_name_that_clients_ask_for() -> None:
@@ -314,6 +342,7 @@ def test_what_rules_before_it_take_is_never_reached() -> None:
     a, ab, b = ({"uri": {"prefix": each}} for each in ("/a", "/a/b", "/b"))
     assert unreachable([a], [b], []) == []
     assert unreachable([], []) == ["http[1]"]
+    assert unreachable([], [a], [a, b]) == ["http[1]", "http[2]"]
     assert unreachable([a], [a]) == ["http[1].match[0]", "http[1]"]
     assert unreachable([a], [{**a, "name": "again"}, b]) == ["http[1].match[0]"]
     assert unreachable([a], [ab]) == ["http[1].match[0]"]

@@ -150,7 +150,8 @@ def _tag_length(provider: ExtensionProvider) -> int:
 def _tags(found: TracingInForce, settings: ProxyTracing) -> Iterator[EnvoyTag]:
     """Istio's tags and the user's, by name."""
     given: Mapping[str, CustomTag | TracingCustomTag] = found.custom_tags or settings.custom_tags
-    tags = {name: _tag(name, tag) for name, tag in given.items()}
+    made = {name: _tag(name, tag) for name, tag in given.items()}
+    tags = {name: tag for name, tag in made.items() if tag.WhichOneof("type")}
     wanted = settings.enable_istio_tags if found.istio_tags is None else found.istio_tags
     if wanted is not False:
         for name, variable in CANONICAL_VARIABLES.items():

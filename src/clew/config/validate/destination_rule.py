@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from clew.config.finding import FieldPath, Finding
-from clew.config.validate.hosts import check_export_to, check_port, host_problem, is_dns_label
+from clew.config.validate.hosts import check_export_to, host_problem, is_host_label
 from clew.config.validate.load_balancer import check_load_balancer, fails_over
 from clew.config.validate.selectors import check_instance_labels, check_selector
 from clew.config.validate.traffic_policy import (
@@ -32,7 +32,7 @@ def validate_destination_rule(resource: DestinationRule) -> Iterator[Finding]:
     seen: set[str] = set()
     for index, subset in enumerate(spec.subsets):
         path: FieldPath = ("spec", "subsets", index)
-        if not is_dns_label(subset.name):
+        if not is_host_label(subset.name):
             yield Finding((*path, "name"), f'"{subset.name}" is not a subset name')
         if subset.name in seen:
             yield Finding((*path, "name"), f'the subset "{subset.name}" is there twice')
@@ -54,10 +54,11 @@ def _check_policy(policy: TrafficPolicy, path: FieldPath, namespace: str) -> Ite
         yield from check_retry_budget(policy.retry_budget, (*path, "retryBudget"))
     for index, port in enumerate(policy.port_level_settings):
         at = (*path, "portLevelSettings", index)
-        if port.port is None or port.port.number is None:
-            yield Finding((*at, "port"), "the port number is missing")
-        else:
-            yield from check_port(port.port.number, (*at, "port", "number"))
+        if port.port is None:
+            yield Finding((*at, "port"), "the port is missing")
+        elif not 1 <= (port.port.number or 0) <= 65535:
+            problem = f"there is no port {port.port.number or 0}, so this has no effect"
+            yield Finding((*at, "port", "number"), problem, warning=True)
         if port == PortTrafficPolicy(port=port.port):
             yield Finding(at, "a traffic policy must set something")
         yield from _check_parts(port, at, namespace)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from clew.config.finding import FieldPath, Finding
-from clew.config.validate.hosts import check_port, host_problem, is_dns_label
+from clew.config.validate.hosts import check_port, host_problem, is_host_label
 from clew.model.virtual_service import Destination, HTTPRouteDestination, RouteDestination
 
 _LARGEST_WEIGHT = 2**31 - 1
@@ -20,7 +20,7 @@ def check_destination(destination: Destination | None, path: FieldPath) -> Itera
         yield Finding((*path, "host"), '"*" is not a destination')
     elif problem := host_problem(destination.host):
         yield Finding((*path, "host"), problem)
-    if destination.subset and not is_dns_label(destination.subset):
+    if destination.subset and not is_host_label(destination.subset):
         yield Finding((*path, "subset"), f'"{destination.subset}" is not a subset name')
     if destination.port is not None:
         yield from check_port(destination.port.number or 0, (*path, "port", "number"))

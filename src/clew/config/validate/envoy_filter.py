@@ -42,6 +42,16 @@ _OPERATIONS: Mapping[ApplyTo, frozenset[PatchOperation]] = {
     ApplyTo.BOOTSTRAP: _MERGES,
 }
 _NO_CONFIG = "the patch is left out, for Envoy would refuse everything around it"
+_WHOLE = frozenset({ApplyTo.LISTENER, ApplyTo.FILTER_CHAIN})
+# By what, of a proxy's configuration, an object of each kind can be found.
+_MATCHED_BY: Mapping[ApplyTo, str] = {
+    **dict.fromkeys((*_WHOLE, ApplyTo.NETWORK_FILTER, ApplyTo.HTTP_FILTER), "listener"),
+    **dict.fromkeys(
+        (ApplyTo.ROUTE_CONFIGURATION, ApplyTo.VIRTUAL_HOST, ApplyTo.HTTP_ROUTE),
+        "routeConfiguration",
+    ),
+    ApplyTo.CLUSTER: "cluster",
+}
 _HTTP_CONNECTION_MANAGERS = frozenset(
     {"envoy.filters.network.http_connection_manager", "envoy.http_connection_manager"}
 )
@@ -91,9 +101,7 @@ def _listed(apply_to: ApplyTo) -> str:
 
 def _check_filter_value(patch: Patch, path: FieldPath) -> Iterator[Finding]:
     value = patch.value or {}
-    name = str(value.get("name", ""))
-    if name in OLD_NAMES:
-        yield Finding((*path, "name"), f'"{name}" is an old name', OLD_NAMES[name], True)
+    yield from _check_old_name(str(value.get("name", "")), (*path, "name"))
     configured = ("typed_config", "typedConfig", "config_discovery", "configDiscovery")
     if patch.operation not in _MERGES and not any(key in value for key in configured):
         yield Finding(path, "the typed_config of the filter is missing", _NO_CONFIG, True)
@@ -106,9 +114,19 @@ def _check_match(
         match.waypoint is not None or match.listener or match.route_configuration or match.cluster
     ):
         yield Finding(path, "waypoint and context: WAYPOINT belong together")
-    objects = (match.listener, match.route_configuration, match.cluster, match.waypoint)
-    if sum(value is not None for value in objects) > 1:
+    objects = {
+        "listener": match.listener,
+        "routeConfiguration": match.route_configuration,
+        "cluster": match.cluster,
+        "waypoint": match.waypoint,
+    }
+    given = [name for name, value in objects.items() if value is not None]
+    if len(given) > 1:
         yield Finding(path, "listener, routeConfiguration, cluster and waypoint exclude each other")
+    wanted = _MATCHED_BY.get(apply_to) if apply_to is not None else None
+    for name in given:
+        if wanted not in (None, name) and name != "waypoint":
+            yield Finding((*path, name), f"applyTo: {apply_to} is matched by {wanted}")
     if match.proxy is not None and match.proxy.proxy_version:
         # Istio takes a long expression here, with a warning.
         for finding in check_regex(match.proxy.proxy_version, (*path, "proxy", "proxyVersion")):
@@ -124,6 +142,9 @@ def _check_filter(
 ) -> Iterator[Finding]:
     if not match.name:
         yield Finding((*path, "name"), "the name of the filter is missing")
+    if apply_to in _WHOLE:
+        yield Finding(path, f"a filter has no effect on applyTo: {apply_to}", warning=True)
+    yield from _check_old_name(match.name, (*path, "name"))
     if match.sub_filter is None:
         return
     at = (*path, "subFilter")
@@ -133,3 +154,9 @@ def _check_filter(
         yield Finding(at, "only the HTTP connection manager has filters inside")
     if not match.sub_filter.name:
         yield Finding((*at, "name"), "the name of the filter is missing")
+    yield from _check_old_name(match.sub_filter.name, (*at, "name"))
+
+
+def _check_old_name(name: str, path: FieldPath) -> Iterator[Finding]:
+    if name in OLD_NAMES:
+        yield Finding(path, f'"{name}" is an old name', OLD_NAMES[name], warning=True)

@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from clew.config.finding import FieldPath, Finding
-from clew.config.validate.hosts import check_port, host_problem, is_dns_label
+from clew.config.validate.hosts import check_port, host_problem, is_host_label
 from clew.model.addresses import is_ip
 from clew.model.extension_providers import (
     EnvoyExternalAuthorizationHttpProvider,
@@ -22,8 +22,8 @@ from clew.model.extension_providers import (
 
 # The status codes that Envoy has names for.
 _STATUS_CODES = frozenset(
-    (0, 100, *range(200, 209), 226, *range(300, 309), *range(400, 419), *range(421, 425), 426)
-) | frozenset((428, 429, 431, *range(500, 509), 510, 511))
+    (0, 100, *range(200, 209), 226, *range(300, 306), 307, 308, *range(400, 418), *range(421, 425))
+) | frozenset((426, 428, 429, 431, *range(500, 509), 510, 511))
 
 
 class _Remote(Protocol):
@@ -80,8 +80,11 @@ def _check_remote(remote: _Remote, path: FieldPath) -> Iterator[Finding]:
     namespace, slash, host = remote.service.partition("/")
     if not slash:
         namespace, host = "", remote.service
-    if slash and not is_dns_label(namespace):
+    if slash and namespace not in ("*", ".", "~") and not is_host_label(namespace):
         yield Finding((*path, "service"), f'"{namespace}" is not a namespace')
-    if not is_ip(host) and (problem := host_problem(host, wildcard=False)):
+    problem = host_problem(host, wildcard=False)
+    if slash and not problem and "." not in host:
+        problem = f'"{host}" is a short name, and a full host name is needed after a namespace'
+    if problem and (slash or not is_ip(host)):
         yield Finding((*path, "service"), problem, "<host> or <namespace>/<host>, without a port")
     yield from check_port(remote.port, (*path, "port"))

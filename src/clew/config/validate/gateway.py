@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from clew.config.finding import FieldPath, Finding
-from clew.config.validate.hosts import check_port, host_problem, is_dns_label
+from clew.config.validate.hosts import check_port, host_problem, is_host_label
 from clew.config.validate.protocols import check_protocol, is_http, is_tls
 from clew.config.validate.sockets import UNIX, check_socket
 from clew.config.validate.tls_parameters import check_cipher_suites, check_curves
@@ -29,7 +29,7 @@ def validate_gateway(resource: Gateway) -> Iterator[Finding]:
         yield Finding(("spec", "servers"), "a gateway needs at least one server")
     # Converted from the Gateway API, a listener without routes is open to no namespace: "~".
     generated = "internal.istio.io/gateway-semantics" in resource.metadata.annotations
-    if not generated and resource.metadata.name and not is_dns_label(resource.metadata.name):
+    if not generated and resource.metadata.name and not is_host_label(resource.metadata.name):
         yield Finding(
             ("metadata", "name"), "a gateway's name has no dots, and 63 characters at most"
         )
@@ -89,9 +89,9 @@ def _check_hosts(server: Server, path: FieldPath, *, nobody: bool) -> Iterator[F
     for index, text in enumerate(server.hosts):
         namespace, slash, host = text.rpartition("/")
         known = ("*", ".", "~") if nobody else ("*", ".")
-        if slash and namespace not in known and not is_dns_label(namespace):
+        if slash and namespace not in known and not is_host_label(namespace):
             yield Finding((*path, "hosts", index), f'"{namespace}" is not a namespace, "." or "*"')
-        if is_ip(host):
+        if is_ip(host) and "." in host:
             continue
         if problem := host_problem(host):
             yield Finding((*path, "hosts", index), problem)
@@ -115,13 +115,15 @@ def check_server_tls(tls: ServerTLSSettings, path: FieldPath) -> Iterator[Findin
     }
     given = [name for name, value in sources.items() if value]
     others = {"privateKey": tls.private_key, "caCertificates": tls.ca_certificates}
+    complete = [name for name in given if name != "serverCertificate" or tls.private_key]
     yield from _check_parameters(tls, path)
     if tls.mode is ServerTLSMode.ISTIO_MUTUAL:
         for name in [*given, *(name for name, value in others.items() if value)]:
             yield Finding((*path, name), "with ISTIO_MUTUAL the mesh brings the certificates")
-    elif tls.mode in _TERMINATING:
-        if len(given) > 1:
-            yield Finding(path, f"set only one of {', '.join(given)}")
+        return
+    if len(complete) > 1:
+        yield Finding(path, f"set only one of {', '.join(complete)}")
+    if tls.mode in _TERMINATING:
         yield from _check_certificates(tls, given, path)
     elif given or any(others.values()) or tls.ca_crl:
         yield Finding(path, f"mode {tls.mode or 'PASSTHROUGH'} uses no certificates", warning=True)

@@ -13,11 +13,15 @@ _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 
 def is_host_label(text: str) -> bool:
-    """One part of a host name, in either case."""
+    """One part of a host name, in either case; what Istio asks of names, too.
+
+    Source: istio ``labels.IsDNS1123Label``.
+    """
     return len(text) <= 63 and _LABEL.fullmatch(text) is not None
 
 
 def is_dns_label(text: str) -> bool:
+    """A name of Kubernetes, of a namespace for example, which has small letters only."""
     return len(text) <= 63 and _DNS_LABEL.fullmatch(text) is not None
 
 
@@ -38,6 +42,7 @@ def host_problem(host: str, *, wildcard: bool = True) -> str:
         return f"the host has {len(host)} characters, and at most 255 are allowed"
     if host == "*" and wildcard:
         return ""
+    absolute = host.endswith(".")
     labels = host.removesuffix(".").split(".")
     for index, label in enumerate(labels):
         pattern = _FIRST_WILDCARD if wildcard and index == 0 else _LABEL
@@ -45,7 +50,7 @@ def host_problem(host: str, *, wildcard: bool = True) -> str:
             return f'"{label}" is not a DNS label' + (
                 "" if "*" not in label else "; * may only stand as the first label"
             )
-    if len(labels) > 1 and labels[-1].isdigit():
+    if labels[-1].isdigit() and not absolute and (len(labels) > 1 or not wildcard):
         return f'the top-level domain "{labels[-1]}" is a number'
     return ""
 
@@ -67,7 +72,7 @@ def check_export_to(
         resolved = namespace if value == "." and namespace else value
         if value == "~" and not nowhere:
             yield Finding((*path, index), '"~" is only for Services and ServiceEntries')
-        elif value not in (".", "*", "~") and not is_dns_label(value):
+        elif value not in (".", "*", "~") and not is_host_label(value):
             yield Finding((*path, index), f'"{value}" is not ".", "*" or a namespace')
         if resolved in seen:
             yield Finding((*path, index), f'"{value}" is there twice')

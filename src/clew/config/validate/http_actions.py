@@ -31,7 +31,7 @@ def check_redirect(
         yield Finding((*path, "prefixRewrite"), "it needs matches on a prefix of the uri only")
     if redirect.scheme not in ("", "http", "https"):
         yield Finding((*path, "scheme"), f'"{redirect.scheme}" is neither http nor https')
-    yield from check_port(redirect.port, (*path, "port"))
+    yield from check_port(redirect.port or None, (*path, "port"))
     if redirect.redirect_code:
         yield from check_range(redirect.redirect_code, 300, 399, (*path, "redirectCode"))
 

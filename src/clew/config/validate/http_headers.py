@@ -13,8 +13,12 @@ _PSEUDO = frozenset({":method", ":scheme", ":authority", ":path", ":status"})
 _CLAIM = re.compile(r"@request\.auth\.claims(\..+|\[.+\])", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _HOST = frozenset({"host", ":authority"})
-# Envoy's command operators: %%, or %NAME%, %NAME(arguments)%, %NAME(arguments):length%.
-_FORMAT = re.compile(r"(?:[^%]|%%|%[A-Z0-9_]+(?:\(.*?\))?(?::\d+)?%)*", re.DOTALL)
+# What Istio takes for Envoy's formats: %%, %NAME%, %NAME(text)% and %NAME(["text", "text"])%.
+_TEXT = r'(?:\\.|[^\\)"])*'
+_ARGUMENTS = rf'\( *(?:\[ *"|[^\[ ]){_TEXT}(?:" *, *"{_TEXT})*(?:" *\] *)?\) *'
+_FORMAT = re.compile(rf"(?:[^%]|%%|%[^%(]*(?:{_ARGUMENTS})?%)*", re.DOTALL)
+# Istio does not look at names; this is what those of Envoy's command operators are like.
+_OPERATORS = re.compile(r"(?:[^%]|%%|%[A-Z0-9_]+(?:\(.*?\) *)?%)*", re.DOTALL)
 
 
 def check_match_name(name: str, path: FieldPath) -> Iterator[Finding]:
@@ -66,8 +70,10 @@ def _check_operations(
             if _CONTROL.search(value):
                 yield Finding(at, "a header's value has no control characters")
             elif not _FORMAT.fullmatch(value):
-                hint = "write %% for a percent sign"
-                yield Finding(at, f'"{value}" is not a format that Envoy knows', hint)
+                yield Finding(at, f'"{value}" is not a format', "write %% for a percent sign")
+            elif not _OPERATORS.fullmatch(value):
+                problem = f'"{value}" is not a format that Envoy knows'
+                yield Finding(at, problem, "write %% for a percent sign", warning=True)
     for index, name in enumerate(operations.remove):
         yield from _check_changeable(name, (*path, "remove", index))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from http import HTTPStatus
 
 from clew.config.finding import FieldPath, Finding
 from clew.config.validate.scalars import check_duration
@@ -13,6 +14,7 @@ _RETRY_ON = frozenset(
     "retriable-status-codes retriable-headers envoy-ratelimited http3-post-connect-failure "
     "cancelled deadline-exceeded internal resource-exhausted unavailable".split()
 )
+_STATUSES = frozenset(str(status.value) for status in HTTPStatus)
 
 
 def check_retries(retries: HTTPRetry, path: FieldPath) -> Iterator[Finding]:
@@ -25,9 +27,5 @@ def check_retries(retries: HTTPRetry, path: FieldPath) -> Iterator[Finding]:
     yield from check_duration(retries.per_try_timeout, (*path, "perTryTimeout"))
     yield from check_duration(retries.backoff, (*path, "backoff"))
     for condition in (c.strip() for c in (retries.retry_on or "").split(",")):
-        if condition and condition not in _RETRY_ON and not _is_status(condition):
+        if condition and condition not in _RETRY_ON | _STATUSES:
             yield Finding((*path, "retryOn"), f'"{condition}" is not a retry condition')
-
-
-def _is_status(text: str) -> bool:
-    return text.isdigit() and 100 <= int(text) <= 599

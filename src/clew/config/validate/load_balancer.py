@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 from clew.config.finding import FieldPath, Finding
@@ -62,10 +63,8 @@ def _check_warmup(warmup: WarmupConfiguration, path: FieldPath) -> Iterator[Find
 
 def _check_consistent_hash(lb: ConsistentHashLB, path: FieldPath) -> Iterator[Finding]:
     keys = (lb.http_header_name, lb.http_cookie, lb.use_source_ip, lb.http_query_parameter_name)
-    if sum(key is not None for key in keys) != 1:
-        problem = (
-            "set exactly one of httpHeaderName, httpCookie, useSourceIp, httpQueryParameterName"
-        )
+    if sum(key is not None for key in keys) > 1:
+        problem = "set only one of httpHeaderName, httpCookie, useSourceIp, httpQueryParameterName"
         yield Finding(path, problem)
     if lb.http_cookie is not None:
         if not lb.http_cookie.name:
@@ -89,7 +88,8 @@ def _check_consistent_hash(lb: ConsistentHashLB, path: FieldPath) -> Iterator[Fi
 
 
 def _is_prime(number: int) -> bool:
-    return number > 1 and all(number % n for n in range(2, int(number**0.5) + 1))
+    """To Envoy, 1 is a prime number too."""
+    return number > 0 and all(number % n for n in range(2, int(number**0.5) + 1))
 
 
 def check_locality(setting: LocalityLoadBalancerSetting, path: FieldPath) -> Iterator[Finding]:
@@ -115,16 +115,28 @@ def _check_distribute(rules: Sequence[LocalityDistribute], path: FieldPath) -> I
 
 
 def _check_overlap(places: Sequence[str], path: FieldPath) -> Iterator[Finding]:
-    """Is the last place a part of one before it, or the other way round?"""
+    """Does one before the last place take it in, or is it a region or zone of one before it?
+
+    Source: istio ``validateLocalities``, to which a wildcard after other places is what is left.
+    """
     *before, last = places or [""]
     if "" in last.split("/"):
         yield Finding(path, f'"{last}" has an empty part')
     if "*" in last.removesuffix("*"):
         yield Finding(path, f'"{last}": * may only stand at the end')
     for place in before:
-        one, other = (p.removesuffix("*") if p.endswith("*") else p + "/" for p in (place, last))
-        if one.startswith(other) or other.startswith(one):
+        if _overlap(place.split("/", 2), last.split("/", 2)):
             yield Finding(path, f'"{last}" and "{place}" overlap')
+
+
+def _overlap(first: Sequence[str], later: Sequence[str]) -> bool:
+    """``first`` and ``later``: region, zone and subzone, or fewer."""
+    for one, other in itertools.zip_longest(first, later):
+        if one in (None, "*") or other is None:
+            return True
+        if one != other:
+            return False
+    return True
 
 
 def _check_failover(rules: Sequence[LocalityFailover], path: FieldPath) -> Iterator[Finding]:

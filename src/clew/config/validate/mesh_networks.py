@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from clew.config.finding import FieldPath, Finding
-from clew.config.validate.hosts import check_port, host_problem, is_dns_label
+from clew.config.validate.hosts import check_port, host_problem, is_host_label
 from clew.config.validate.scalars import is_address_or_range
 from clew.model.addresses import is_ip
 from clew.model.mesh_networks import IstioNetworkGateway, MeshNetworks, NetworkEndpoints
@@ -29,7 +29,7 @@ def _check_endpoints(endpoints: NetworkEndpoints, path: FieldPath) -> Iterator[F
         yield Finding(path, "fromCidr and fromRegistry exclude each other")
     if cidr and not is_address_or_range(cidr):
         yield Finding((*path, "fromCidr"), f'"{cidr}" is not an IP address or CIDR')
-    if registry and not is_dns_label(registry.lower()):
+    if registry and not is_host_label(registry):
         yield Finding((*path, "fromRegistry"), f'"{registry}" is not the name of a registry')
 
 

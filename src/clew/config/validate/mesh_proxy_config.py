@@ -52,6 +52,8 @@ def check_proxy_config(proxy: MeshProxyConfig, path: FieldPath) -> Iterator[Find
     if proxy.tracing is not None:
         yield from _check_tracing(proxy.tracing, (*path, "tracing"))
     if (keys := proxy.private_key_provider) is not None:
+        if keys.cryptomb is None and keys.qat is None:
+            yield Finding((*path, "privateKeyProvider"), "set cryptomb or qat")
         for name, provider in (("cryptomb", keys.cryptomb), ("qat", keys.qat)):
             at = (*path, "privateKeyProvider", name, "pollDelay")
             if provider is not None and not (

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from clew.config.finding import FieldPath, Finding
-from clew.config.validate.hosts import check_port, host_problem, is_dns_label
+from clew.config.validate.hosts import check_port, host_problem, is_host_label
 from clew.config.validate.http_headers import check_match_name
 from clew.config.validate.scalars import check_regex, is_address_or_range
 from clew.config.validate.selectors import check_instance_labels
@@ -17,6 +18,9 @@ from clew.model.virtual_service import (
     TLSMatchAttributes,
 )
 
+# A host of clusters that gateways pass TLS through to; Istio looks at no more of it than this.
+_PASSED_THROUGH = re.compile(r"outbound_\.[0-9].{,244}", re.DOTALL)
+
 
 def check_gateway_names(names: Sequence[str], path: FieldPath) -> Iterator[Finding]:
     """``namespace/name``, or a name alone, which may be an older, dotted one.
@@ -26,7 +30,7 @@ def check_gateway_names(names: Sequence[str], path: FieldPath) -> Iterator[Findi
     for index, gateway in enumerate(names):
         namespace, slash, name = gateway.partition("/")
         at = (*path, index)
-        if slash and not (is_dns_label(namespace) and is_dns_label(name)):
+        if slash and not (is_host_label(namespace) and is_host_label(name)):
             yield Finding(at, f'"{gateway}" is not <namespace>/<name>')
         elif not slash and (problem := host_problem(gateway, wildcard=False)):
             yield Finding(at, problem)
@@ -48,9 +52,11 @@ def check_http_match(match: HTTPMatchRequest, path: FieldPath) -> Iterator[Findi
                 yield from check_match_name(key, (*path, name, key))
             elif not key:
                 yield Finding((*path, name), "a name is empty")
-            yield from check_string_match(value, (*path, name, key))
+            # Of a header or a parameter, "*" asks only that it is there.
+            if value.regex != "*":
+                yield from check_string_match(value, (*path, name, key))
     yield from _check_source(match, path)
-    if match.source_namespace and not is_dns_label(match.source_namespace):
+    if match.source_namespace and not is_host_label(match.source_namespace):
         problem = f'"{match.source_namespace}" is not a namespace'
         yield Finding((*path, "sourceNamespace"), problem)
 
@@ -63,7 +69,7 @@ def check_string_match(
         yield Finding(path, "set only one of exact, prefix, regex")
     if value.prefix == "" and not empty_prefix:
         yield Finding((*path, "prefix"), "an empty prefix matches everything", "leave it out")
-    if value.regex is not None and value.regex != "*":
+    if value.regex is not None:
         yield from check_regex(value.regex, (*path, "regex"))
 
 
@@ -105,7 +111,7 @@ def check_sni_hosts(
 
 def sni_problem(host: str, *, on_gateway: bool) -> str:
     """Why ``host`` cannot be a host: at gateways, ``outbound_.80_._.host`` can, too."""
-    if on_gateway and host.startswith("outbound_."):
+    if on_gateway and _PASSED_THROUGH.fullmatch(host):
         return ""
     return host_problem(host)
 

@@ -12,6 +12,10 @@ import re2
 from clew.config.finding import FieldPath, Finding
 from clew.model.duration import Duration
 
+_PREFIX_LENGTH = re.compile(r"0|[1-9][0-9]{0,2}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_AUTHORITY = re.compile(r"(?:[^@]*@)?(?:\[[^]]*\]|[^ \\^`{|}:@\[\]]*)(?::[0-9]*)?")
+_WRONG_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})")
 _LOOK_OR_REFERENCE = re.compile(r"\(\?<?[=!]|\\[1-9]")
 _QUIET = re2.Options()
 _QUIET.log_errors = False
@@ -57,7 +61,13 @@ def check_not_negative(value: float | None, path: FieldPath) -> Iterator[Finding
 
 
 def is_address_or_range(text: str) -> bool:
-    """An IP address, or a range of them such as ``10.0.0.0/8``."""
+    """An IP address, or a range of them such as ``10.0.0.0/8``: its length is no netmask.
+
+    Source: istio ``ValidateIPSubnet``, with Go's ``netip.ParsePrefix``.
+    """
+    _, slash, length = text.partition("/")
+    if slash and not _PREFIX_LENGTH.fullmatch(length):
+        return False
     try:
         ipaddress.ip_network(text, strict=False)
     except ValueError:
@@ -66,8 +76,13 @@ def is_address_or_range(text: str) -> bool:
 
 
 def is_url(text: str, schemes: tuple[str, ...]) -> bool:
+    """Tell whether ``text`` is a URL with one of ``schemes``, in either case.
+
+    Source: Go's ``net/url``, which Istio and the CRDs ask.
+    """
     try:
         parts = urlsplit(text)
-        return parts.scheme in schemes and bool(parts.netloc or parts.path)
     except ValueError:
         return False
+    wrong = _CONTROL.search(text) or _WRONG_ESCAPE.search(parts.path)
+    return parts.scheme in schemes and not wrong and bool(_AUTHORITY.fullmatch(parts.netloc))

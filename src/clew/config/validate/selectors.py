@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from clew.config.finding import FieldPath, Finding
-from clew.config.validate.hosts import is_object_name
+from clew.config.validate.hosts import is_host_label
 from clew.model.selectors import PolicySelector, PolicyTargetReference, WorkloadSelector
 
 _TARGETS = {
@@ -33,14 +33,15 @@ class Targeted(Protocol):
 
 
 def check_labels(labels: Mapping[str, str], path: FieldPath) -> Iterator[Finding]:
-    """Labels to select by: no empty key, no wildcard, values as Kubernetes allows them."""
+    """Labels to select by: no empty key, no wildcard. A value that no label can have is allowed.
+
+    Source: istio ``validateWorkloadSelector``, and the CRDs.
+    """
     for key, value in labels.items():
         if not key:
             yield Finding(path, "a label key is empty")
         elif "*" in key or "*" in value:
             yield Finding((*path, key), "a selector has no wildcards")
-        elif len(value) > 63 or not _LABEL_VALUE.fullmatch(value):
-            yield Finding((*path, key), f'"{value}" is not a label value')
 
 
 def check_instance_labels(labels: Mapping[str, str], path: FieldPath) -> Iterator[Finding]:
@@ -50,11 +51,11 @@ def check_instance_labels(labels: Mapping[str, str], path: FieldPath) -> Iterato
     """
     for key, value in labels.items():
         prefix, slash, name = key.rpartition("/")
-        if slash and not is_object_name(prefix):
+        if slash and (len(prefix) > 253 or not all(map(is_host_label, prefix.split(".")))):
             yield Finding((*path, key), f'"{prefix}" is not a domain')
         if len(name) > 63 or not _LABEL_NAME.fullmatch(name):
             yield Finding((*path, key), f'"{key}" is not a label')
-        if len(value) > 63 or not _LABEL_VALUE.fullmatch(value):
+        if not _LABEL_VALUE.fullmatch(value):
             yield Finding((*path, key), f'"{value}" is not a label value')
 
 

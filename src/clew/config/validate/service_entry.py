@@ -9,7 +9,7 @@ from clew.config.validate.hosts import (
     check_export_to,
     check_port,
     host_problem,
-    is_dns_label,
+    is_host_label,
 )
 from clew.config.validate.protocols import check_protocol, is_http, is_tcp, is_tls
 from clew.config.validate.scalars import is_address_or_range
@@ -94,7 +94,7 @@ def _check_ports(spec: ServiceEntrySpec) -> Iterator[Finding]:
         yield from check_port(port.number, (*path, "number"))
         yield from check_port(port.target_port or None, (*path, "targetPort"))
         yield from check_protocol(port.protocol, (*path, "protocol"))
-        if not is_dns_label(port.name):
+        if not is_host_label(port.name):
             yield Finding((*path, "name"), f'"{port.name}" is not a port name')
         if port.name in names:
             yield Finding((*path, "name"), f'the port name "{port.name}" is there twice')
@@ -117,8 +117,8 @@ def _check_endpoints(spec: ServiceEntrySpec) -> Iterator[Finding]:
         yield from _check_endpoint(endpoint, spec, (*path, index))
     if not spec.endpoints and resolution in _BY_DNS:
         for index, host in enumerate(spec.hosts):
-            if host.startswith("*"):
-                problem = "a wildcard cannot be resolved by DNS without endpoints"
+            if host_problem(host, wildcard=False):
+                problem = f'"{host}" cannot be resolved by DNS without endpoints'
                 yield Finding(("spec", "hosts", index), problem)
 
 
@@ -128,7 +128,7 @@ def _check_endpoint(
     address, at = endpoint.address, (*path, "address")
     static = spec.resolution is Resolution.STATIC
     yield from check_workload(endpoint, path)
-    if not address and not endpoint.network:
+    if not address and (not endpoint.network or spec.resolution in _BY_DNS):
         yield Finding(at, "the address is missing", "only endpoints of a network need none")
     elif static and address.startswith(UNIX):
         if len(spec.ports) != 1:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from clew.config.finding import FieldPath, Finding
 from clew.config.validate.gateway import check_server_tls
-from clew.config.validate.hosts import check_port, host_problem, is_dns_label
+from clew.config.validate.hosts import check_port, host_problem, is_host_label
 from clew.config.validate.protocols import check_protocol, is_http, is_tls
 from clew.config.validate.selectors import check_workload_selector
 from clew.config.validate.sockets import UNIX, check_socket
@@ -75,7 +75,7 @@ def _check_ingress(listener: IstioIngressListener, path: FieldPath) -> Iterator[
 
 
 def _check_port_names(port: SidecarPort, path: FieldPath) -> Iterator[Finding]:
-    if port.name and not is_dns_label(port.name):
+    if port.name and not is_host_label(port.name):
         yield Finding((*path, "name"), f'"{port.name}" is not a port name')
     yield from check_protocol(port.protocol, (*path, "protocol"))
     if port.target_port:
@@ -86,8 +86,8 @@ def _check_endpoint(endpoint: str, path: FieldPath) -> Iterator[Finding]:
     if endpoint.startswith(UNIX):
         yield from check_socket(endpoint, path)
         return
-    address, _, port = endpoint.rpartition(":")
-    if address not in _LOCAL or not (port.isdecimal() and 1 <= int(port) <= 65535):
+    address, colon, port = endpoint.rpartition(":")
+    if not colon or address not in _LOCAL or not (port.isdecimal() and 1 <= int(port) <= 65535):
         hint = "127.0.0.1:PORT, [::1]:PORT, 0.0.0.0:PORT, [::]:PORT or unix:///path"
         yield Finding(path, f'"{endpoint}" is not an endpoint of this workload', hint)
 
@@ -179,7 +179,7 @@ def _check_host(text: str, path: FieldPath) -> Iterator[Finding]:
         yield Finding(path, f'"{text}" is not <namespace>/<host>', f"*/{text} is in all namespaces")
         return
     name = namespace.removeprefix("~")
-    if namespace not in ("*", ".", "~") and name not in ("*", ".") and not is_dns_label(name):
+    if namespace not in ("*", ".", "~") and name not in ("*", ".") and not is_host_label(name):
         yield Finding(path, f'"{namespace}" is not a namespace, "." or "*"')
     problem = host_problem(host)
     if not problem and host != "*" and "." not in host:
@@ -202,5 +202,5 @@ def _check_egress_proxy(policy: OutboundTrafficPolicy) -> Iterator[Finding]:
         yield Finding((*path, "port"), "the port is missing")
     else:
         yield from check_port(proxy.port.number, (*path, "port", "number"))
-    if proxy.subset and not is_dns_label(proxy.subset):
+    if proxy.subset and not is_host_label(proxy.subset):
         yield Finding((*path, "subset"), f'"{proxy.subset}" is not a subset name')

@@ -46,8 +46,8 @@ def _check_providers(providers: Sequence[ProviderRef], path: FieldPath) -> Itera
 
 def _check_tag(tag: CustomTag, path: FieldPath) -> Iterator[Finding]:
     kinds = (tag.literal, tag.environment, tag.header, tag.formatter)
-    if sum(kind is not None for kind in kinds) != 1:
-        yield Finding(path, "set exactly one of literal, environment, header and formatter")
+    if sum(kind is not None for kind in kinds) > 1:
+        yield Finding(path, "set only one of literal, environment, header and formatter")
     if tag.literal is not None and not tag.literal.value:
         yield Finding((*path, "literal", "value"), "the value is empty")
     if tag.environment is not None and not tag.environment.name:

@@ -55,6 +55,10 @@ def _check_duplicates(routes: Sequence[_Route], path: FieldPath) -> Iterator[Fin
         if not matches and catch_all:
             problem = "only the last rule can have no matches: this one is never reached"
             yield Finding((*path, index), problem, warning=True)
+        if matches and catch_all:
+            problem = "a rule before this one has no matches and takes all: this is never reached"
+            yield Finding((*path, index), problem, warning=True)
+            continue
         catch_all = catch_all or not matches
         if not several:
             continue

@@ -129,7 +129,8 @@ def _check_action(route: HTTPRoute, path: FieldPath, *, delegate: bool) -> Itera
     names = [name for name, value in actions.items() if value]
     if not names:
         yield Finding(path, "set one of route, redirect, directResponse, delegate")
-    if len(names) > 1:
+    # Istio takes a response beside a delegate, which then answers.
+    if len(names) > 1 and set(names) != {"directResponse", "delegate"}:
         yield Finding(path, f"{' and '.join(names)} exclude each other")
     if delegate and route.delegate is not None:
         yield Finding((*path, "delegate"), "a delegate cannot delegate further")

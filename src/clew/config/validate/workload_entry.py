@@ -27,15 +27,21 @@ def validate_workload_entry(resource: WorkloadEntry) -> Iterator[Finding]:
 
 
 def check_workload(spec: WorkloadEntrySpec, path: FieldPath) -> Iterator[Finding]:
-    """Yield what is wrong with the address or the ports; an address may be missing."""
+    """Yield what is wrong with the address, ports or labels; an address may be missing."""
     address = spec.address
-    if address.startswith(UNIX):
-        yield from check_socket(address, (*path, "address"))
-        if spec.ports:
-            yield Finding((*path, "ports"), "a Unix socket has no ports")
-    elif address and not is_ip(address) and (problem := host_problem(address, wildcard=False)):
+    by_name = address and not address.startswith(UNIX) and not is_ip(address)
+    if by_name and (problem := host_problem(address, wildcard=False)):
         yield Finding((*path, "address"), problem)
     yield from check_instance_labels(spec.labels, (*path, "labels"))
+    yield from check_place(spec, path)
+
+
+def check_place(spec: WorkloadEntrySpec, path: FieldPath) -> Iterator[Finding]:
+    """The part that the CRDs check, which holds for the template of a group, too."""
+    if spec.address.startswith(UNIX):
+        yield from check_socket(spec.address, (*path, "address"))
+        if spec.ports:
+            yield Finding((*path, "ports"), "a Unix socket has no ports")
     yield from _check_ports(spec.ports, (*path, "ports"))
 
 

@@ -9,7 +9,7 @@ from clew.config.finding import FieldPath, Finding
 from clew.config.validate.hosts import check_port
 from clew.config.validate.scalars import check_not_negative
 from clew.config.validate.selectors import check_instance_labels
-from clew.config.validate.workload_entry import check_workload
+from clew.config.validate.workload_entry import check_place
 from clew.model.pod import Probe
 from clew.model.workload_group import WorkloadGroup
 
@@ -18,7 +18,7 @@ _HEADER = re.compile(r"[-_A-Za-z0-9]+")
 
 def validate_workload_group(resource: WorkloadGroup) -> Iterator[Finding]:
     spec = resource.spec
-    yield from check_workload(spec.template, ("spec", "template"))
+    yield from check_place(spec.template, ("spec", "template"))
     if spec.metadata is not None:
         yield from check_instance_labels(spec.metadata.labels, ("spec", "metadata", "labels"))
     if spec.probe is not None:
