@@ -10,16 +10,8 @@ import httpx2
 import pytest
 
 from clew.model.xds import CLUSTER, ENDPOINTS, LISTENER, ROUTE, EnvoyResource, Published
-from tests.envoy.rig import (
-    backend,
-    by_name,
-    cluster,
-    endpoints,
-    envoy_rig,
-    free_port,
-    listener,
-    routes,
-)
+from tests.envoy.program import backend
+from tests.envoy.rig import by_name, cluster, endpoints, envoy_rig, free_port, listener, routes
 
 DELTA, SOTW = "DELTA_GRPC", "GRPC"
 both_protocols = pytest.mark.parametrize("api_type", [DELTA, SOTW])

@@ -16,7 +16,8 @@ import pytest
 from clew.agent.directory import ADMIN_SOCKET
 from clew.model.base import ResourceKey
 from tests.envoy.mesh import LiveMesh, eventually_answers, ingress, live_mesh
-from tests.envoy.rig import backend, free_port
+from tests.envoy.program import backend
+from tests.envoy.rig import free_port
 from tests.envoy.worlds import GATEWAY
 
 TCP = """

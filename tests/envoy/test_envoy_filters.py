@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tests.envoy.mesh import answer, eventually_answers, ingress, live_mesh
 from tests.envoy.rig import free_port
-from tests.envoy.test_holds import GATEWAY, rule
+from tests.envoy.test_holds import rule
+from tests.envoy.worlds import LISTENING
 
 FILTER = """
 apiVersion: networking.istio.io/v1alpha3
@@ -35,7 +36,7 @@ LIMIT = f"""'@type': {TYPE}.local_ratelimit.v3.LocalRateLimit, stat_prefix: limi
 def test_a_lua_filter_answers_requests(tmp_path: Path) -> None:
     async def scenario() -> None:
         port = free_port()
-        text = GATEWAY.format(port=port) + rule("a", "one") + FILTER.format(config=LUA)
+        text = LISTENING.format(port=port) + rule("a", "one") + FILTER.format(config=LUA)
         async with live_mesh(tmp_path, text) as mesh, ingress(tmp_path):
             assert await eventually_answers(port, "a.example.com") == (299, "lua")
             assert (await mesh.status("EnvoyFilter", "ours")).text == "in force 1/1"
@@ -46,7 +47,7 @@ def test_a_lua_filter_answers_requests(tmp_path: Path) -> None:
 def test_a_local_rate_limit_limits(tmp_path: Path) -> None:
     async def scenario() -> None:
         port = free_port()
-        text = GATEWAY.format(port=port) + rule("a", "one") + FILTER.format(config=LIMIT)
+        text = LISTENING.format(port=port) + rule("a", "one") + FILTER.format(config=LIMIT)
         async with live_mesh(tmp_path, text), ingress(tmp_path):
             assert (await eventually_answers(port, "a.example.com"))[0] == 200
             codes = [(await answer(port, "a.example.com"))[0] for _ in range(3)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
@@ -13,6 +13,7 @@ import pytest
 
 from clew._pb.envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse
 from clew._pb.google.rpc.status_pb2 import Status
+from tests.envoy.program import response, serving
 from tests.envoy.rig import free_port
 from tests.envoy.test_authorization_policies import (
     TCP,
@@ -53,20 +54,12 @@ async def authorizer(status: int) -> AsyncIterator[tuple[int, list[str]]]:
     """A server that always says the same; yields its port, and what it was asked about."""
     asked: list[str] = []
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                asked.append(head.split()[1].decode())
-                writer.write(b"HTTP/1.1 %d Said\r\ncontent-length: 0\r\n\r\n" % status)
-                await writer.drain()
-        writer.close()
+    def answer(head: bytes) -> bytes:
+        asked.append(head.split()[1].decode())
+        return response(status=f"{status} Said")
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield int(server.sockets[0].getsockname()[1]), asked
-    finally:
-        server.close()
+    async with serving(answer) as port:
+        yield port, asked
 
 
 @pytest.mark.proves(

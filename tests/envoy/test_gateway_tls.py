@@ -18,7 +18,8 @@ from clew.model.proxy import Proxy, ProxyType
 from clew.model.xds import SECRET, Published
 from clew.snapshot.scope_builder import build_scope
 from clew.snapshot.snapshot import build_snapshot
-from tests.envoy.rig import backend, envoy_rig, free_port
+from tests.envoy.program import backend
+from tests.envoy.rig import envoy_rig, free_port
 from tests.manifests import resources_of
 from tests.tls_scan import scan
 

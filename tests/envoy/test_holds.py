@@ -8,18 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.envoy.mesh import answer, eventually_answers, ingress, live_mesh
-from tests.envoy.rig import backend, free_port
+from tests.envoy.program import backend
+from tests.envoy.rig import free_port
 from tests.envoy.test_gateway_tls import certificate, visit
+from tests.envoy.worlds import LISTENING
 
-GATEWAY = """
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {{name: web}}
-spec:
-  selector: {{istio: ingressgateway}}
-  servers: [{{port: {{number: {port}, name: http, protocol: HTTP}}, hosts: ["*"]}}]
----
-"""
 RULE = """
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -43,7 +36,7 @@ def rule(name: str, says: str, action: str = "") -> str:
 def test_a_route_that_envoy_refuses_is_held_and_its_neighbours_go_through(tmp_path: Path) -> None:
     async def scenario() -> None:
         port = free_port()
-        text = GATEWAY.format(port=port) + rule("a", "one") + rule("b", "one")
+        text = LISTENING.format(port=port) + rule("a", "one") + rule("b", "one")
         async with live_mesh(tmp_path, text) as mesh, ingress(tmp_path):
             assert await eventually_answers(port, "a.example.com") == (200, "one")
             assert (await mesh.status("VirtualService", "a")).text == "in force 1/1"
@@ -72,7 +65,7 @@ def test_a_route_that_envoy_refuses_is_held_and_its_neighbours_go_through(tmp_pa
 def test_a_new_route_that_envoy_refuses_is_absent(tmp_path: Path) -> None:
     async def scenario() -> None:
         port = free_port()
-        text = GATEWAY.format(port=port) + rule("a", "one")
+        text = LISTENING.format(port=port) + rule("a", "one")
         async with live_mesh(tmp_path, text) as mesh, ingress(tmp_path):
             assert await eventually_answers(port, "a.example.com") == (200, "one")
             await mesh.apply(rule("bad", "never", REFUSED))
@@ -93,7 +86,7 @@ def test_what_was_there_before_the_first_proxy_is_found_among_many(
         port = free_port()
         names = [f"r{number}" for number in range(9)]
         rules = [rule(n, "one", REFUSED if n in bad else "") for n in names]
-        text = GATEWAY.format(port=port) + "".join(rules)
+        text = LISTENING.format(port=port) + "".join(rules)
         async with live_mesh(tmp_path, text) as mesh, ingress(tmp_path):
             await eventually_answers(port, "r1.example.com")
             for name in names:
@@ -149,7 +142,7 @@ def test_a_cluster_that_envoy_refuses_is_held_and_its_neighbours_go_through(
         port = free_port()
         async with backend("one") as one, backend("two") as two:
             first = "".join(ENTRY.format(name=n, port=one) + TO.format(name=n) for n in "ab")
-            text = GATEWAY.format(port=port) + first
+            text = LISTENING.format(port=port) + first
             async with live_mesh(tmp_path, text) as mesh, ingress(tmp_path):
                 assert await eventually_answers(port, "a.example.com") == (200, "one")
                 bad = FILTER.format(
@@ -211,7 +204,7 @@ spec:
 def test_a_listener_that_envoy_refuses_is_held(tmp_path: Path) -> None:
     async def scenario() -> None:
         port = free_port()
-        text = GATEWAY.format(port=port) + rule("a", "one")
+        text = LISTENING.format(port=port) + rule("a", "one")
         async with live_mesh(tmp_path, text) as mesh, ingress(tmp_path):
             assert await eventually_answers(port, "a.example.com") == (200, "one")
             await mesh.apply(LISTENER + rule("a", "two"))

@@ -17,7 +17,8 @@ from clew.compile.memo import Memo
 from clew.compile.proxy import compile_proxy
 from clew.snapshot.scope_builder import build_scope
 from clew.snapshot.snapshot import build_snapshot
-from tests.envoy.rig import address, backend, envoy_rig, free_port
+from tests.envoy.program import backend
+from tests.envoy.rig import address, envoy_rig, free_port
 from tests.envoy.test_gateway_tls import MESH, ROUTER, certificate
 from tests.manifests import resources_of
 

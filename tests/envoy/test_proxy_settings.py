@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.envoy.mesh import live_mesh
+from tests.envoy.program import response, serving
 from tests.envoy.rig import free_port, running_envoy
 
 WORLD = """
@@ -60,25 +61,9 @@ async def gateway(folder: Path, **spec: Any) -> AsyncIterator[None]:
         yield
 
 
-@asynccontextmanager
-async def mirror() -> AsyncIterator[int]:
-    """An HTTP/1.1 server that answers with the head of the request that it gets."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = f"Content-Length: {len(head)}\r\nX-MiXed: 1\r\nServer: inner\r\n\r\n"
-                writer.write(b"HTTP/1.1 200 OK\r\n" + length.encode() + head)
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield int(server.sockets[0].getsockname()[1])
-    finally:
-        server.close()
+def mirror() -> AbstractAsyncContextManager[int]:
+    """A server that answers with the head of the request, and says what it is."""
+    return serving(lambda head: response(head, fields=("X-MiXed: 1", "Server: inner")))
 
 
 async def seen(port: int) -> tuple[str, str]:

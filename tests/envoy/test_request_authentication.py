@@ -13,38 +13,24 @@ from typing import Any
 import httpx2
 
 from tests.envoy.mesh import LiveMesh, ingress, live_mesh
+from tests.envoy.program import echo
 from tests.envoy.rig import free_port
 from tests.envoy.tokens import issuer
+from tests.envoy.worlds import LISTENING, SERVICE
 
-GATEWAY = """
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {{name: web}}
-spec:
-  selector: {{istio: ingressgateway}}
-  servers: [{{port: {{number: {port}, name: http, protocol: HTTP}}, hosts: ["*"]}}]
----
+ROUTES = """
 apiVersion: networking.istio.io/v1
 kind: VirtualService
-metadata: {{name: web}}
+metadata: {name: web}
 spec:
   hosts: ["*"]
   gateways: [web]
   http:
-  - match: [{{headers: {{"@request.auth.claims.groups": {{exact: staff}}}}}}]
-    directResponse: {{status: 200, body: {{string: staff}}}}
-  - match: [{{headers: {{"@request.auth.claims.scope": {{exact: "read"}}}}}}]
-    directResponse: {{status: 200, body: {{string: reader}}}}
-  - route: [{{destination: {{host: web.example.com, port: {{number: 80}}}}}}]
----
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {{name: web}}
-spec:
-  hosts: [web.example.com]
-  resolution: STATIC
-  ports: [{{number: 80, name: http, protocol: HTTP}}]
-  endpoints: [{{address: 127.0.0.1, ports: {{http: {backend}}}}}]
+  - match: [{headers: {"@request.auth.claims.groups": {exact: staff}}}]
+    directResponse: {status: 200, body: {string: staff}}
+  - match: [{headers: {"@request.auth.claims.scope": {exact: "read"}}}]
+    directResponse: {status: 200, body: {string: reader}}
+  - route: [{destination: {host: web.example.com, port: {number: 80}}}]
 """
 
 
@@ -81,29 +67,11 @@ class Gateway:
 
 
 @asynccontextmanager
-async def echo() -> AsyncIterator[int]:
-    """A server that answers with the head of the request; yields its port."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(head) + head)
-                await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield int(server.sockets[0].getsockname()[1])
-    finally:
-        server.close()
-
-
-@asynccontextmanager
 async def gateway(folder: Path, *more: str) -> AsyncIterator[Gateway]:
     port = free_port()
     async with echo() as backend:
-        text = "\n---\n".join((GATEWAY.format(port=port, backend=backend), *more))
+        world = (LISTENING.format(port=port), SERVICE.format(backend=backend), ROUTES)
+        text = "\n---\n".join((*world, *more))
         async with live_mesh(folder, text) as mesh, ingress(folder):
             found = Gateway(mesh, port)
             await found.eventually(200)
@@ -222,7 +190,7 @@ def test_refusals_say_what_is_wrong_with_a_token(tmp_path: Path) -> None:
 def test_claims_reach_the_application_and_decide_on_routes(tmp_path: Path) -> None:
     async def scenario() -> None:
         login, other = issuer("https://login.example.com"), issuer("https://other.example.com")
-        rules = (
+        rules: tuple[dict[str, Any], ...] = (
             {
                 "issuer": login.name,
                 "jwks": login.jwks(),
@@ -251,11 +219,12 @@ def test_claims_reach_the_application_and_decide_on_routes(tmp_path: Path) -> No
             head = (await web.ask(headers=forged))[1]
             assert "x-subject" not in head
             assert "x-payload" not in head
-            for request in (
+            requests: tuple[dict[str, Any], ...] = (
                 {"headers": {"x-token": f"Token {other.token()}"}},
                 {"params": {"token": other.token()}},
                 {"headers": {"cookie": f"session={other.token()}"}},
-            ):
+            )
+            for request in requests:
                 status, head = await web.ask(**request)
                 assert status == 200
                 assert other.token().split(".")[1] in head

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx2
@@ -13,6 +13,7 @@ import httpx2
 from clew.agent.exposition import istio_page
 from clew.model.metrics import CLUSTER, Own, Peer
 from tests.envoy.mesh import answer, eventually_answers, ingress, live_mesh
+from tests.envoy.program import response, serving
 from tests.envoy.rig import free_port
 
 HOST = "shop.example.com"
@@ -74,22 +75,12 @@ async def remembering() -> AsyncIterator[tuple[int, list[str]]]:
     """A server that remembers the heads of all requests."""
     heads: list[str] = []
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-                length = [line for line in head.splitlines() if line.startswith("content-length")]
-                if length:
-                    await reader.readexactly(int(length[0].partition(":")[2]))
-                heads.append(head)
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-        writer.close()
+    def answer(head: bytes) -> bytes:
+        heads.append(head.decode().lower())
+        return response(b"ok")
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield int(server.sockets[0].getsockname()[1]), heads
-    finally:
-        server.close()
+    async with serving(answer) as port:
+        yield port, heads
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from clew.agent.system_roots import link_system_roots
 from tests.envoy.mesh import live_mesh
+from tests.envoy.program import echo
 from tests.envoy.rig import free_port, running_envoy
 from tests.envoy.test_gateway_tls import certificate
 
@@ -112,19 +113,8 @@ async def tls_server(folder: Path) -> AsyncIterator[tuple[int, Path]]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(own)
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(head) + head)
-                await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    try:
-        yield int(server.sockets[0].getsockname()[1]), roots
-    finally:
-        server.close()
+    async with echo(context) as port:
+        yield port, roots
 
 
 @asynccontextmanager

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 
 from clew.model.mesh_proxy_config import MeshProxyConfig
 from tests.envoy.mesh import live_mesh
-from tests.envoy.rig import backend, free_port
+from tests.envoy.program import backend
+from tests.envoy.rig import free_port
 from tests.envoy.test_tls_origination import proxy, through
 
 MESH = """
@@ -63,7 +65,11 @@ def test_requests_stay_in_their_zone_if_the_proxy_is_to_know_its_own_service(
         settings = MeshProxyConfig(proxy_metadata={"ISTIO_META_ENABLE_SELF_DISCOVERY": knows})
         async with backend("near") as near, backend("far") as far:
             text = MESH.format(listens=free_port(), near=near, far=far)
-            place = {"ip": "127.0.0.2", "locality": "r/a", "labels": {"app": "client"}}
+            place: dict[str, Any] = {
+                "ip": "127.0.0.2",
+                "locality": "r/a",
+                "labels": {"app": "client"},
+            }
             async with (
                 live_mesh(tmp_path, text),
                 proxy(tmp_path, "client-0", http_proxy_port=port, settings=settings, **place),

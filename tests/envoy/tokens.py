@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from tests.envoy.program import response, serving
 
 # Tokens of the tests end in the year 2100.
 _FAR = 4102444800
@@ -50,31 +51,16 @@ class Issuer:
     def bearer(self, **claims: Any) -> Mapping[str, str]:
         return {"authorization": f"Bearer {self.token(**claims)}"}
 
-    @asynccontextmanager
-    async def server(self) -> AsyncIterator[int]:
+    def server(self) -> AbstractAsyncContextManager[int]:
         """The server of the keys, on loopback; yields its port."""
+        return serving(self._answer)
 
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            try:
-                while True:
-                    head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                    path = head.split()[1]
-                    self.asked.append(path)
-                    body = self.answers.get(path, b"")
-                    status = "200 OK" if path in self.answers else "404 Not Found"
-                    head = f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n\r\n"
-                    writer.write(head.encode() + body)
-                    await writer.drain()
-            except (asyncio.IncompleteReadError, ConnectionError):
-                return
-            finally:
-                writer.close()
-
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        try:
-            yield int(server.sockets[0].getsockname()[1])
-        finally:
-            server.close()
+    def _answer(self, head: bytes) -> bytes:
+        path = head.split()[1].decode()
+        self.asked.append(path)
+        if path not in self.answers:
+            return response(status="404 Not Found")
+        return response(self.answers[path])
 
 
 def issuer(name: str) -> Issuer:

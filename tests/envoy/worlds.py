@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-# Everything at ``port`` goes to the server at ``backend``, both on loopback.
-GATEWAY = """
+# For every host at ``port``, on loopback.
+LISTENING = """
 apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: {{name: web}}
@@ -11,14 +11,9 @@ spec:
   selector: {{istio: ingressgateway}}
   servers: [{{port: {{number: {port}, name: http, protocol: HTTP}}, hosts: ["*"]}}]
 ---
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {{name: web}}
-spec:
-  hosts: ["*"]
-  gateways: [web]
-  http: [{{route: [{{destination: {{host: web.example.com, port: {{number: 80}}}}}}]}}]
----
+"""
+# The server at ``backend``, on loopback, as a service.
+SERVICE = """
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {{name: web}}
@@ -27,4 +22,19 @@ spec:
   resolution: STATIC
   ports: [{{number: 80, name: http, protocol: HTTP}}]
   endpoints: [{{address: 127.0.0.1, ports: {{http: {backend}}}}}]
+---
 """
+# Everything at ``port`` goes to the server at ``backend``.
+GATEWAY = (
+    LISTENING
+    + SERVICE
+    + """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: web}}
+spec:
+  hosts: ["*"]
+  gateways: [web]
+  http: [{{route: [{{destination: {{host: web.example.com, port: {{number: 80}}}}}}]}}]
+"""
+)
