@@ -17,8 +17,9 @@ def counted(logs: tuple[AccessLog, ...]) -> dict[str, dict[str, str]]:
     for log in logs:
         config = Stats()
         assert log.typed_config.Unpack(config)
-        for each in (*config.counters, *config.histograms):
-            found[each.stat.name] = {tag.name: tag.value_format for tag in each.stat.tags}
+        stats = [c.stat for c in config.counters] + [h.stat for h in config.histograms]
+        for stat in stats:
+            found[stat.name] = {tag.name: tag.value_format for tag in stat.tags}
     return found
 
 

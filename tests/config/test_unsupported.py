@@ -127,13 +127,13 @@ def test_a_workloads_annotation_is_looked_into(kind: str, path: tuple[str, ...])
     settings = "{binaryPath: /bin/envoy, concurrency: 2}"
     metadata = {"annotations": {"proxy.istio.io/config": settings}}
     spec: dict[str, Any] = {"template": {}} if kind == "WorkloadGroup" else {}
-    manifest = {
+    manifest: dict[str, Any] = {
         "apiVersion": {"Pod": "v1", "WorkloadGroup": "networking.istio.io/v1"}.get(kind, "apps/v1"),
         "kind": kind,
         "metadata": {"name": "a"},
         "spec": spec,
     }
-    place = manifest
+    place: dict[str, Any] = manifest
     for each in path:
         place = place.setdefault(each, {})
     place["metadata"] = {**place.get("metadata", {}), **metadata}

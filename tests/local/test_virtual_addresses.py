@@ -101,7 +101,7 @@ def test_a_change_touches_only_what_differs() -> None:
     assert difference(before, before) == ""
 
 
-STATES = (
+STATES: tuple[list[ServiceAddresses], ...] = (
     [web(("10.200.0.1", 1), ("10.200.0.2", 2)), web(address="10.208.0.2")],
     [web(("10.200.0.3", 1)), web(("10.200.0.1", 1), address="10.208.0.2", udp=True)],
     [web(), web(("10.200.0.1", 1), address="10.208.0.3")],

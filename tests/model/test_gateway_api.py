@@ -9,7 +9,7 @@ from clew.model.gateway_api.http_route import KubernetesHTTPRoute, PathMatchType
 from clew.model.gateway_api.listener import FromNamespaces, TLSModeType
 
 
-def test_a_gateway_reads_as_its_defaults_fill_it():
+def test_a_gateway_reads_as_its_defaults_fill_it() -> None:
     (document,) = parse_documents("""
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
@@ -30,7 +30,7 @@ spec:
     assert (reference.group, reference.kind, reference.namespace) == ("", "Secret", None)
 
 
-def test_a_route_without_rules_matches_every_path():
+def test_a_route_without_rules_matches_every_path() -> None:
     (document,) = parse_documents("""
 apiVersion: gateway.networking.k8s.io/v1beta1
 kind: HTTPRoute
@@ -45,11 +45,11 @@ spec: {parentRefs: [{name: edge}]}
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("1h30m", 5400.0), ("500ms", 0.5), ("0s", 0.0)])
-def test_a_duration_is_whole_numbers_with_units(text, seconds):
+def test_a_duration_is_whole_numbers_with_units(text: str, seconds: float) -> None:
     assert GatewayDuration.parse(text).seconds == seconds
 
 
 @pytest.mark.parametrize("text", ["1.5s", "-1s", "100us", "1s2s3s4s5s", "100000s", "0", "", "5"])
-def test_other_durations_of_go_are_none_of_the_gateway_api(text):
+def test_other_durations_of_go_are_none_of_the_gateway_api(text: str) -> None:
     with pytest.raises(ValueError, match="Gateway API"):
         GatewayDuration.parse(text)

@@ -11,7 +11,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from clew.api.openapi import OPERATIONS, Operation, openapi
+from clew.api.openapi import OPERATIONS, openapi
+from clew.api.operation import Operation
 from tests.server.test_api_port import control_plane
 
 DOCUMENT = openapi((each.method, each.path) for each in OPERATIONS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from clew._pb.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
 from clew.model.xds import ENDPOINTS, EXTENSION, EnvoyResource, Published
 from clew.server.proxies import ConnectedProxy
@@ -20,7 +22,7 @@ def test_what_a_proxy_no_longer_asks_for_is_not_waited_for() -> None:
     subscriber = Subscriber(router(), lambda _published, _changed: None)
     connected = ConnectedProxy(subscriber, stream, "")
 
-    def say(**request: object) -> None:
+    def say(**request: Any) -> None:
         verdict = stream.receive(DeltaDiscoveryRequest(type_url=ENDPOINTS, **request))
         if verdict is not None:
             connected.report(verdict)

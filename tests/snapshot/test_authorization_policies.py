@@ -39,7 +39,7 @@ def labels(**wanted: str) -> dict[str, Any]:
     return {"matchLabels": wanted}
 
 
-def proxy(kind: ProxyType = ProxyType.SIDECAR, **own: str) -> Proxy:
+def proxy(kind: ProxyType = ProxyType.SIDECAR, /, **own: str) -> Proxy:
     return Proxy(
         type=kind, name="a", namespace="shop", ip="10.0.0.1", labels=tuple(sorted(own.items()))
     )

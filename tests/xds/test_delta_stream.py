@@ -269,7 +269,7 @@ def proxy_with_route_to_old_cluster() -> DeltaConversation:
         {
             CLUSTER: resources(old="1"),
             ENDPOINTS: resources(old="1"),
-            ROUTE: resources(["old"], r="1") | resources(other="1"),
+            ROUTE: {**resources(["old"], r="1"), **resources(other="1")},
         }
     )
     c.subscribes(CLUSTER)
@@ -285,7 +285,7 @@ def test_a_route_waits_for_its_new_cluster_and_the_old_cluster_for_the_route() -
         {
             CLUSTER: resources(new="1"),
             ENDPOINTS: resources(new="1"),
-            ROUTE: resources(["new"], r="2") | resources(other="2"),
+            ROUTE: {**resources(["new"], r="2"), **resources(other="2")},
         }
     )
     assert c.heard() == [(CLUSTER, {"new": "1"}), (ROUTE, {"other": "2"})]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -102,7 +102,7 @@ class AsyncClient:
                 raise WatchEnded(changes.error.message)
             yield changes
 
-    async def service_addresses(self) -> AsyncIterator[Mapping[str, ServiceAddresses]]:
+    async def service_addresses(self) -> AsyncGenerator[Mapping[str, ServiceAddresses], None]:
         """How all services are reached, by ``namespace/host``, again after every change.
 
         Raises WatchEnded when the control plane restarts: ask again.
