@@ -80,6 +80,7 @@ def test_curves_that_nobody_knows_are_warned_of() -> None:
             {"tracing": {"tlsSettings": {"mode": "MUTUAL", "clientCertificate": "/a"}}},
             ["tracing.tlsSettings.privateKey"],
         ),
+        ({"privateKeyProvider": {}}, ["privateKeyProvider"]),
         ({"privateKeyProvider": {"cryptomb": {}}}, ["privateKeyProvider.cryptomb.pollDelay"]),
         (
             {"privateKeyProvider": {"qat": {"pollDelay": "0s"}}},
@@ -114,6 +115,13 @@ SERVICE = {"service": "a.ns.svc", "port": 80}
         ),
         ({"zipkin": {**SERVICE, "port": 0}}, ["zipkin.port"]),
         ({"zipkin": {**SERVICE, "service": "a/b/c"}}, ["zipkin.service"]),
+        ({"zipkin": {**SERVICE, "service": "a"}}, []),
+        ({"zipkin": {**SERVICE, "service": "ns/a"}}, ["zipkin.service"]),
+        ({"zipkin": {**SERVICE, "service": "*/a.ns.svc"}}, []),
+        (
+            {"envoyExtAuthzGrpc": {**SERVICE, "statusOnError": "418"}},
+            ["envoyExtAuthzGrpc.statusOnError"],
+        ),
         ({"lightstep": SERVICE}, ["lightstep.accessToken"]),
         (
             {"opentelemetry": {**SERVICE, "http": {"path": "/v1"}, "grpc": {"timeout": "1s"}}},
