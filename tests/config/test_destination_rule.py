@@ -94,6 +94,10 @@ def test_a_selector_without_labels_is_warned_of() -> None:
         ({"portLevelSettings": [{"port": {"number": 80}}]}, ["portLevelSettings[0]"]),
         ({"portLevelSettings": [{"tls": {"mode": "DISABLE"}}]}, ["portLevelSettings[0].port"]),
         ({"portLevelSettings": [{"port": {}, "tls": {"mode": "DISABLE"}}]}, []),
+        (
+            {"portLevelSettings": [{"port": {"number": -1}, "tls": {"mode": "DISABLE"}}]},
+            ["portLevelSettings[0].port.number"],
+        ),
     ],
 )
 def test_a_policy_sets_something_that_can_be(fields: dict[str, Any], wrong: list[str]) -> None:

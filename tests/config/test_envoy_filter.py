@@ -136,6 +136,19 @@ def test_a_patch_is_matched_by_what_it_is_in(
         assert diagnostic.place.field == f"spec.configPatches[0].match.{other}"
 
 
+@pytest.mark.parametrize(
+    ("match", "taken"),
+    [
+        ("context: WAYPOINT, waypoint: {}", True),
+        ("context: WAYPOINT", False),
+        ("context: GATEWAY", True),
+    ],
+)
+def test_a_context_of_waypoints_has_a_match_of_its_own(match: str, taken: bool) -> None:
+    diagnostic = found(removed("HTTP_FILTER", match))
+    assert (diagnostic is None or diagnostic.severity.value != "Error") is taken
+
+
 def test_a_filter_that_a_whole_listener_is_matched_by_is_warned_of() -> None:
     diagnostic = found(removed("LISTENER", filter_match("a")))
     assert diagnostic is not None

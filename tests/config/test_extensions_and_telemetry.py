@@ -121,6 +121,7 @@ def test_an_expression_of_a_thousand_brackets_is_refused_in_time() -> None:
         ({"pluginName": "a" * 257}, ["pluginName"]),
         ({"imagePullSecret": "a" * 254}, ["imagePullSecret"]),
         ({"match": [{"ports": [{"number": 0}]}]}, ["match[0].ports[0].number"]),
+        ({"match": [{"ports": [{"number": 1}, {"number": 1}]}]}, ["match[0].ports[1].number"]),
         ({"vmConfig": {"env": [{"name": "A"}, {"name": "A"}]}}, ["vmConfig.env[1].name"]),
         ({"vmConfig": {"env": [{"name": ""}]}}, ["vmConfig.env[0].name"]),
         (

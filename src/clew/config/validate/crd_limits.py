@@ -109,6 +109,7 @@ _POLICY: Limits = {
     **_PORT_POLICY,
     **_under("portLevelSettings.[]", _PORT_POLICY),
     "portLevelSettings": Size(most=4096),
+    "portLevelSettings.[].port.number": _UINT32,
     "retryBudget.minRetryConcurrency": _UINT32,
     "tunnel.targetPort": _UINT32,
 }

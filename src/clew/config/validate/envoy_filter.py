@@ -110,9 +110,7 @@ def _check_filter_value(patch: Patch, path: FieldPath) -> Iterator[Finding]:
 def _check_match(
     match: EnvoyConfigObjectMatch, apply_to: ApplyTo | None, path: FieldPath
 ) -> Iterator[Finding]:
-    if (match.context is PatchContext.WAYPOINT) != (match.waypoint is not None) and (
-        match.waypoint is not None or match.listener or match.route_configuration or match.cluster
-    ):
+    if (match.context is PatchContext.WAYPOINT) != (match.waypoint is not None):
         yield Finding(path, "waypoint and context: WAYPOINT belong together")
     objects = {
         "listener": match.listener,

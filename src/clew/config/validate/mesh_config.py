@@ -13,12 +13,12 @@ from clew.config.validate.hosts import check_port, host_problem, is_host_label
 from clew.config.validate.http_retries import check_retries
 from clew.config.validate.load_balancer import check_locality
 from clew.config.validate.mesh_proxy_config import check_proxy_config
+from clew.config.validate.scalars import check_duration
 from clew.config.validate.tls_parameters import check_curves
 from clew.config.validate.traffic_policy import check_connection_pool, check_outlier_detection
 from clew.model.duration import Duration
 from clew.model.mesh_config import MeshConfig
 
-_MILLISECOND = Duration(1_000_000)
 _LONGEST_CONNECT = Duration.parse("1h")
 
 
@@ -29,8 +29,9 @@ def validate_mesh_config(mesh: MeshConfig) -> Iterator[Finding]:
         ("proxyHttpPort", mesh.proxy_http_port or None),
     ):
         yield from check_port(port, (name,))
-    if not _MILLISECOND <= mesh.connect_timeout <= _LONGEST_CONNECT:
-        yield Finding(("connectTimeout",), f"{mesh.connect_timeout} is not between 1ms and 1h")
+    yield from check_duration(mesh.connect_timeout, ("connectTimeout",))
+    if mesh.connect_timeout > _LONGEST_CONNECT:
+        yield Finding(("connectTimeout",), f"{mesh.connect_timeout} is longer than 1h")
     detection = mesh.protocol_detection_timeout
     if detection is not None and detection.nanoseconds % 1_000_000:
         problem = f"{detection} is not a whole number of milliseconds"

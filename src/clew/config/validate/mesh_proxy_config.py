@@ -89,11 +89,16 @@ def _check_tracing(tracing: ProxyTracing, path: FieldPath) -> Iterator[Finding]:
 
 
 def _check_address(address: str, path: FieldPath) -> Iterator[Finding]:
-    """``host:port``; the host may be a variable such as ``$(HOST_IP)``."""
-    host, _, port = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
+    """``host:port``, ``[IPv6]:port``; the host may be a variable such as ``$(HOST_IP)``."""
+    given, _, port = address.rpartition(":")
+    in_brackets = given.startswith("[") and given.endswith("]")
+    host = given[1:-1] if in_brackets else given
     known = _VARIABLE.fullmatch(host) or is_ip(host) or not host_problem(host, wildcard=False)
-    if not known or not (port.isdecimal() and 1 <= int(port) <= 65535):
+    if (
+        not known
+        or (":" in host and not in_brackets)
+        or not (port.isdecimal() and 1 <= int(port) <= 65535)
+    ):
         yield Finding(path, f'"{address}" is not host:port')
 
 

@@ -67,5 +67,9 @@ def _check_vm(vm: VmConfig, path: FieldPath) -> Iterator[Finding]:
 
 def check_traffic(selectors: tuple[TrafficSelector, ...]) -> Iterator[Finding]:
     for index, selector in enumerate(selectors):
-        for number, port in enumerate(selector.ports):
-            yield from check_port(port.number, ("spec", "match", index, "ports", number, "number"))
+        numbers = [port.number for port in selector.ports]
+        for place, number in enumerate(numbers):
+            at: FieldPath = ("spec", "match", index, "ports", place, "number")
+            yield from check_port(number, at)
+            if number in numbers[:place]:
+                yield Finding(at, f"port {number} is there twice")
