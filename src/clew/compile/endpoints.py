@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from clew._pb.envoy.config.core.v3.address_pb2 import Address, Pipe, SocketAddress
+from clew._pb.envoy.config.core.v3.address_pb2 import Address
 from clew._pb.envoy.config.core.v3.base_pb2 import Locality as EnvoyLocality
-from clew._pb.envoy.config.core.v3.base_pb2 import Metadata
 from clew._pb.envoy.config.core.v3.health_check_pb2 import HealthStatus
-from clew._pb.envoy.config.endpoint.v3.endpoint_components_pb2 import (
-    LbEndpoint,
-    LocalityLbEndpoints,
-)
+from clew._pb.envoy.config.endpoint.v3.endpoint_components_pb2 import LbEndpoint
 from clew._pb.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
-from clew.compile import wire
 from clew.compile.locality import Client, Group, group_endpoints
-from clew.compile.memo import Memo
 from clew.compile.preference import preference
-from clew.compile.resources import encode, resource_of, sources
+from clew.compile.resources import resource, sources
 from clew.compile.traffic_policy import Policy, policy_for
 from clew.model import names
 from clew.model.addresses import is_ip
@@ -35,12 +29,9 @@ _HEALTH = {
 }
 _OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _IPV4 = re.compile(rf"{_OCTET}(\.{_OCTET}){{3}}")
-_LB_ENDPOINTS = LocalityLbEndpoints.DESCRIPTOR.fields_by_name["lb_endpoints"].number
-_ENDPOINTS = ClusterLoadAssignment.DESCRIPTOR.fields_by_name["endpoints"].number
 
 
-def compile_assignment(  # noqa: PLR0913  (all that the endpoints of a cluster depend on)
-    memo: Memo,
+def compile_assignment(
     service: Service,
     port: ServicePort,
     rule: DestinationRule | None,
@@ -52,18 +43,14 @@ def compile_assignment(  # noqa: PLR0913  (all that the endpoints of a cluster d
 ) -> EnvoyResource:
     """The endpoints of one cluster, which may be none; ``name``: the cluster's, if not the usual.
 
-    ``endpoints`` are those of the port; a workload is described once for all that share it.
-    Source: istio ``EndpointBuilder``.
+    ``endpoints`` are those of the port. Source: istio ``EndpointBuilder``.
     """
     name = name or names.outbound_cluster(port.number, service.hostname, subset)
     policy = policy_for(rule, port.number, subset, mesh)
     near = _of_node(endpoints, service, client)
     usable = [e for e in _serving(near, rule, subset, policy) if _has_address(e)]
-    body = encode(ClusterLoadAssignment(cluster_name=name))
-    for group in _groups(usable, client, policy, service, mesh):
-        members = b"".join(_endpoint_field(memo, e) for e in group.endpoints)
-        body += wire.field(_ENDPOINTS, encode(_locality(group)) + members)
-    return resource_of(name, body, sources=sources(service, rule))
+    groups = _groups(usable, client, policy, service, mesh)
+    return resource(name, _assignment(name, groups), sources=sources(service, rule))
 
 
 def built_in_assignment(
@@ -77,15 +64,9 @@ def built_in_assignment(
 ) -> ClusterLoadAssignment:
     """The same for a cluster that resolves its endpoints' names itself and has them built in."""
     policy = policy_for(rule, port.number, subset, mesh)
-    assignment = ClusterLoadAssignment(
-        cluster_name=names.outbound_cluster(port.number, service.hostname, subset)
-    )
     usable = _serving(endpoints, rule, subset, policy)
-    for group in _groups(usable, client, policy, service, mesh):
-        locality = _locality(group)
-        locality.lb_endpoints.extend(_lb_endpoint(e) for e in group.endpoints)
-        assignment.endpoints.append(locality)
-    return assignment
+    name = names.outbound_cluster(port.number, service.hostname, subset)
+    return _assignment(name, _groups(usable, client, policy, service, mesh))
 
 
 def workload_metadata(workload: Workload) -> str:
@@ -113,7 +94,7 @@ def _serving(
         for e in endpoints
         if e.health is not Health.DRAINING
         and not (only_healthy and e.health is Health.UNHEALTHY)
-        and labels.items() <= dict(e.workload.labels).items()
+        and (not labels or labels.items() <= dict(e.workload.labels).items())
     ]
 
 
@@ -152,55 +133,37 @@ def _groups(
     )
 
 
-def _locality(group: Group) -> LocalityLbEndpoints:
-    region, zone, subzone = group.locality
-    locality = LocalityLbEndpoints(
-        locality=EnvoyLocality(region=region, zone=zone, sub_zone=subzone),
-        priority=group.priority,
-    )
-    locality.load_balancing_weight.value = group.weight
-    return locality
+def _assignment(name: str, groups: Iterable[Group]) -> ClusterLoadAssignment:
+    """Filled in place: there are many endpoints, and a message copied into another would cost as
+    much as all the rest.
+    """
+    assignment = ClusterLoadAssignment(cluster_name=name)
+    for group in groups:
+        region, zone, subzone = group.locality
+        found = assignment.endpoints.add(priority=group.priority)
+        found.locality.CopyFrom(EnvoyLocality(region=region, zone=zone, sub_zone=subzone))
+        found.load_balancing_weight.value = group.weight
+        for endpoint in group.endpoints:
+            _fill(found.lb_endpoints.add(health_status=_HEALTH[endpoint.health]), endpoint)
+    return assignment
 
 
-def _endpoint_field(memo: Memo, endpoint: Endpoint) -> bytes:
-    """Not remembered: it takes less than a look at what would be, and there are many."""
-    metadata = memo.call(_workload_field, endpoint.workload, endpoint.mutual_tls)
-    return wire.field(_LB_ENDPOINTS, encode(_place(endpoint)) + metadata)
-
-
-def _workload_field(workload: Workload, mutual_tls: bool) -> bytes:
-    """The part of an endpoint that all ports of its workload share."""
-    return encode(LbEndpoint(metadata=_metadata(workload, mutual_tls)))
-
-
-def _lb_endpoint(endpoint: Endpoint) -> LbEndpoint:
-    compiled = _place(endpoint)
-    compiled.metadata.CopyFrom(_metadata(endpoint.workload, endpoint.mutual_tls))
-    return compiled
-
-
-def _place(endpoint: Endpoint) -> LbEndpoint:
-    """Where it is, how well, and how much it takes."""
-    compiled = LbEndpoint(health_status=_HEALTH[endpoint.health])
-    compiled.endpoint.address.CopyFrom(_address(endpoint.address, endpoint.port))
+def _fill(compiled: LbEndpoint, endpoint: Endpoint) -> None:
+    """Where it is, how much it takes, and who serves there."""
+    _set_address(compiled.endpoint.address, endpoint.address, endpoint.port)
     for each in endpoint.more_addresses:
         more = compiled.endpoint.additional_addresses.add()
-        more.address.CopyFrom(_address(each, endpoint.port))
+        _set_address(more.address, each, endpoint.port)
     compiled.load_balancing_weight.value = max(endpoint.weight, 1)
-    return compiled
+    metadata = compiled.metadata.filter_metadata
+    metadata["istio"].fields["workload"].string_value = workload_metadata(endpoint.workload)
+    if endpoint.mutual_tls:
+        metadata["envoy.transport_socket_match"].fields["tlsMode"].string_value = "istio"
 
 
-def _metadata(workload: Workload, mutual_tls: bool) -> Metadata:
-    metadata = Metadata()
-    who = workload_metadata(workload)
-    metadata.filter_metadata["istio"].fields["workload"].string_value = who
-    if mutual_tls:
-        match = metadata.filter_metadata["envoy.transport_socket_match"]
-        match.fields["tlsMode"].string_value = "istio"
-    return metadata
-
-
-def _address(address: str, port: int) -> Address:
+def _set_address(target: Address, address: str, port: int) -> None:
     if address.startswith("unix://"):
-        return Address(pipe=Pipe(path=address.removeprefix("unix://")))
-    return Address(socket_address=SocketAddress(address=address, port_value=port))
+        target.pipe.path = address.removeprefix("unix://")
+    else:
+        target.socket_address.address = address
+        target.socket_address.port_value = port

@@ -31,15 +31,15 @@ def compile_local_cluster(scope: ProxyScope, memo: Memo) -> tuple[EnvoyResource,
         members = scope.outbound.endpoints.get(each.service.key, ())
         port = next((p for p in each.service.ports if p.number == each.port.number), None)
         if port is not None:
-            return (memo.call(_assignment, each.service, port, members, memo),)
+            return (memo.call(_assignment, each.service, port, members),)
     return ()
 
 
 def _assignment(
-    service: Service, port: ServicePort, members: tuple[Endpoint, ...], memo: Memo
+    service: Service, port: ServicePort, members: tuple[Endpoint, ...]
 ) -> EnvoyResource:
     plain = replace(service, traffic_distribution="", local_traffic_only=False)
     own = endpoints_of_port(members, port.name)
     return compile_assignment(
-        memo, plain, port, None, "", own, _NOBODY, _NO_PREFERENCE, names.LOCAL_CLUSTER
+        plain, port, None, "", own, _NOBODY, _NO_PREFERENCE, names.LOCAL_CLUSTER
     )

@@ -60,7 +60,7 @@ def compile_proxyless_grpc(scope: OutboundScope, memo: Memo) -> Published:
         for subset in _subsets(rule):
             clusters.append(memo.call(_cluster, service, port, rule, subset, scope.mesh))
             assignments.append(
-                compile_assignment(memo, service, port, rule, subset, endpoints, client, scope.mesh)
+                compile_assignment(service, port, rule, subset, endpoints, client, scope.mesh)
             )
     return {
         LISTENER: {each.name: each for each in listeners},

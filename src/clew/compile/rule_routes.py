@@ -56,10 +56,11 @@ def rule_routes(  # where requests come in, who the client is
 
     ``tls``: the port's listener ends it.
     """
+    asked = memo.call(_questions, rules)
     dependencies: list[object] = []
-    for host in memo.call(_destination_hosts, rules):
+    for host in asked.hosts:
         dependencies += (client.services.get(host), client.destination_rules.get(host))
-    labels = client.labels if memo.call(_asks_for_labels, rules) else ()
+    labels = client.labels if asked.labels else ()
     return memo.call(
         _compiled, rules, port, gateway, tls, client.namespace, labels, client.mesh, *dependencies
     )
@@ -77,7 +78,7 @@ def _compiled(  # its arguments are what the result is remembered by
 ) -> Routes:
     """``dependencies``: for each destination host its service and DestinationRule."""
     pairs = zip(dependencies[::2], dependencies[1::2], strict=True)
-    known = dict(zip(_destination_hosts(rules), pairs, strict=True))
+    known = dict(zip(_questions(rules).hosts, pairs, strict=True))
     services = {h: s for h, (s, _) in known.items() if isinstance(s, Service)}
     declared = {h: r for h, (_, r) in known.items() if isinstance(r, DestinationRule)}
 
@@ -116,10 +117,16 @@ def route_uses(route: Route) -> Iterator[str]:
     yield from (policy.cluster for policy in route.route.request_mirror_policies)
 
 
-def _destination_hosts(rules: VirtualService) -> tuple[str, ...]:
-    """The hosts that a VirtualService may send to, sorted."""
-    return tuple(sorted(destinations(rules)))
+@dataclass(frozen=True, slots=True)
+class _Questions:
+    """What a VirtualService's routes depend on besides it: the hosts that they may send to, sorted,
+    and whether on the client's labels.
+    """
+
+    hosts: tuple[str, ...]
+    labels: bool
 
 
-def _asks_for_labels(rules: VirtualService) -> bool:
-    return any(match.source_labels for rule in rules.spec.http for match in rule.match)
+def _questions(rules: VirtualService) -> _Questions:
+    labels = any(match.source_labels for rule in rules.spec.http for match in rule.match)
+    return _Questions(tuple(sorted(destinations(rules))), labels)

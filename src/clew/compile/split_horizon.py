@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from clew.model.service import Endpoint, Health, Locality, Workload
 from clew.snapshot.networks import NetworkGateway, Networks

@@ -6,10 +6,15 @@ without: what is told of traffic changes nothing of where it goes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from clew._pb.envoy.config.accesslog.v3.accesslog_pb2 import AccessLogFilter, LogTypeFilter
+from clew._pb.envoy.config.accesslog.v3.accesslog_pb2 import (
+    AccessLog,
+    AccessLogFilter,
+    LogTypeFilter,
+)
 from clew._pb.envoy.config.core.v3.base_pb2 import TrafficDirection
 from clew._pb.envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
 from clew._pb.envoy.config.listener.v3.listener_pb2 import Listener
@@ -23,7 +28,7 @@ from clew._pb.envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import
 )
 from clew.compile.access_log import with_condition
 from clew.compile.access_log_providers import compile_access_logs, compile_listener_access_logs
-from clew.compile.collectors import collector_clusters, collector_hosts
+from clew.compile.collectors import Hosts, collector_clusters, collector_hosts
 from clew.compile.memo import Memo
 from clew.compile.peer import REMEMBER_PEER
 from clew.compile.resources import resource
@@ -52,9 +57,9 @@ def with_telemetry(published: Published, scope: ProxyScope, memo: Memo) -> Publi
     hosts = memo.call(_collectors, telemetry, outbound.services)
     if not collector_clusters(telemetry, dict(hosts)) <= published[CLUSTER].keys():
         hosts = _reachable(telemetry, hosts, published[CLUSTER])
+    told = memo.call(_told, telemetry, outbound.mesh, hosts)
     listeners = {
-        name: memo.call(_listener, each, telemetry, outbound.mesh, hosts)
-        for name, each in published[LISTENER].items()
+        name: memo.call(_listener, each, told) for name, each in published[LISTENER].items()
     }
     return {**published, LISTENER: listeners}
 
@@ -78,34 +83,81 @@ def _collectors(
     return collector_hosts(telemetry, by_host)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Logs:
+    """The loggers that write lines, or send them."""
+
+    listener: Sequence[AccessLog]
+    requests: Sequence[AccessLog]
+    connections: Sequence[AccessLog]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Side:
-    """What is told of the traffic of a listener, which is that of its workload or to others."""
+    """What is told of the traffic to a workload (``server``) or from it: made once, and then put
+    into each listener.
 
-    telemetry: SideTelemetry
-    mesh: MeshConfig
-    hosts: Mapping[str, str]
+    ``logs`` None: what MeshConfig's ``accessLogFile`` says, which is there already.
+    """
+
     server: bool
+    metrics: bool
+    logs: _Logs | None
+    request_stats: Sequence[AccessLog]
+    connection_stats: Sequence[AccessLog]
+    trace: Callable[[hcm_pb2.HttpConnectionManager], None]
 
 
-def _listener(
-    before: EnvoyResource,
-    telemetry: TelemetryInForce,
-    mesh: MeshConfig,
-    hosts: frozenset[tuple[str, str]],
-) -> EnvoyResource:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Told:
+    """What is told on both sides, and the clusters that it is sent to."""
+
+    client: _Side
+    server: _Side
+    uses: frozenset[str]
+
+
+def _told(
+    telemetry: TelemetryInForce, mesh: MeshConfig, found: frozenset[tuple[str, str]]
+) -> _Told:
+    hosts = dict(found)
+    return _Told(
+        _side(telemetry.client, mesh, hosts, server=False),
+        _side(telemetry.server, mesh, hosts, server=True),
+        collector_clusters(telemetry, hosts),
+    )
+
+
+def _side(telemetry: SideTelemetry, mesh: MeshConfig, hosts: Hosts, *, server: bool) -> _Side:
+    logs = None
+    if (wanted := telemetry.access_logs) is not None:
+        logs = _Logs(
+            listener=compile_listener_access_logs(wanted, mesh, hosts),
+            requests=compile_access_logs(wanted, mesh, hosts, http=True),
+            connections=compile_access_logs(wanted, mesh, hosts, http=False),
+        )
+    return _Side(
+        server=server,
+        metrics=bool(telemetry.metrics),
+        logs=logs,
+        request_stats=request_stats(telemetry.metrics, server=server),
+        connection_stats=connection_stats(telemetry.metrics, server=server),
+        trace=partial(apply_tracing, found=telemetry.tracing, mesh=mesh, hosts=hosts),
+    )
+
+
+def _listener(before: EnvoyResource, told: _Told) -> EnvoyResource:
     listener = Listener.FromString(before.body)
     server = listener.traffic_direction == TrafficDirection.INBOUND
-    side = _Side(telemetry.server if server else telemetry.client, mesh, dict(hosts), server)
-    if side.telemetry.access_logs is not None:
-        logs = compile_listener_access_logs(side.telemetry.access_logs, mesh, side.hosts)
+    side = told.server if server else told.client
+    if side.logs is not None:
         listener.ClearField("access_log")
-        listener.access_log.extend(logs)
+        listener.access_log.extend(side.logs.listener)
     for chain in _chains(listener):
         for each in chain.filters:
             _tell_requests(each, side, known=_knows_clients(chain))
             _tell_connections(each, side, known=_knows_clients(chain))
-    uses = before.uses | collector_clusters(telemetry, side.hosts)
+    uses = before.uses | told.uses
     return resource(before.name, listener, uses=uses, sources=before.sources)
 
 
@@ -123,16 +175,13 @@ def _tell_requests(each: Filter, side: _Side, *, known: bool) -> None:
     manager = hcm_pb2.HttpConnectionManager()
     if not each.typed_config.Unpack(manager):
         return
-    told = side.telemetry
-    if told.access_logs is not None:
+    if side.logs is not None:
         manager.ClearField("access_log")
-        manager.access_log.extend(
-            compile_access_logs(told.access_logs, side.mesh, side.hosts, http=True)
-        )
-    manager.access_log.extend(request_stats(told.metrics, server=side.server))
-    apply_tracing(manager, told.tracing, side.mesh, side.hosts)
+        manager.access_log.extend(side.logs.requests)
+    manager.access_log.extend(side.request_stats)
+    side.trace(manager)
     if side.server:
-        if known and told.metrics:
+        if known and side.metrics:
             manager.http_filters.insert(0, REMEMBER_PEER)
         # The application is not to see it, whoever sent it.
         manager.route_config.request_headers_to_remove.append(PEER_HEADER)
@@ -143,18 +192,14 @@ def _tell_connections(each: Filter, side: _Side, *, known: bool) -> None:
     proxy = TcpProxy()
     if not each.typed_config.Unpack(proxy):
         return
-    told = side.telemetry
-    if told.access_logs is not None:
+    if side.logs is not None:
         proxy.ClearField("access_log")
-        proxy.access_log.extend(
-            compile_access_logs(told.access_logs, side.mesh, side.hosts, http=False)
-        )
-    stats = connection_stats(told.metrics, server=side.server)
-    if stats:
+        proxy.access_log.extend(side.logs.connections)
+    if side.connection_stats:
         # What writes lines writes one for each connection, as it ends.
         lines = [with_condition(log, _NOT_AT_THE_START) for log in proxy.access_log]
         proxy.ClearField("access_log")
-        proxy.access_log.extend([*lines, *stats])
+        proxy.access_log.extend([*lines, *side.connection_stats])
         proxy.access_log_options.flush_access_log_on_connected = True
         if side.server and known:
             # Else a connection would be counted before it is known whose it is.

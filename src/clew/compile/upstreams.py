@@ -156,7 +156,7 @@ def _compiled(  # noqa: PLR0913  (the arguments are the key in the memo)
             clusters += compile_clusters(upstream, rule, tuple(built_in), site, mesh)
             continue
         endpoints += (
-            compile_assignment(memo, service, port, rule, subset, own, client, mesh)
+            compile_assignment(service, port, rule, subset, own, client, mesh)
             for subset in subsets
             if discovery(service, rule, port.number, site, subset) is Resolution.EDS
         )
@@ -167,7 +167,7 @@ def _compiled(  # noqa: PLR0913  (the arguments are the key in the memo)
             # Whatever comes without mTLS could not be passed on: nobody would know of it.
             own = tuple(e for e in own if e.mutual_tls)
             endpoints += (
-                compile_assignment(memo, service, port, rule, subset, own, client, mesh, name)
+                compile_assignment(service, port, rule, subset, own, client, mesh, name)
                 for subset in subsets
                 for name in (sni_name(service, port, subset),)
             )

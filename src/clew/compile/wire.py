@@ -13,6 +13,8 @@ _LENGTH_DELIMITED = 2
 
 def varint(number: int) -> bytes:
     """A non-negative integer, seven bits per byte, the lowest first."""
+    if number < 0x80:
+        return bytes((number,))
     encoded = bytearray()
     while number > 0x7F:
         encoded.append(number & 0x7F | 0x80)
@@ -23,7 +25,10 @@ def varint(number: int) -> bytes:
 
 def field(number: int, body: bytes) -> bytes:
     """One occurrence of the message, string or bytes field with this number."""
-    return varint(number << 3 | _LENGTH_DELIMITED) + varint(len(body)) + body
+    size = len(body)
+    if number < 16 and size < 0x80:  # As nearly all are, and there are many.
+        return bytes((number << 3 | _LENGTH_DELIMITED, size)) + body
+    return varint(number << 3 | _LENGTH_DELIMITED) + varint(size) + body
 
 
 def text_fields(number: int, values: Iterable[str]) -> bytes:

