@@ -135,7 +135,7 @@ def test_after_a_restart_of_the_control_plane_nothing_that_envoy_has_is_sent_aga
 
                 directory.verdicts.clear()
                 caplog.clear()
-                caplog.set_level("INFO", logger="clew.ads")
+                caplog.set_level("DEBUG", logger="clew.ads")
                 await envoy.start_control_plane()
                 await directory.until(lambda: bool(directory.connected))
                 # The answer to a real change comes after whatever else was sent.

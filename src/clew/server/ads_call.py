@@ -229,14 +229,8 @@ class AdsCall(Generic[Connection, Request]):
             return
         while self._call.idle and (response := self._stream.poll()) is not None:
             self._call.send(response.body)
-            log.info(
-                "push proxy=%s type=%s resources=%d bytes=%d nonce=%s",
-                self._admitted.proxy.node_id,
-                response.type_url.rpartition(".")[2],
-                len(response.versions),
-                len(response.body),
-                response.nonce,
-            )
+            if log.isEnabledFor(logging.DEBUG):
+                _log_push(self._admitted.proxy, response)
         if not self._call.idle and self._stalling is None:
             self._stalling = self._loop.call_later(STALLED_SECONDS, self._stalled)
 
@@ -274,6 +268,17 @@ def proxy_of(node: Node) -> Proxy:
     locality = Locality(node.locality.region, node.locality.zone, node.locality.sub_zone)
     metadata: dict[str, Any] = MessageToDict(node.metadata)
     return Proxy.from_node(node.id, metadata, locality)
+
+
+def _log_push(proxy: Proxy, response: Response) -> None:
+    log.debug(
+        "push proxy=%s type=%s resources=%d bytes=%d nonce=%s",
+        proxy.node_id,
+        response.type_url.rpartition(".")[2],
+        len(response.versions),
+        len(response.body),
+        response.nonce,
+    )
 
 
 def _log_verdict(proxy: Proxy, verdict: Acked | Nacked) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from itertools import chain
 
 from clew._pb.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
 from clew.model.xds import (
@@ -22,13 +21,14 @@ from clew.model.xds import (
 )
 from clew.xds.answers import Acked, Nacked, Response
 from clew.xds.encoding import delta_response
-from clew.xds.subscription import MAX_IN_FLIGHT, Changes, Held, Subscription
+from clew.xds.subscription import MAX_IN_FLIGHT, Changes, Held, Subscription, versions_of
 
 # Types of which naming nothing in the first request means everything ("legacy wildcard").
 WILDCARD_TYPES = frozenset({CLUSTER, LISTENER, NAME_TABLE, TRUST_BUNDLE})
 # What routes, listeners and filters refer to: made before them, removed after them.
 REFERRED = (CLUSTER, ENDPOINTS)
 REFERRING = (LISTENER, ROUTE, EXTENSION)
+_RANKS = {type_url: rank for rank, type_url in enumerate(PUSH_ORDER)}
 
 
 class DeltaStream:
@@ -48,6 +48,7 @@ class DeltaStream:
     __slots__ = ("_early_clusters", "_nonces", "_published", "_subscriptions")
 
     def __init__(self) -> None:
+        # In push order, so that each poll finds them as it needs them.
         self._subscriptions: dict[TypeUrl, Subscription] = {}
         self._published: Published = {}
         self._nonces = 0
@@ -73,8 +74,7 @@ class DeltaStream:
         subscription = self._subscriptions.get(type_url)
         first = subscription is None
         if subscription is None:
-            subscription = Subscription(self._published.get(type_url, {}))
-            self._subscriptions[type_url] = subscription
+            subscription = self._begin(type_url)
             if type_url in WILDCARD_TYPES and not request.resource_names_subscribe:
                 subscription.subscribe(("*",))
         # Subscriptions count even when the nonce is stale: they are never sent again.
@@ -91,9 +91,8 @@ class DeltaStream:
 
         Additions and updates go out in push order, removals of clusters and endpoints at last.
         """
-        for type_url in chain(PUSH_ORDER, self._subscriptions.keys() - set(PUSH_ORDER)):
-            subscription = self._subscriptions.get(type_url)
-            if subscription is None or len(subscription.in_flight) >= MAX_IN_FLIGHT:
+        for type_url, subscription in self._subscriptions.items():
+            if subscription.at_rest or len(subscription.in_flight) >= MAX_IN_FLIGHT:
                 continue
             changes = self._updates(type_url, subscription)
             if changes or not subscription.answered:
@@ -116,6 +115,14 @@ class DeltaStream:
     def rejected(self) -> Mapping[TypeUrl, Mapping[str, str]]:
         """The versions that the proxy refused, by type and name, and that are still published."""
         return {t: dict(s.rejected) for t, s in self._subscriptions.items() if s.rejected}
+
+    def _begin(self, type_url: TypeUrl) -> Subscription:
+        """The first request for a type. Types that have no rank come last."""
+        subscription = Subscription(self._published.get(type_url, {}))
+        every = {**self._subscriptions, type_url: subscription}
+        ranked = sorted(every, key=lambda each: _RANKS.get(each, len(_RANKS)))
+        self._subscriptions = {each: every[each] for each in ranked}
+        return subscription
 
     def _updates(self, type_url: TypeUrl, subscription: Subscription) -> Changes:
         if not subscription.dirty:
@@ -194,8 +201,7 @@ class DeltaStream:
             self._repeat_endpoints({resource.name for resource in resources})
         removed = [name for name, resource in changes.items() if resource is None]
         body = delta_response(type_url, nonce, resources, removed)
-        versions = {name: None if r is None else r.version for name, r in changes.items()}
-        return Response(type_url, nonce, versions, body)
+        return Response(type_url, nonce, versions_of(changes), body)
 
 
 def _verdict(

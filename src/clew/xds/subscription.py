@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -59,9 +58,14 @@ class Subscription:
     resend: set[str] = field(default_factory=set)
     rejected: dict[str, str] = field(default_factory=dict)
     suspects: list[tuple[str, ...]] = field(default_factory=list)
-    in_flight: deque[InFlight] = field(default_factory=deque)
+    in_flight: list[InFlight] = field(default_factory=list)
     answered: bool = False  # the first request was; Envoy waits for that, even if it is empty
     acknowledged: bool = False  # the proxy has answered something
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether there is nothing to say, as nearly always."""
+        return self.answered and not self.dirty and not self.suspects
 
     def wants(self, name: str) -> bool:
         return self.wildcard or name in self.names
@@ -181,7 +185,7 @@ class Subscription:
         if response is None:
             return None
         self._accept(response.changes)
-        return _versions(response.changes)
+        return versions_of(response.changes)
 
     def reject(self, nonce: str, detail: str) -> Versions | None:
         """The proxy refused a response; return what it blames. None: as in ``acknowledge``.
@@ -202,14 +206,14 @@ class Subscription:
         if not blamed and len(changes) > 1:
             names, half = [*changes], len(changes) // 2
             self.suspects += (tuple(names[half:]), tuple(names[:half]))
-        return _versions(guilty)
+        return versions_of(guilty)
 
     def _answered(self, nonce: str) -> InFlight | None:
         """Take the response with this nonce out; earlier ones count as accepted."""
         if all(response.nonce != nonce for response in self.in_flight):
             return None
         self.acknowledged = True
-        while (response := self.in_flight.popleft()).nonce != nonce:
+        while (response := self.in_flight.pop(0)).nonce != nonce:
             self._accept(response.changes)
         return response
 
@@ -300,5 +304,5 @@ def _version(resource: EnvoyResource | None) -> str:
     return ABSENT if resource is None else resource.version
 
 
-def _versions(changes: Changes) -> Versions:
+def versions_of(changes: Changes) -> Versions:
     return {name: None if r is None else r.version for name, r in changes.items()}

@@ -177,7 +177,8 @@ class SocketTransport:
             self._send(self._outgoing.read())
             self._caller = Caller(_names(tls), self._caller.address)
             self._connection = Connection(self, self._methods, self._caller)
-        while self._open:
+        # Else OpenSSL would be asked in vain, and an exception made, after each message.
+        while self._open and (self._incoming.pending or tls.pending()):
             try:
                 data = tls.read(READ_BYTES)
             except ssl.SSLWantReadError:
