@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import ipaddress
+import logging
+import os
+import signal
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
 import click
 
-from clew.ca.keys import KeyKind
+from clew.api.location import BadLocation, mesh_directory
+from clew.ca.keys import KeyKind, UnusableKeys
+from clew.ca.plugged_in import UnusableAuthority
 from clew.cli.durations import DURATION
+from clew.model.duration import Duration
 
 # Istio's name for it: how long a proxy that registered itself may be away.
 _GRACE = "PILOT_WORKLOAD_ENTRY_GRACE_PERIOD"
@@ -128,55 +138,20 @@ def command(
     Proxies connect to xds.sock and ca.sock, `clew apply` and its like to api.sock, all in the
     state directory. Proxies of other hosts connect only where `--listen` says.
     """
-    import asyncio
-    import ipaddress
-    import logging
-    import os
-    import signal
-
-    from clew.api.location import BadLocation, mesh_directory
-    from clew.ca.keys import UnusableKeys
-    from clew.ca.plugged_in import UnusableAuthority
-    from clew.model.duration import Duration
     from clew.server.api_port import ApiPort
     from clew.server.control_plane import Settings, run_control_plane
     from clew.server.identities import AuthoritySettings
-    from clew.server.openid import Network
     from clew.server.proxy_ports import RemotePorts
     from clew.server.registration import GRACE
     from clew.stores.traces_file import TraceLimits
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level="INFO")
-
-    def grace() -> timedelta:
-        try:
-            text = os.environ.get(_GRACE)
-            return Duration.parse(text).timedelta if text else GRACE
-        except ValueError as error:
-            raise click.ClickException(f"{_GRACE}: {error}") from error
-
-    def blocked() -> tuple[Network, ...]:
-        try:
-            listed = os.environ.get(_BLOCKED, "").split(",")
-            return tuple(ipaddress.ip_network(each.strip()) for each in listed if each.strip())
-        except ValueError as error:
-            raise click.ClickException(f"{_BLOCKED}: {error}") from error
-
-    async def serve(settings: Settings) -> None:
-        running = asyncio.ensure_future(run_control_plane(settings))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, running.cancel)
-        try:
-            await running
-        except asyncio.CancelledError:
-            return
-
     try:
         settings = Settings(
             state=(state_dir or mesh_directory(mesh, os.environ)).absolute(),
             configuration=configuration,
-            grace=grace(),
-            blocked=blocked(),
+            grace=_grace(os.environ, otherwise=GRACE),
+            blocked=_blocked(os.environ),
             authority=AuthoritySettings(plugged_in=ca_dir, key_kind=KeyKind(ca_key)),
             remote=RemotePorts(xds=listen, join=listen_join),
             api=ApiPort(
@@ -188,8 +163,35 @@ def command(
             monitoring=monitoring_address,
             traces=TraceLimits(age=trace_age, size=trace_megabytes * 1024 * 1024),
         )
-        asyncio.run(serve(settings))
+        asyncio.run(_until_told(run_control_plane(settings)))
     except (BadLocation, UnusableKeys, UnusableAuthority, OSError) as error:
         raise click.ClickException(str(error)) from error
     except ExceptionGroup as group:
         raise click.ClickException("; ".join(str(e) for e in group.exceptions)) from group
+
+
+def _grace(environ: Mapping[str, str], *, otherwise: timedelta) -> timedelta:
+    text = environ.get(_GRACE)
+    try:
+        return Duration.parse(text).timedelta if text else otherwise
+    except ValueError as error:
+        raise click.ClickException(f"{_GRACE}: {error}") from error
+
+
+def _blocked(
+    environ: Mapping[str, str],
+) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    listed = environ.get(_BLOCKED, "").split(",")
+    try:
+        return tuple(ipaddress.ip_network(each.strip()) for each in listed if each.strip())
+    except ValueError as error:
+        raise click.ClickException(f"{_BLOCKED}: {error}") from error
+
+
+async def _until_told(serving: Coroutine[object, object, None]) -> None:
+    """Serve until a signal says that it is enough."""
+    running = asyncio.ensure_future(serving)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, running.cancel)
+    with suppress(asyncio.CancelledError):
+        await running
