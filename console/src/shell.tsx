@@ -1,9 +1,8 @@
 // What is around every view: navigation, where one is, search, theme, and whether it is live.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { signIn } from "./lib/api";
-import { useConnected, useLive } from "./lib/live";
+import { useConnected, useOverview } from "./lib/live";
 import { go, onLink, useUrl } from "./lib/router";
-import type { Overview } from "./lib/types";
 import { shortHost } from "./lib/words";
 import { Icon } from "./ui/icons";
 import { Palette } from "./ui/palette";
@@ -18,7 +17,7 @@ export function Shell() {
   const [theme, setTheme] = useState(() => localStorage.getItem("clew-theme") ?? "");
   const main = useRef<HTMLElement>(null);
   const connected = useConnected();
-  const { data: overview, problem } = useLive<Overview>("/v1/overview");
+  const { data: overview, problem } = useOverview();
   useEffect(() => {
     if (theme) document.documentElement.dataset.theme = theme;
     else delete document.documentElement.dataset.theme;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { causeText, causeUrl } from "../src/lib/causes";
 import { splitEvents } from "../src/lib/events";
 import { ranked } from "../src/lib/ranked";
 import { objectUrl, proxyUrl, serviceUrl, withQuery } from "../src/lib/router";
@@ -96,4 +97,21 @@ test("numbers as people read them", () => {
   assert.deepEqual([count(1, "pod"), count(2, "pod")], ["1 pod", "2 pods"]);
   assert.equal(shortHost("reviews.default.svc.cluster.local"), "reviews");
   assert.equal(shortHost("api.example.com"), "api.example.com");
+});
+
+test("each thing that is wrong leads to its cause", () => {
+  const nothing = { severity: "error", problem: "", hint: "", object: null, field: "", proxy: "", service: "", view: "" } as const;
+  const policy = { group: "security.istio.io", kind: "AuthorizationPolicy", namespace: "default", name: "nobody" };
+  for (const [of, url, text] of [
+    [{ object: policy, field: "spec.rules[0]" }, "/configuration/security.istio.io/AuthorizationPolicy/default/nobody?at=spec.rules%5B0%5D", "AuthorizationPolicy default/nobody · spec.rules[0]"],
+    [{ object: { group: "", kind: "Pod", namespace: "a", name: "b" } }, "/configuration/core/Pod/a/b?tab=status", "Pod a/b"],
+    [{ service: "a/b.a.svc" }, "/services/a/b.a.svc", "service b.a.svc"],
+    [{ proxy: "sidecar~1~b.a~x" }, "/proxies/sidecar~1~b.a~x", "proxy b.a"],
+    [{ proxy: "*" }, "/proxies", "all proxies"],
+    [{ view: "authority" }, "/security?tab=certificates", "certificate authority"],
+    [{}, "/configuration", ""],
+  ] as const) {
+    assert.equal(causeUrl({ ...nothing, ...of }), url);
+    assert.equal(causeText({ ...nothing, ...of }), text);
+  }
 });

@@ -123,8 +123,9 @@ class ControlPlane:
     async def serve_api(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         length = int(head.lower().partition("content-length: ")[2].partition("\r\n")[0])
-        status = msgspec.json.decode(await reader.readexactly(length))
-        self.statuses.append({"request": head.partition("\r\n")[0], **status})
+        if not head.startswith("GET "):
+            status = msgspec.json.decode(await reader.readexactly(length))
+            self.statuses.append({"request": head.partition("\r\n")[0], **status})
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
         writer.close()
 

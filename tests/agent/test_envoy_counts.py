@@ -56,6 +56,17 @@ def test_a_page_is_read_by_metric_and_tag() -> None:
     assert denied == 3
 
 
+def test_endpoints_that_are_left_alone_are_read_by_cluster() -> None:
+    of = "outbound|9080|v1|reviews.default.svc.x"
+    found = read_sample(
+        page(
+            {"name": f"cluster.{of};.outlier_detection.ejections_active", "value": 2},
+            {"name": "cluster.other;.outlier_detection.ejections_active", "value": 0},
+        )
+    )
+    assert found.ejected == {of: 2}
+
+
 @pytest.mark.parametrize("tens", range(10, 100))
 def test_bins_are_read_as_envoy_writes_them(tens: int) -> None:
     totals = [{"lower_bound": tens / 10 * 100, "width": 10, "count": 1}]

@@ -5,10 +5,13 @@ import time
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from clew.api.messages import ProxyStatus, TypeStatus
+from clew.api.views import AUTHORITY, EVERY_PROXY, Trouble
+from clew.cli.trouble_text import cause
 from clew.model.diagnostic import Diagnostic, Place, Severity
-from tests.cli.mesh import Shell, shell
+from tests.cli.mesh import REVIEWS, Shell, shell
 from tests.server.api_server import server_thread
 
 ACKED = TypeStatus(state="acked", version="1")
@@ -77,3 +80,28 @@ def test_a_mesh_without_proxies_says_so(mesh: Shell) -> None:
     result = mesh.clew("status")
     assert result.exit_code == 0
     assert result.stderr == "No proxy is connected.\n"
+
+
+def test_what_is_wrong_is_told_with_the_command_that_shows_its_cause(mesh: Shell) -> None:
+    mesh.good("apply", "-f", "-", input=REVIEWS)
+    printed = mesh.clew("status").stdout
+    assert "What is wrong now:\n  warning: VirtualService default/reviews: " in printed
+    assert "cause: clew describe virtualservice reviews  # spec.http[0].route[0]" in printed
+    troubles = json.loads(mesh.clew("status", "-o", "json").stdout)["troubles"]
+    assert troubles[0]["object"]["name"] == "reviews"
+
+
+@pytest.mark.parametrize(
+    ("trouble", "command"),
+    [
+        (Trouble(severity="error", problem="", service="a/b.a.svc.cluster.local"),
+         "clew describe service b -n a"),
+        (Trouble(severity="error", problem="", proxy="sidecar~10.0.0.1~b-0.a~x"),
+         "clew logs b-0 --proxy"),
+        (Trouble(severity="error", problem="", view=AUTHORITY), "clew ca status"),
+        (Trouble(severity="error", problem="", proxy=EVERY_PROXY), ""),
+        (Trouble(severity="error", problem="", service="a/b.com"), ""),
+    ],
+)  # fmt: skip
+def test_each_cause_has_a_command(trouble: Trouble, command: str) -> None:
+    assert cause(trouble) == command

@@ -32,6 +32,7 @@ from clew.server.traces_api import TracesApi
 from clew.server.traffic_api import TrafficApi
 from clew.server.traffic_reports import TrafficReports
 from clew.server.traffic_window import TrafficWindow
+from clew.server.troubles_now import TroublesNow
 from clew.server.views import MeshViews
 from clew.stores.store import Store
 from clew.stores.traces import Traces
@@ -120,13 +121,20 @@ async def _serve(
         standings=directory,
     )
     add_service_addresses(app, lambda: directory.publisher.snapshot.registry, directory.changed)
-    views = MeshViews(store=store, directory=directory, now=noon, problems=lambda: problems)
     identities = Identities(
         socket.parent, AuthoritySettings(), lambda: directory.publisher.snapshot, _now
     )
     own = AuthorityApi(identities, _now)
     authorization = AuthorizationApi(lambda: directory.publisher.snapshot)
     reports = TrafficReports(TrafficWindow(began=time.time()), time.time)
+    troubles = TroublesNow(reports, directory, identities.authority)
+    views = MeshViews(
+        store=store,
+        directory=directory,
+        now=noon,
+        problems=lambda: problems,
+        reported=troubles,
+    )
     directory.tell(reports.come, reports.gone, reports.facts)
     on_reports(reports)
     found = [*views.routes(), *authorization.routes(), *own.routes()]
@@ -134,7 +142,7 @@ async def _serve(
     explain = ExplanationsApi(directory)
     tap = Tap(RuntimeSettings(directory.proxies, time.time), directory, explain, time.time)
     found += [*TracesApi(traces).routes(), *explain.routes(), *TapApi(tap).routes()]
-    app.router.routes += [*found, *TrafficApi(reports).routes(), *console_routes()]
+    app.router.routes += [*found, *TrafficApi(reports, troubles).routes(), *console_routes()]
     following = asyncio.ensure_future(_follow(store, directory, revision))
     changing = asyncio.ensure_future(identities.run())
     tracing = asyncio.ensure_future(traces.run())

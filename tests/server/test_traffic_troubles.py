@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
-from clew.api.messages import ProxyStatus
 from clew.api.traffic_report import Counted
 from clew.api.views import Trouble
 from clew.config.parse import parse_documents
 from clew.model.metrics import Own, Peer
+from clew.model.proxy import Proxy, ProxyType
+from clew.server.denials import denier
 from clew.server.publisher import Publisher
 from clew.server.traffic_counts import Counts
 from clew.server.traffic_edges import series_of
-from clew.server.traffic_troubles import certificate_troubles, traffic_troubles
+from clew.server.traffic_troubles import traffic_troubles
 from clew.server.traffic_window import OTHER, Edge
 from clew.snapshot.snapshot import MeshSnapshot
 
@@ -69,9 +72,27 @@ def arrived(code: int, number: int = 10, flags: str = "-") -> tuple[Edge, Counts
     return series.edge, series.counts(Counted(tag="", requests=number))
 
 
-def found(*sums: tuple[Edge, Counts], denying: bool = False) -> list[Trouble]:
-    refused = {("default", "reviews-v1"): 1} if denying else {}
-    return list(traffic_troubles(sums, refused, snapshot()))
+REVIEWS = Proxy(
+    type=ProxyType.SIDECAR,
+    name="reviews-v1-0",
+    namespace="default",
+    ip="10.0.0.1",
+    labels=(("app", "reviews"), ("version", "v1")),
+)
+GATEWAY = Proxy(type=ProxyType.ROUTER, name="gw", namespace="default", ip="10.0.0.9")
+
+
+def found(
+    *sums: tuple[Edge, Counts],
+    world: MeshSnapshot | None = None,
+    denying: tuple[tuple[str, str], Proxy] | None = None,
+) -> list[Trouble]:
+    mesh = world or snapshot()
+    refused = dict([denying]) if denying is not None else {}
+    return list(traffic_troubles(sums, refused, mesh, partial(denier, mesh)))
+
+
+BY_REVIEWS = (("default", "reviews-v1"), REVIEWS)
 
 
 @pytest.mark.parametrize(
@@ -94,11 +115,68 @@ def test_a_flag_is_said_in_words_with_what_is_to_blame(flags: str, says: str, ki
     assert trouble.service == f"default/{HOST}"
 
 
-def test_a_denied_call_leads_to_the_policy() -> None:
-    (trouble,) = found(arrived(403, 4), arrived(200, 6), denying=True)
+RULE = """
+metadata: {name: no-gets, namespace: default}
+spec:
+  selector: {matchLabels: {app: reviews}}
+  action: DENY
+  rules: [{to: [{operation: {methods: [DELETE]}}]}, {to: [{operation: {methods: [GET]}}]}]
+"""
+BEFORE_POLICY, _, POLICY = WORLD.rpartition("---")
+KIND = POLICY.partition("metadata")[0]
+
+
+@pytest.mark.parametrize(
+    ("policy", "says", "field"),
+    [
+        (POLICY, "AuthorizationPolicy default/nobody has no rules, so it allows nobody", "spec"),
+        (
+            POLICY.replace("}}}", "}}, rules: [{from: [{source: {namespaces: [x]}}]}]}"),
+            "no rule of AuthorizationPolicy default/nobody allows it",
+            "spec.rules",
+        ),
+        (KIND + RULE, "rules of AuthorizationPolicy default/no-gets forbid it", "spec.rules"),
+        (
+            KIND + RULE.replace("[DELETE]}}]}, {to: [{operation: {methods: ", ""),
+            "rule 0 of AuthorizationPolicy default/no-gets forbids it",
+            "spec.rules[0]",
+        ),
+    ],
+)
+def test_a_denied_call_leads_to_the_rule(policy: str, says: str, field: str) -> None:
+    world = snapshot(f"{BEFORE_POLICY}---{policy}")
+    (trouble,) = found(arrived(403, 4), arrived(200, 6), world=world, denying=BY_REVIEWS)
     assert "reviews-v1.default denied 4 of 10 requests of web-v1.default" in trouble.problem
+    assert says in trouble.problem
     assert trouble.object is not None
-    assert (trouble.object.kind, trouble.object.name) == ("AuthorizationPolicy", "nobody")
+    assert (trouble.object.kind, trouble.field) == ("AuthorizationPolicy", field)
+
+
+def test_what_a_gateway_denies_leads_to_its_policy() -> None:
+    world = snapshot(f"{BEFORE_POLICY}---{POLICY.replace('{app: reviews}', '{}')}")
+    denied = never_arrived("-", 403)
+    (trouble,) = found(denied, world=world, denying=(("default", "web-v1"), GATEWAY))
+    assert "web-v1.default denied all 10 requests: AuthorizationPolicy" in trouble.problem
+    assert trouble.object is not None
+    # A sidecar's client that is told 403 from outside is no denial of the mesh.
+    assert found(denied, world=world, denying=(("default", "web-v1"), REVIEWS)) == []
+
+
+TOKENS = """
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: tokens, namespace: default}
+spec: {selector: {matchLabels: {app: reviews}}, jwtRules: [{issuer: a, jwks: '{"keys": []}'}]}
+"""
+
+
+def test_a_token_that_is_not_good_leads_to_the_rules_of_tokens() -> None:
+    (trouble,) = found(arrived(401, flags="UAEX"), world=snapshot(f"{WORLD}---{TOKENS}"))
+    assert "because of their token" in trouble.problem.replace("its", "their")
+    assert trouble.object is not None
+    assert trouble.object.kind == "RequestAuthentication"
+    (asked,) = found(arrived(401, flags="UAEX"))
+    assert "external authorizer" in asked.problem
 
 
 def test_an_applications_own_403_is_no_trouble() -> None:
@@ -112,6 +190,12 @@ def test_failing_answers_lead_to_the_service() -> None:
     assert trouble.severity == "error"
 
 
+def test_failing_answers_of_what_has_no_sidecar_are_told() -> None:
+    (trouble,) = found(never_arrived("-", 500))
+    assert f"{HOST} answered all 10 requests of web-v1.default with 5xx" in trouble.problem
+    assert trouble.service == f"default/{HOST}"
+
+
 def test_a_single_failure_and_good_answers_are_no_trouble() -> None:
     assert found(arrived(500, 2), arrived(200, 5)) == []
     assert found(arrived(500, 3), arrived(200, 300)) == []
@@ -120,21 +204,8 @@ def test_a_single_failure_and_good_answers_are_no_trouble() -> None:
 
 
 def test_where_several_objects_may_be_the_cause_none_is_named() -> None:
-    policy = WORLD.rpartition("---")[2]
-    two = snapshot(f"{WORLD}---{policy.replace('nobody', 'another')}")
-    (trouble,) = traffic_troubles([arrived(403)], {("default", "reviews-v1"): 1}, two)
+    two = snapshot(f"{WORLD}---{POLICY.replace('nobody', 'another')}")
+    (trouble,) = found(arrived(403), world=two, denying=BY_REVIEWS)
+    assert "default/another, default/nobody" in trouble.problem
     assert trouble.object is None
     assert trouble.service == f"default/{HOST}"
-
-
-def proxy(ends: float) -> ProxyStatus:
-    return ProxyStatus(name="a", node="node-a", certificate_begins=0, certificate_ends=ends)
-
-
-def test_a_certificate_that_was_not_renewed_in_time_is_told() -> None:
-    assert list(certificate_troubles([proxy(1000.0), proxy(0)], 800.0)) == []
-    (late,) = certificate_troubles([proxy(1000.0)], 940.0)
-    assert late.severity == "warning"
-    assert "expires in 1 minutes" in late.problem
-    (over,) = certificate_troubles([proxy(1000.0)], 1001.0)
-    assert (over.severity, over.proxy) == ("error", "node-a")

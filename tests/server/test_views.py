@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from clew.api.views import (
 from tests.server.api_server import with_server
 from tests.server.shop import ROUTES, SHOP
 from tests.server.test_api import raw
+from tests.stores.objects import noon
 
 T = TypeVar("T")
 RULE = "networking.istio.io/VirtualService/default/reviews"
@@ -77,6 +79,28 @@ def test_a_service_whose_pods_are_not_ready_is_trouble() -> None:
         assert "no healthy endpoint (0 of 2)" in troubles[0].problem
         assert troubles[0].service == "default/reviews.default.svc.cluster.local"
         assert "reviews-v1-0 is not ready: Crash" in troubles[1].problem
+
+    asyncio.run(with_server(scenario))
+
+
+def test_a_program_that_ended_is_told_for_a_minute_though_it_runs_again() -> None:
+    async def scenario(client: AsyncClient, socket: Path) -> None:
+        await shop(client, ROUTES)
+        path = "/v1/objects/core/Pod/default/reviews-v1-0"
+        pod = (await raw(socket, "GET", path)).json()
+        for second, told in ((50, 1), (0, 0)):
+            at = f"{noon() - timedelta(seconds=61 - second):%Y-%m-%dT%H:%M:%SZ}"
+            ended = {"exitCode": 137, "message": "was killed by SIGKILL", "finishedAt": at}
+            statuses = [{"name": "app", "restartCount": 3, "lastState": {"terminated": ended}}]
+            status = {**pod["status"], "containerStatuses": statuses}
+            await raw(socket, "PUT", f"{path}/status", json={**pod, "status": status})
+            troubles = (await ask(socket, "/v1/overview", Overview)).troubles
+            assert len(troubles) == told
+            for trouble in troubles:
+                assert "its program was killed by SIGKILL at 11:59:49" in trouble.problem
+                assert "started again 3 times" in trouble.problem
+                assert trouble.object is not None
+                assert trouble.object.kind == "Pod"
 
     asyncio.run(with_server(scenario))
 

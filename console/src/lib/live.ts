@@ -2,8 +2,10 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiProblem, ask, authorization } from "./api";
 import { readEvents } from "./events";
+import type { Overview } from "./types";
 
-export type Topic = "objects" | "proxies";
+export type Topic = "objects" | "proxies" | "troubles";
+const TOPICS: readonly string[] = ["objects", "proxies", "troubles"] satisfies Topic[];
 type Listener = (topic: Topic) => void;
 
 const listeners = new Set<Listener>();
@@ -24,9 +26,8 @@ async function run(): Promise<void> {
           report(true);
           // Whatever happened while nobody listened.
           listeners.forEach((tell) => { tell("objects"); tell("proxies"); });
-        } else if (event.name === "objects" || event.name === "proxies") {
-          const topic = event.name;
-          listeners.forEach((tell) => tell(topic));
+        } else if (TOPICS.includes(event.name)) {
+          listeners.forEach((tell) => tell(event.name as Topic));
         }
       }, new AbortController().signal);
     } catch {
@@ -54,36 +55,65 @@ export function useConnected(): boolean {
 }
 
 export interface Live<T> { data: T | undefined; problem: ApiProblem | undefined; again: () => void }
+interface Found { data?: unknown; problem?: ApiProblem }
+interface Source { found: Found; readers: Set<(found: Found) => void>; read: () => void; close: () => void }
+
+// Views that show the same share one answer.
+const sources = new Map<string, Source>();
+
+function sourceOf(path: string, wanted: string): Source {
+  const id = `${path} ${wanted}`, known = sources.get(id);
+  if (known) return known;
+  let asking = false, dirty = false;
+  const read = async () => {
+    if (asking) { dirty = true; return; }
+    asking = true;
+    dirty = false;
+    const since = performance.now();
+    try {
+      source.found = { data: await ask<unknown>(path) };
+    } catch (error) {
+      source.found = { ...source.found, problem: error as ApiProblem };
+    }
+    source.readers.forEach((tell) => tell(source.found));
+    // What is slow to answer is asked less often: one view keeps a server busy a tenth of the time.
+    await new Promise((done) => setTimeout(done, 9 * (performance.now() - since)));
+    asking = false;
+    if (dirty && source.readers.size) void read();
+  };
+  const listener: Listener = (topic) => { if (wanted.includes(topic)) void read(); };
+  const source: Source = {
+    found: {}, readers: new Set(), read: () => void read(),
+    close: () => { listeners.delete(listener); sources.delete(id); },
+  };
+  listeners.add(listener);
+  sources.set(id, source);
+  void read();
+  return source;
+}
 
 /** The answer of an address, read again whenever one of the topics changes. "" asks nothing. */
 export function useLive<T>(path: string, topics: readonly Topic[] = ["objects", "proxies"]): Live<T> {
-  const [found, set] = useState<{ path: string; data?: T; problem?: ApiProblem }>({ path });
-  const again = useRef(() => {});
   const wanted = topics.join();
+  const [state, set] = useState<{ path: string; found: Found }>({ path, found: sources.get(`${path} ${wanted}`)?.found ?? {} });
+  const again = useRef(() => {});
   useEffect(() => {
     if (!path) return;
-    let gone = false, asking = false, dirty = false;
-    const read = async () => {
-      if (asking) { dirty = true; return; }
-      asking = true;
-      const since = performance.now();
-      try {
-        const data = await ask<T>(path);
-        if (!gone) set({ path, data });
-      } catch (error) {
-        if (!gone) set((before) => ({ ...(before.path === path ? before : { path }), problem: error as ApiProblem }));
-      }
-      // What is slow to answer is asked less often: one view keeps a server busy a tenth of the time.
-      await new Promise((done) => setTimeout(done, 9 * (performance.now() - since)));
-      asking = false;
-      if (dirty && !gone) { dirty = false; void read(); }
+    const source = sourceOf(path, wanted);
+    const reader = (found: Found) => set({ path, found });
+    source.readers.add(reader);
+    again.current = source.read;
+    reader(source.found);
+    return () => {
+      source.readers.delete(reader);
+      if (!source.readers.size) source.close();
     };
-    const listener: Listener = (topic) => { if (wanted.includes(topic)) void read(); };
-    listeners.add(listener);
-    again.current = () => void read();
-    void read();
-    return () => { gone = true; listeners.delete(listener); };
   }, [path, wanted]);
-  const mine = found.path === path ? found : { path };
-  return { data: mine.data as T | undefined, problem: mine.problem, again: () => again.current() };
+  const { data, problem } = state.path === path ? state.found : {};
+  return { data: data as T | undefined, problem, again: () => again.current() };
+}
+
+/** The mesh at a glance, and what is wrong in it. */
+export function useOverview(): Live<Overview> {
+  return useLive<Overview>("/v1/overview", ["objects", "proxies", "troubles"]);
 }

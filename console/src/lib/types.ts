@@ -60,7 +60,7 @@ export interface ProxyList { proxies: ProxyStatus[]; revision: number; refusals:
 
 export interface Trouble {
   severity: "error" | "warning"; problem: string; hint: string;
-  object: Key | null; field: string; proxy: string; service: string;
+  object: Key | null; field: string; proxy: string; service: string; view: string;
 }
 export interface RecentChange {
   key: Key; revision: number; at: string; author: string; action: string;

@@ -11,7 +11,8 @@ import { Empty, Panel } from "./parts";
 
 const WINDOW = "window=900&step=15";
 
-export function TrafficPanel({ service = "", changes }: { service?: string; changes: readonly RecentChange[] }) {
+/** `failed`: where the requests that failed are to be found. */
+export function TrafficPanel({ service = "", changes, failed = "" }: { service?: string; changes: readonly RecentChange[]; failed?: string }) {
   const only = service && `&service=${encodeURIComponent(service)}`;
   const path = `/v1/traffic/series?${WINDOW}${only}`;
   const all = useSeries(path), versions = useSeries(`/v1/traffic/series?${WINDOW}${only}&by=version`);
@@ -24,7 +25,7 @@ export function TrafficPanel({ service = "", changes }: { service?: string; chan
   const requests = split.length > 1 ? split.slice(0, 5).map((each, place) => ({ name: each.name, tone: `s${place}`, values: fitted(each, times) }))
     : [{ name: "", tone: "s0", values: points.map((point) => point.requests) }];
   return (
-    <Panel title="Traffic of the last 15 minutes" actions={<a class="link" href={path} target="_blank">as JSON</a>}>
+    <Panel title="Traffic of the last 15 minutes" actions={<>{failed && <a class="link" href={failed}>Failed requests</a>}<a class="link" href={path} target="_blank">as JSON</a></>}>
       {busy ? <div class="body charts">
         <Chart title="Requests" unit="per second" times={times} marks={marks} area={requests.length === 1} format={rate} lines={requests} />
         <Chart title="Errors" unit="per second" times={times} marks={marks} format={rate} lines={[

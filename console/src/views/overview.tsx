@@ -1,20 +1,21 @@
 // What is wrong now, and what changed: the first thing that the person on call looks at.
 import { useState } from "preact/hooks";
-import { useLive } from "../lib/live";
-import { objectUrl, proxyUrl, serviceUrl } from "../lib/router";
+import { useOverview } from "../lib/live";
+import { objectUrl, serviceUrl } from "../lib/router";
 import { useTraffic } from "../lib/traffic";
-import type { Key, Overview, RecentChange, TrafficGraph, Trouble } from "../lib/types";
+import type { Key, Overview, RecentChange, TrafficGraph } from "../lib/types";
 import { age, count, milliseconds, percent, rate, shortHost, span } from "../lib/words";
 import { Icon } from "../ui/icons";
 import { Empty, KeyLink, Panel, Pill, ProblemNotice, StatePill, Twin } from "../ui/parts";
 import { RollBack } from "../ui/review";
 import { TrafficPanel } from "../ui/traffic";
+import { TroubleList } from "../ui/troubles";
 
 const SOON = 30 * 86400;
 const SHOWN = 12;
 
 export function OverviewPage() {
-  const { data, problem } = useLive<Overview>("/v1/overview");
+  const { data, problem } = useOverview();
   const graph = useTraffic();
   const [back, setBack] = useState<{ of: Key; revision: number }>();
   if (!data) return problem ? <><h1>Overview</h1><ProblemNotice problem={problem} /></> : null;
@@ -58,34 +59,15 @@ function Verdict({ overview }: { overview: Overview }) {
           <p>{connected ? `${synced} of ${count(connected, "proxy").replace("proxys", "proxies")} in sync` : "No proxy is connected"}, revision {overview.revision}</p>
         </div>
       </div>
-      {overview.troubles.length > 0 && <ul>{overview.troubles.map((each) => <li><TroubleRow of={each} /></li>)}</ul>}
+      {overview.troubles.length > 0 && <TroubleList of={overview.troubles} />}
     </section>
   );
-}
-
-function TroubleRow({ of }: { of: Trouble }) {
-  const error = of.severity === "error";
-  return (
-    <a class="row" href={causeUrl(of)}>
-      <span class={`icon ${error ? "bad" : "warn"}`}><Icon name={error ? "bad" : "warn"} /></span>
-      <span class="grow"><span class="sr">{of.severity}: </span>{of.problem}{of.hint && <div class="hint">{of.hint}</div>}</span>
-      <span class="chev"><Icon name="chevron" /></span>
-    </a>
-  );
-}
-
-export function causeUrl(of: Trouble): string {
-  if (of.object) return objectUrl(of.object, of.field ? { at: of.field } : {});
-  if (of.proxy) return of.proxy === "*" ? "/proxies" : proxyUrl(of.proxy);
-  if (!of.service) return "/configuration";
-  const slash = of.service.indexOf("/");
-  return serviceUrl(of.service.slice(0, slash), of.service.slice(slash + 1));
 }
 
 function Tiles({ overview: { proxies, objects, certificates, troubles }, graph }: { overview: Overview; graph: TrafficGraph | undefined }) {
   const configuration = ["VirtualService", "DestinationRule", "Gateway", "ServiceEntry", "HTTPRoute", "AuthorizationPolicy", "PeerAuthentication", "Sidecar"];
   const rules = configuration.reduce((sum, kind) => sum + (objects[kind] ?? 0), 0);
-  const dead = troubles.filter((each) => each.service).length;
+  const bad = new Set(troubles.map((each) => each.service).filter(Boolean)).size;
   const part = (number: number) => ({ width: `${(100 * number) / (proxies.connected || 1)}%` });
   return (
     <div class="tiles">
@@ -97,7 +79,7 @@ function Tiles({ overview: { proxies, objects, certificates, troubles }, graph }
       <a class="panel tile" href="/services">
         <div class="label">Services</div>
         <div class="value">{(objects.Service ?? 0) + (objects.ServiceEntry ?? 0)}</div>
-        <div class="note">{dead ? `${dead} without a healthy endpoint` : `${count(objects.Pod ?? 0, "pod")} behind them`}</div>
+        <div class="note">{bad ? `${bad} with something wrong` : `${count(objects.Pod ?? 0, "pod")} behind them`}</div>
       </a>
       <a class="panel tile" href="/configuration">
         <div class="label">Rules and policies</div>

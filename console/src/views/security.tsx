@@ -1,9 +1,9 @@
 // Who may call whom, how much of it is proven by certificates, and which of these end soon.
-import { useLive } from "../lib/live";
+import { useLive, useOverview } from "../lib/live";
 import { setQuery } from "../lib/router";
 import { type Authority, coverageOf, type Matrix, modesOf } from "../lib/security";
 import { useTraffic } from "../lib/traffic";
-import type { Manifest, Overview, ProxyList, TrafficGraph } from "../lib/types";
+import type { Manifest, ProxyList, TrafficGraph } from "../lib/types";
 import { percent, span } from "../lib/words";
 import { Head, ProblemNotice, Twin } from "../ui/parts";
 import type { ViewProps } from "../views";
@@ -19,7 +19,7 @@ export function Security({ url }: ViewProps) {
   const { data: authority, problem } = useLive<Authority>("/v1/authority", ["proxies"]);
   const { data: matrix } = useLive<Matrix>(tab ? "" : `/v1/authorization/matrix${namespace && `?namespace=${encodeURIComponent(namespace)}`}`);
   const { data: proxies } = useLive<ProxyList>("/v1/proxies", ["proxies"]);
-  const { data: overview } = useLive<Overview>("/v1/overview");
+  const { data: overview } = useOverview();
   const peers = useLive<{ items: Manifest[] }>(`${POLICIES}PeerAuthentication`, ["objects"]).data?.items ?? [];
   const rules = useLive<{ items: Manifest[] }>(`${POLICIES}AuthorizationPolicy`, ["objects"]).data?.items ?? [];
   const tokens = useLive<{ items: Manifest[] }>(`${POLICIES}RequestAuthentication`, ["objects"]).data?.items ?? [];

@@ -1,13 +1,14 @@
 // What becomes of a request to one service: decisions, endpoints, policies.
 import { useEffect, useState } from "preact/hooks";
 import { ask, objectPath } from "../lib/api";
-import { useLive } from "../lib/live";
+import { useLive, useOverview } from "../lib/live";
 import { objectUrl, serviceUrl, setQuery } from "../lib/router";
 import type { EndpointView, Key, Manifest, RouteTable, RouteTarget, RouteView, ServiceView } from "../lib/types";
 import { keyText, percent, shortHost } from "../lib/words";
 import { lineOf, manifestText } from "../lib/yaml";
 import type { ViewProps } from "../views";
 import { TrafficPanel, useChangesOf } from "../ui/traffic";
+import { TroubleList } from "../ui/troubles";
 import { Empty, Findings, Head, Health, KeyLink, Panel, Pill, ProblemNotice, Twin } from "../ui/parts";
 
 export function ServicePage({ parts, url }: ViewProps) {
@@ -18,6 +19,7 @@ export function ServicePage({ parts, url }: ViewProps) {
   const { data: all } = useLive<{ items: { namespace: string }[] }>("/v1/services", []);
   const texts = useTexts(data);
   const changes = useChangesOf(host);
+  const wrong = (useOverview().data?.troubles ?? []).filter((each) => each.service === `${namespace}/${host}`);
   if (!data) return problem ? <><Head title={shortHost(host)} /><ProblemNotice problem={problem} /></> : null;
   const { summary } = data;
   const namespaces = [...new Set([data.seenFrom, ...(all?.items.map((each) => each.namespace) ?? [])])].sort();
@@ -30,7 +32,8 @@ export function ServicePage({ parts, url }: ViewProps) {
       {problem && <ProblemNotice problem={problem} />}
       <div class="two">
         <div class="stack">
-          <TrafficPanel service={`service/${summary.namespace}/${summary.host}`} changes={changes} />
+          <TrafficPanel service={`service/${summary.namespace}/${summary.host}`} changes={changes}
+            failed={`/traces?service=${encodeURIComponent(`${summary.name}.${summary.namespace}`)}&status=error`} />
           {data.tables.map((table, index) => (
             <Panel title={table.gateway === "mesh" ? "Requests from inside the mesh" : `Requests through gateway ${table.gateway}`}
               actions={index === 0 && namespaces.length > 1 && <select aria-label="Clients in namespace" value={data.seenFrom} onChange={(event) => setQuery({ from: event.currentTarget.value })}>
@@ -41,6 +44,7 @@ export function ServicePage({ parts, url }: ViewProps) {
           <Panel title="Endpoints"><Endpoints of={data.endpoints} /></Panel>
         </div>
         <div class="stack">
+          {wrong.length > 0 && <Panel title="Wrong now"><TroubleList of={wrong} /></Panel>}
           {data.findings.length > 0 && <Panel title="Findings"><div class="body"><Findings of={data.findings} /></div></Panel>}
           {data.subsets.length > 0 && <Panel title="Subsets"><div class="tablewrap"><table><tbody>{data.subsets.map((each) => <tr>
             <td>{each.rule ? <a class="name" href={objectUrl(each.rule, { at: each.field })}>{each.name}</a> : <b>{each.name}</b>}

@@ -7,12 +7,13 @@ import logging
 import time
 from asyncio.subprocess import Process
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
 from clew.agent.backoff import delays
-from clew.agent.child import exit_code, start_child, stop_child
-from clew.agent.conditions import Conditions
+from clew.agent.child import exit_code, how_it_ended, start_child, stop_child
+from clew.agent.conditions import Conditions, Ended
 from clew.agent.probes import accepts, listening_address, watch_probe
 from clew.agent.spec import AgentSpec, AppSpec, Capture
 
@@ -45,6 +46,10 @@ def environment(spec: AgentSpec, app: AppSpec) -> dict[str, str]:
         # The program's own address space is not the mesh.
         added |= {"NO_PROXY": "localhost,127.0.0.1", "no_proxy": "localhost,127.0.0.1"}
     return dict(added) | app.env
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _variable(name: str) -> str:
@@ -81,7 +86,7 @@ class App:
                 delay,
                 "terminal" if self._foreground else Path(self._spec.directory) / LOG,
             )
-            await self._conditions.app_restarted()
+            await self._conditions.app_restarted(Ended(how_it_ended(code), code, _now()))
             await asyncio.sleep(delay)
 
     async def _run_once(self) -> int:

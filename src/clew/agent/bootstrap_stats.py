@@ -28,6 +28,7 @@ _SUFFIXES = (
     "shadow_allowed",
     "shadow_denied",
     "downstream_cx_active",
+    "outlier_detection.ejections_active",
 )
 _REGEX = r"vhost\..*\.route\..*"
 

@@ -47,6 +47,14 @@ def exit_code(process: Process) -> int:
     return code if code >= 0 else 128 - code
 
 
+def how_it_ended(code: int) -> str:
+    """``was killed by SIGKILL``, or ``ended with exit code 3``, of an exit code of `exit_code`."""
+    number = code - 128
+    if number in set(signal.Signals):
+        return f"was killed by {signal.Signals(number).name}"
+    return f"ended with exit code {code}"
+
+
 async def stop_child(process: Process, *, grace_seconds: float, own_group: bool = True) -> None:
     """Ask the process to end, kill it after ``grace_seconds``, then kill what it left behind.
 

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How the program ended last, in words, and when (RFC 3339)."""
+
+    how: str
+    exit_code: int
+    at: str
 
 
 class Conditions:
@@ -15,6 +25,7 @@ class Conditions:
         self.stopping = False
         self.phase = "Pending"
         self.restarts = 0
+        self.ended: Ended | None = None
         self._changed = asyncio.Condition()
 
     @property
@@ -36,9 +47,10 @@ class Conditions:
             self.phase = phase
             self._changed.notify_all()
 
-    async def app_restarted(self) -> None:
+    async def app_restarted(self, ended: Ended) -> None:
         async with self._changed:
             self.restarts += 1
+            self.ended = ended
             self._changed.notify_all()
 
     async def stop(self) -> None:

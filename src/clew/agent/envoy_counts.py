@@ -30,10 +30,11 @@ from clew.model.metrics import (
 
 STATS_PATH = (
     "/stats?format=json&usedonly&histogram_buckets=detailed"
-    "&filter=%5Eistio%5C.istio_|rbac%5C.denied$"
+    "&filter=%5Eistio%5C.istio_|rbac%5C.denied$|outlier_detection%5C.ejections_active$"
 )
 _OF_ALL_REQUESTS = (REQUESTS_AND_DURATION, REQUESTS_AND_SIZES)
 _SCOPE, _TAG, _DENIED = "istio.", f".{PEER_TAG}.", "rbac.denied"
+_CLUSTER, _EJECTED = "cluster.", ".outlier_detection.ejections_active"
 _FIELDS = {TCP_OPENED: "opened", TCP_CLOSED: "closed", TCP_SENT: "sent", TCP_RECEIVED: "received"}
 
 Bins = Mapping[int, int]
@@ -70,17 +71,22 @@ _decoder = msgspec.json.Decoder(_Page)
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """All that has been counted since Envoy began, by metric and value of `PEER_TAG`."""
+    """All that has been counted since Envoy began, by metric and value of `PEER_TAG`.
+
+    ``ejected``: how many endpoints of each cluster are left alone now, because they failed.
+    """
 
     counters: Mapping[tuple[str, str], int] = field(default_factory=dict)
     histograms: Mapping[tuple[str, str], Bins] = field(default_factory=dict)
     denied: int = 0
+    ejected: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_sample(page: bytes) -> Sample:
     """Raises: ValueError, if this is not what Envoy answers."""
     counters: dict[tuple[str, str], int] = {}
     histograms: dict[tuple[str, str], Bins] = {}
+    ejected: dict[str, int] = {}
     denied = 0
     for stat in _decoder.decode(page).stats:
         if stat.histograms is not None:
@@ -88,9 +94,13 @@ def read_sample(page: bytes) -> Sample:
                 histograms[_key(each.name)] = _bins(each.totals)
         elif stat.name.endswith(_DENIED):
             denied += stat.value
+        elif stat.name.endswith(_EJECTED):
+            if stat.value:
+                name = stat.name.removeprefix(_CLUSTER).removesuffix(_EJECTED)
+                ejected[name.removesuffix(";")] = stat.value
         else:
             counters[_key(stat.name)] = stat.value
-    return Sample(counters, histograms, denied)
+    return Sample(counters, histograms, denied, ejected)
 
 
 def _bins(buckets: Iterable[_Bucket]) -> Bins:

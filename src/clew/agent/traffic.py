@@ -80,7 +80,7 @@ class TrafficReports:
         if now - self._until > _OLDEST_SECONDS:
             self._before, self._until = sample, now
         counted, denied = since(self._before, sample)
-        if not counted and not denied:
+        if not counted and not denied and sample.ejected == self._before.ejected:
             self._until = now
             if now - self._reported < _ALIVE_SECONDS:
                 return
@@ -89,6 +89,7 @@ class TrafficReports:
             seconds=now - self._until,
             counted=counted,
             denied=denied,
+            ejected=dict(sample.ejected),
             facts=await self._facts() if tells else None,
         )
         answer = await report(msgspec.json.encode(message), timeout=_CALL_SECONDS)

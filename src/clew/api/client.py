@@ -38,6 +38,7 @@ from clew.api.runtime_settings import LogLevelAnswer, LogLevelRequest
 from clew.api.tap import TapEvent
 from clew.api.traces import Trace, TraceList
 from clew.api.traffic import TrafficGraph
+from clew.api.views import Overview
 from clew.model.base import ResourceKey
 
 
@@ -143,6 +144,9 @@ class Client(AbstractContextManager["Client"]):
         params = write_params(author, dry_run, revision)
         path = f"{object_path(key)}/rollback"
         return self._ask(Applied, "POST", path, params=params, accept=422)
+
+    def overview(self) -> Overview:
+        return self._ask(Overview, "GET", "/v1/overview")
 
     def proxies(self) -> ProxyList:
         return self._ask(ProxyList, "GET", "/v1/proxies")

@@ -48,13 +48,14 @@ class ProxyFacts(Message, frozen=True, kw_only=True):
 class TrafficReport(Message, frozen=True, kw_only=True):
     """What has come since the last report that was answered. Who reports, its certificate says.
 
-    ``seconds``: for how long that was. ``denied``: calls that its policies refused. ``facts``: now
-    and then.
+    ``seconds``: for how long that was. ``denied``: calls that its policies refused. ``ejected``:
+    how many endpoints of each cluster it leaves alone, because they fail. ``facts``: now and then.
     """
 
     seconds: float
     counted: tuple[Counted, ...] = ()
     denied: Count = 0
+    ejected: dict[str, Count] = {}
     facts: ProxyFacts | None = None
 
 

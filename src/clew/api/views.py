@@ -8,13 +8,15 @@ from clew.api.messages import Finding, Key, Message, ObjectState, ProxyStatus, R
 
 TroubleSeverity = Literal["error", "warning"]
 EVERY_PROXY = "*"
+AUTHORITY = "authority"
 
 
 class Trouble(Message, frozen=True, kw_only=True):
     """One thing that is wrong now, in a sentence, and where its cause is.
 
     Of ``object`` (with ``field``), ``proxy`` (a node id) and ``service`` (``namespace/host``) the
-    one that is to blame is set; ``proxy`` is EVERY_PROXY where it is no single one.
+    one that is to blame is set; ``proxy`` is EVERY_PROXY where it is no single one. ``view`` is
+    AUTHORITY where it is the certificate authority.
     """
 
     severity: TroubleSeverity
@@ -24,6 +26,7 @@ class Trouble(Message, frozen=True, kw_only=True):
     field: str = ""
     proxy: str = ""
     service: str = ""
+    view: str = ""
 
 
 class Counts(Message, frozen=True, kw_only=True):

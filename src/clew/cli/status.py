@@ -1,17 +1,19 @@
-"""``clew status``: proxies, connected and in sync or not, and what they rejected."""
+"""``clew status``: proxies, connected and in sync or not, and what is wrong."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import click
 
 from clew.api.authority import AuthorityStatus
 from clew.api.messages import Finding, ProxyStatus, Refusal
+from clew.api.views import Trouble
 from clew.cli.ca import authority_line
 from clew.cli.connection import connected, mesh_option
 from clew.cli.output import echo_value, output_option, table
+from clew.cli.trouble_text import trouble_text
 
 _TYPES = ("CDS", "LDS", "EDS", "RDS")
 _WORDS = {"acked": "SYNCED", "pending": "PENDING", "nacked": "REJECTED"}
@@ -21,7 +23,7 @@ _WORDS = {"acked": "SYNCED", "pending": "PENDING", "nacked": "REJECTED"}
 @output_option("json", "yaml")
 @mesh_option
 def command(output: str | None, mesh: str) -> None:
-    """Proxies: connected, in sync, and what they rejected.
+    """Proxies: connected and in sync, and what is wrong now.
 
     SYNCED: the proxy confirmed the newest configuration. PENDING: it was sent and is not
     confirmed yet. REJECTED: the proxy refused it and goes on with what it had.
@@ -32,6 +34,10 @@ def command(output: str | None, mesh: str) -> None:
     VERSION is Envoy's. CERTIFICATE says for how long that of the proxy is good; it is renewed by
     itself in the second half of its life.
 
+    Everything else that is wrong now is listed with the command that shows its cause, as the
+    console's overview has it: workloads that ended, routes to nowhere, calls that fail or are
+    denied, certificates that end soon.
+
     Also shown is until when the certificate authority is good; more says `clew ca status`.
 
     Exits with 1 when a proxy rejected configuration, lost its connection or has a certificate that
@@ -40,19 +46,27 @@ def command(output: str | None, mesh: str) -> None:
     """
     with connected(mesh) as client:
         listed, problems = client.proxies(), client.problems().problems
-        authority = client.authority()
+        authority, troubles = client.authority(), client.overview().troubles
     proxies, refusals = listed.proxies, listed.refusals
     if output is not None:
         found = {"proxies": proxies, "refusals": refusals, "problems": problems}
-        echo_value({**found, "authority": authority}, output)
+        echo_value({**found, "troubles": troubles, "authority": authority}, output)
     else:
         _echo(proxies, refusals, problems, authority)
+        if text := trouble_text(_others(troubles, problems)):
+            click.echo(f"\n{text}")
     bad = (
         bool(authority.problem)
         or any(found.is_error for found in problems)
         or any(each.held for each in refusals)
     )
     raise SystemExit(bad or not all(map(is_well, proxies)))
+
+
+def _others(troubles: Iterable[Trouble], problems: Iterable[Finding]) -> list[Trouble]:
+    """Those that are not said as problems of the configuration already."""
+    said = {problem.text for problem in problems}
+    return [trouble for trouble in troubles if trouble.problem not in said]
 
 
 def is_well(proxy: ProxyStatus) -> bool:

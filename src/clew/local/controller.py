@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import UTC, datetime
 
+from clew.agent.conditions import Ended
 from clew.agent.spec import AgentSpec
 from clew.api.answers import ApiError, Unreachable
 from clew.api.async_client import AsyncClient
@@ -276,11 +277,11 @@ class Controller:
         self._say(message)
         replica.ready = False
         namespace = replica.workload.namespace
-        self._spawn(self._say_not_ready(namespace, replica.name))
+        self._spawn(self._say_not_ready(namespace, replica.name, replica.ended))
         self._changed.set()
 
-    async def _say_not_ready(self, namespace: str, name: str) -> None:
-        await set_not_ready(self._client, self._world, namespace, name)
+    async def _say_not_ready(self, namespace: str, name: str, ended: Ended | None) -> None:
+        await set_not_ready(self._client, self._world, namespace, name, ended)
 
     async def _report(self, workload: Workload) -> None:
         mine = self._replicas_of(workload)

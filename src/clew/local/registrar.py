@@ -8,6 +8,8 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+from clew.agent.conditions import Ended
+from clew.agent.health import last_state
 from clew.api.answers import ApiError, Unreachable
 from clew.api.async_client import AsyncClient
 from clew.api.messages import ProxyList
@@ -65,16 +67,23 @@ async def unregister_pod(client: AsyncClient, namespace: str, name: str) -> None
         await client.delete(pod_key(namespace, name), author=AUTHOR)
 
 
-async def set_not_ready(client: AsyncClient, world: World, namespace: str, name: str) -> int:
-    """Say for an agent that its replica serves no more; return the revision of that, or 0."""
+async def set_not_ready(
+    client: AsyncClient, world: World, namespace: str, name: str, ended: Ended | None = None
+) -> int:
+    """Say for an agent that its replica serves no more; return the revision of that, or 0.
+
+    ``ended``: how the agent did, of which only we know.
+    """
     status = world.manifests.get(pod_key(namespace, name), {}).get("status")
     if status is None:
         return 0
-    conditions = [{"type": "Ready", "status": "False"}]
+    status = {**status, "conditions": [{"type": "Ready", "status": "False"}]}
+    if ended is not None:
+        (container, *_) = status.get("containerStatuses") or [{"name": "app"}]
+        now = {"ready": False, "lastState": last_state(ended)}
+        status["containerStatuses"] = [{**container, **now}]
     with contextlib.suppress(ApiError, Unreachable):
-        written = await client.put_status(
-            pod_key(namespace, name), {**status, "conditions": conditions}
-        )
+        written = await client.put_status(pod_key(namespace, name), status)
         return int(written["metadata"].get("resourceVersion", 0))
     return 0
 

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 
 from clew.agent.app import LOG as APP_LOG
 from clew.agent.backoff import delays
+from clew.agent.child import how_it_ended
+from clew.agent.conditions import Ended
 from clew.agent.spec import AgentSpec, encode
 from clew.ca.private_file import write_private
 from clew.local import leases, process
@@ -58,6 +60,7 @@ class ReplicaProcess:
         self.restarts_told = 0
         self.since = datetime.now(UTC)
         self.address = ""
+        self.ended: Ended | None = None
         self._place = place
         self._outside = runs_outside(workload, place)
         self._on_change = on_change
@@ -127,6 +130,7 @@ class ReplicaProcess:
             if ran_seconds > _HEALTHY_SECONDS:
                 waits = delays(0.2, 10.0)
             self._restarts += 1
+            self.ended = _ended(code)
             said = process.last_lines(directory / AGENT_LOG)
             self._on_exit(
                 self, f"the agent of {self.owner} ended ({code}) and is restarted:\n{said}"
@@ -178,6 +182,13 @@ class ReplicaProcess:
         """Undo ``prepare``, and remove its keys and logs."""
         address = "" if self._outside else self.address
         await release_place(self._place, self.workload.namespace, self.name, address)
+
+
+def _ended(code: int) -> Ended:
+    """``code``: as asyncio has it, negative for signals."""
+    plain = code if code >= 0 else 128 - code
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return Ended(f"ended with its agent, which {how_it_ended(plain)}", plain, now)
 
 
 async def release_place(place: MeshPlace, namespace: str, name: str, address: str) -> None:

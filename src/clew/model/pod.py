@@ -142,6 +142,7 @@ class ContainerStatus(OpenModel, frozen=True, kw_only=True):
     restart_count: int = 0
     started: bool | None = None
     state: dict[str, Any] | None = None
+    last_state: dict[str, Any] | None = None
     image: str = ""
 
 

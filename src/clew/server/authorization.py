@@ -229,7 +229,7 @@ def _verdict(target: Target, caller: Caller, asked: Asked, trust_domain: str) ->
     if target.mode is MutualTls.STRICT and caller == NOBODY:
         reason = "mTLS is STRICT there, and the caller has no proxy"
         return WorkloadVerdict(workload=target.name, outcome="denied", reason=reason)
-    found = decide(target.filters, _request(target, caller, asked, trust_domain))
+    found = decide(target.filters, request_to(target, caller, asked, trust_domain))
     return WorkloadVerdict(
         workload=target.name,
         outcome=_OUTCOMES[found.outcome],
@@ -246,7 +246,7 @@ _OUTCOMES: Mapping[Outcome, OutcomeName] = {
 }
 
 
-def _request(target: Target, caller: Caller, asked: Asked, trust_domain: str) -> Request:
+def request_to(target: Target, caller: Caller, asked: Asked, trust_domain: str) -> Request:
     """What the server's proxy sees. A client with a proxy comes with mTLS wherever it is taken."""
     known = caller != NOBODY and target.mode is not MutualTls.DISABLE
     identity = names.spiffe_id(trust_domain, caller.namespace, caller.account) if known else ""

@@ -44,8 +44,8 @@ from clew.server.trace_admission import Admission
 from clew.server.traces_api import TracesApi
 from clew.server.traffic_api import TrafficApi
 from clew.server.traffic_reports import TrafficReports
-from clew.server.traffic_troubles import TroublesNow
 from clew.server.traffic_window import TrafficWindow
+from clew.server.troubles_now import TroublesNow
 from clew.server.views import MeshViews
 from clew.snapshot.objects import objects_of
 from clew.snapshot.request_authentication import undiscovered_issuers
@@ -125,9 +125,9 @@ async def _serve(
     clock = _clock()
     reports = TrafficReports(TrafficWindow(began=clock()), clock)
     directory.tell(reports.come, reports.gone, reports.facts)
-    troubles = TroublesNow(reports, lambda: publisher.snapshot, directory.status)
+    troubles = TroublesNow(reports, directory, identities.authority)
     views = MeshViews(
-        store=store, directory=directory, now=_now, problems=problems, traffic=troubles
+        store=store, directory=directory, now=_now, problems=problems, reported=troubles
     )
     app.router.routes += views.routes()
     app.router.routes += TrafficApi(reports, troubles).routes()

@@ -1,13 +1,14 @@
 """Server-sent events: that something changed, so that whoever looks at it reads it again.
 
 An event says what kind of thing changed and carries no state, so none can be missed for long:
-``objects`` (which ones, up to which revision) and ``proxies`` (what they acknowledged).
+``objects`` (which ones, up to which revision), ``proxies`` (what they acknowledged) and
+``troubles`` (what is wrong, by what proxies report and by the clock).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -17,7 +18,7 @@ from clew.stores.store import Change, Expired, Store
 
 # Bursts become one event; to a person that is at once.
 _QUIET_SECONDS = 0.2
-# A line now and then tells both sides that the other is still there.
+# A sign now and then tells both sides that the other is still there, and that time passes.
 _ALIVE_SECONDS = 15.0
 
 
@@ -27,7 +28,10 @@ class ObjectsChanged(Message, frozen=True, kw_only=True):
 
 
 async def events(
-    store: Store, standings: Standings, closing: asyncio.Event
+    store: Store,
+    standings: Standings,
+    troubles: Callable[[], Awaitable[None]],
+    closing: asyncio.Event,
 ) -> AsyncIterator[bytes]:
     """Events until either side closes; the first says which revision there is."""
     revision = await store.revision()
@@ -36,9 +40,10 @@ async def events(
     closed = asyncio.ensure_future(closing.wait())
     objects = asyncio.ensure_future(anext(changes))
     proxies = asyncio.ensure_future(standings.changed())
+    wrong = asyncio.ensure_future(troubles())
     try:
         while not closed.done():
-            waiting = (objects, proxies, closed)
+            waiting = (objects, proxies, wrong, closed)
             done, _ = await asyncio.wait(
                 waiting, timeout=_ALIVE_SECONDS, return_when=asyncio.FIRST_COMPLETED
             )
@@ -49,15 +54,19 @@ async def events(
             if proxies in done:
                 proxies = asyncio.ensure_future(standings.changed())
                 yield sse("proxies", {})
+            if wrong in done:
+                wrong.result()
+                wrong = asyncio.ensure_future(troubles())
+                yield sse("troubles", {})
             if not done:
-                yield b": still here\n\n"
+                yield sse("troubles", {})
             await asyncio.wait((closed,), timeout=_QUIET_SECONDS)
     except Expired:
         return  # the reader connects again, and reads everything anew
     finally:
-        for task in (closed, objects, proxies):
+        for task in (closed, objects, proxies, wrong):
             task.cancel()
-        await asyncio.gather(closed, objects, proxies, return_exceptions=True)
+        await asyncio.gather(closed, objects, proxies, wrong, return_exceptions=True)
 
 
 def _changed(batch: Sequence[Change]) -> ObjectsChanged:

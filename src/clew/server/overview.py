@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
+from datetime import datetime
+from math import inf
 
 from clew.api.messages import (
     Finding,
@@ -13,33 +16,45 @@ from clew.api.messages import (
     Refusal,
     key_message,
 )
-from clew.api.views import EVERY_PROXY, Counts, RouteTarget, Trouble, TroubleSeverity
-from clew.model.pod import Pod
+from clew.api.views import EVERY_PROXY, Counts, RouteTarget, Trouble
+from clew.model.pod import Pod, PodStatus
 from clew.model.service import Endpoint, Health, ServiceKey
+from clew.model.workload_entry import DISCONNECTED_AT, WorkloadEntry
+from clew.server.service_views import dead_subsets
 from clew.snapshot.labels import TLS_MODE
+from clew.snapshot.objects import objects_of
 from clew.snapshot.places import pod_addresses
+from clew.snapshot.snapshot import MeshSnapshot
+
+# A program that was started again is told of for so long.
+_JUST_NOW_SECONDS = 60.0
 
 
 def troubles(
     *,
     standings: Iterable[ObjectStatus],
-    problems: Iterable[Finding],
+    problems: Iterable[tuple[Finding, Key | None]],
     proxies: Sequence[ProxyStatus],
     refusals: Iterable[Refusal],
-    endpoints: Mapping[ServiceKey, Sequence[Endpoint]],
-    dead_subsets: Iterable[tuple[Key, RouteTarget]],
-    pods: Sequence[Pod],
+    snapshot: MeshSnapshot,
+    now: datetime,
 ) -> tuple[Trouble, ...]:
-    """Everything that is wrong, the worst first; each thing is said once."""
+    """Everything that is wrong, the worst first; each thing is said once.
+
+    ``problems``: each with the object that it is about, if the mesh has it.
+    """
+    endpoints, pods = snapshot.endpoints, tuple(objects_of(Pod, snapshot.objects))
+    dead_hosts = {key.hostname for key in _dead(endpoints)}
     found = dict.fromkeys(
         (
             *_of_objects(standings),
             *_of_proxies(proxies, refusals),
             *_of_services(endpoints),
-            *_of_subsets(dead_subsets, {key.hostname for key in _dead(endpoints)}),
-            *_of_pods(pods),
+            *_of_subsets(dead_subsets(snapshot), dead_hosts),
+            *_of_pods(pods, now),
             *_unconnected(pods, proxies),
-            *(_of_problem(problem) for problem in problems),
+            *_away(objects_of(WorkloadEntry, snapshot.objects)),
+            *(_of_problem(problem, key) for problem, key in problems),
         )
     )
     return worst_first(found)
@@ -125,23 +140,41 @@ def _of_subsets(
         )
 
 
-def _of_pods(pods: Iterable[Pod]) -> Iterator[Trouble]:
-    """Yield the pods that are not ready, and why."""
+def _of_pods(pods: Iterable[Pod], now: datetime) -> Iterator[Trouble]:
+    """Yield the pods that are not ready, and why, and those whose program ended just now."""
     for pod in pods:
         status = pod.status
         ready = [c for c in status.conditions if c.type == "Ready"] if status is not None else []
-        if status is None or status.phase == "Succeeded" or not ready or ready[0].status == "True":
+        if status is None or status.phase == "Succeeded" or not ready:
             continue
-        why = ready[0].message or ready[0].reason or status.message or status.reason
+        ended, seconds = _last_end(status, now)
+        is_ready = ready[0].status == "True"
+        if is_ready and seconds > _JUST_NOW_SECONDS:
+            continue
         restarts = sum(each.restart_count for each in status.container_statuses)
+        why = ready[0].message or ready[0].reason or status.message or status.reason or ended
+        again = f", started again {restarts} times" if restarts > 1 else ""
+        problem = f"{pod.key} is not ready{f': {why}' if why else ''}{again}"
+        if is_ready:
+            problem = f"{pod.key}: {ended}{again or ', and was started again'}"
         yield Trouble(
             severity="warning",
-            problem=f"{pod.key} is not ready"
-            + (f": {why}" if why else "")
-            + (f", started again {restarts} times" if restarts > 1 else ""),
+            problem=problem,
             hint=f"What it wrote: clew logs {pod.metadata.name}",
             object=key_message(pod.key),
         )
+
+
+def _last_end(status: PodStatus, now: datetime) -> tuple[str, float]:
+    """How the program ended last, "" if it has not, and for how many seconds that is past."""
+    for container in status.container_statuses:
+        ended = (container.last_state or {}).get("terminated")
+        if isinstance(ended, Mapping):
+            how = ended.get("message") or f"ended with exit code {ended.get('exitCode')}"
+            with suppress(ValueError, TypeError):
+                at = datetime.fromisoformat(str(ended.get("finishedAt")).replace("Z", "+00:00"))
+                return f"its program {how} at {at:%H:%M:%S}", (now - at).total_seconds()
+    return "", inf
 
 
 def _unconnected(pods: Sequence[Pod], proxies: Iterable[ProxyStatus]) -> Iterator[Trouble]:
@@ -159,6 +192,18 @@ def _unconnected(pods: Sequence[Pod], proxies: Iterable[ProxyStatus]) -> Iterato
         yield Trouble(severity="error", problem=problem, hint=_MEANWHILE, object=key)
 
 
+def _away(entries: Iterable[WorkloadEntry]) -> Iterator[Trouble]:
+    """Yield the hosts that joined by themselves and whose proxy has gone, until all forget them."""
+    for entry in entries:
+        if since := entry.metadata.annotations.get(DISCONNECTED_AT):
+            yield Trouble(
+                severity="warning",
+                problem=f"The proxy of {entry.key} has gone, at {since}",
+                hint="If it stays away, the host is taken out of the mesh",
+                object=key_message(entry.key),
+            )
+
+
 _MEANWHILE = "Traffic goes on with the configuration that was there last"
 
 
@@ -166,6 +211,11 @@ def _runs(pod: Pod) -> bool:
     return pod.status is not None and pod.status.phase == "Running"
 
 
-def _of_problem(problem: Finding) -> Trouble:
-    severity: TroubleSeverity = "error" if problem.is_error else "warning"
-    return Trouble(severity=severity, problem=problem.text, hint=problem.hint)
+def _of_problem(problem: Finding, key: Key | None) -> Trouble:
+    return Trouble(
+        severity="error" if problem.is_error else "warning",
+        problem=problem.text,
+        hint=problem.hint,
+        object=key,
+        field=problem.field if key is not None else "",
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,11 +13,11 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from clew.api.traffic import Crowd, SeriesList, TrafficGraph
+from clew.api.views import Trouble
 from clew.server.events import sse
 from clew.server.replies import BadRequest, number, reply, text_of
 from clew.server.traffic_counts import Counts, add
 from clew.server.traffic_reports import REPORT_SECONDS, TrafficReports
-from clew.server.traffic_troubles import Troubles
 from clew.server.traffic_views import (
     GROUPS,
     destination_id,
@@ -54,7 +54,7 @@ class TrafficApi:
     """Its routes. Everything is summed when somebody asks, and never for long at once."""
 
     reports: TrafficReports
-    troubles: Troubles = tuple
+    troubles: Callable[[], tuple[Trouble, ...]] = tuple
 
     def routes(self) -> list[Route]:
         return [
@@ -96,7 +96,7 @@ class TrafficApi:
                 for workload, count in window.crowds()
             ),
             proxies=len(self.reports.reporters),
-            troubles=tuple(self.troubles()),
+            troubles=self.troubles(),
         )
 
     async def _events(self, request: Request) -> Response:

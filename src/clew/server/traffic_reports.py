@@ -47,12 +47,16 @@ _TAKEN = msgspec.json.encode(ReportTaken(seconds=REPORT_SECONDS))
 
 @dataclass(slots=True)
 class Reporter:
-    """One proxy that reports. ``denied``: calls that its policies refused, by when it said so."""
+    """One proxy that reports. ``denied``: calls that its policies refused, by when it said so.
+
+    ``ejected``: how many endpoints of each cluster it leaves alone.
+    """
 
     proxy: Proxy
     own: Own
     heard: float
     denied: list[tuple[float, int]] = field(default_factory=list)
+    ejected: Mapping[str, int] = field(default_factory=dict)
     facts: ProxyFacts = NO_FACTS
     series: dict[tuple[str, bool], Series | None] = field(default_factory=dict)
 
@@ -111,13 +115,14 @@ class TrafficReports:
         known = self._reporters.get(_name(proxy))
         return known.facts if known is not None else NO_FACTS
 
-    def denying(self, seconds: float) -> Mapping[tuple[str, str], int]:
-        """How many calls the policies of each workload have refused lately."""
-        since, found = self.now() - seconds, Counter[tuple[str, str]]()
-        for each in self._reporters.values():
-            workload = each.own.peer.namespace, each.own.peer.workload
-            found[workload] += sum(number for at, number in each.denied if at > since)
-        return found
+    def denying(self, seconds: float) -> Mapping[tuple[str, str], Proxy]:
+        """A proxy of each workload (namespace first) whose policies have refused calls lately."""
+        since = self.now() - seconds
+        return {
+            (each.own.peer.namespace, each.own.peer.workload): each.proxy
+            for each in self._reporters.values()
+            if any(at > since for at, _ in each.denied)
+        }
 
     async def changed(self) -> None:
         """Wait for the next report that has something in it."""
@@ -171,7 +176,8 @@ class TrafficReports:
         start = now - min(max(report.seconds, 0.0), _LONGEST_SECONDS)
         for edge, counts in self._by_edge(reporter, report, now).items():
             self.window.add(edge, counts, start, now)
-        if report.counted or report.denied:
+        ejected, reporter.ejected = reporter.ejected, report.ejected
+        if report.counted or report.denied or report.ejected != ejected:
             self._pulse.beat()
 
     def _by_edge(

@@ -5,26 +5,25 @@ Source: Envoy's response flags say why a request failed before an application an
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from clew.api.messages import Key, ProxyStatus
+from clew.api.messages import Key
 from clew.api.views import Trouble, TroubleSeverity
-from clew.model.response_flags import FLAGS, Cause
-from clew.server.overview import worst_first
+from clew.model.metrics import SOURCE
+from clew.model.proxy import Proxy, ProxyType
+from clew.model.response_flags import DETAILS, FLAGS, Cause
+from clew.model.service import Service
+from clew.server.denials import Denier
 from clew.server.policy_views import policy_views
 from clew.server.service_views import find_service, service_summary
 from clew.server.traffic_counts import REQUESTS, Counts, add, codes, flags, server_errors
-from clew.server.traffic_reports import TrafficReports
 from clew.server.traffic_views import source_id
 from clew.server.traffic_window import OTHER, Edge
 from clew.snapshot.snapshot import MeshSnapshot
 
-# How far back "now" goes: what is over is not wrong any more.
-NOW_SECONDS = 15.0
 # Failures of applications count from here on; single ones happen.
 _MANY, _SHARE = 3, 0.05
-_FORBIDDEN = 403
+_UNAUTHENTICATED, _FORBIDDEN = 401, 403
 
 # Other flags come with one of these, or are no trouble.
 _SEVERITIES: Mapping[str, TroubleSeverity] = {
@@ -42,19 +41,26 @@ _KINDS: Mapping[Cause, str] = {
 }
 
 
+# Which policy of a proxy refuses the calls of a workload (namespace first) for a service.
+DeniedBy = Callable[[Proxy, Service | None, tuple[str, str]], Denier | None]
+
+
 def traffic_troubles(
     sums: Iterable[tuple[Edge, Counts]],
-    denying: Mapping[tuple[str, str], int],
+    denying: Mapping[tuple[str, str], Proxy],
     snapshot: MeshSnapshot,
+    denied_by: DeniedBy,
 ) -> Iterator[Trouble]:
     """The troubles of what has been counted just now.
 
-    ``denying``: how many calls each workload's policies refused, namespace first.
+    ``denying``: a proxy of each workload whose policies refused calls, namespace first.
     """
     for (caller, _), edges in sorted(_together(sums).items()):
         for edge, counts in edges:
             yield from _by_flag(edge, counts, caller, snapshot)
-            yield from _by_code(edge, counts, caller, denying, snapshot)
+            if (proxy := denying.get(edge.counted_by)) is not None:
+                yield from _denied(edge, counts, caller, proxy, snapshot, denied_by)
+            yield from _failed(edge, counts, caller, snapshot)
 
 
 def _together(
@@ -73,13 +79,14 @@ def _together(
 
 
 def _by_flag(edge: Edge, counts: Counts, caller: str, snapshot: MeshSnapshot) -> Iterator[Trouble]:
-    target = f" to {edge.service}" if edge.service else ""
     for flag, number in flags(counts).items():
         if (severity := _SEVERITIES.get(flag)) is not None:
             meaning = FLAGS[flag]
+            if flag == "UAEX" and _asks_for_tokens(edge, counts, number, snapshot):
+                meaning = DETAILS["jwt_authn_access_denied"]
             yield Trouble(
                 severity=severity,
-                problem=f"{_requests(number, counts)} of {_who(caller)}{target} "
+                problem=f"{_requests(number, counts)} of {_who(caller)}{_target(edge)} "
                 f"{meaning.says_of_several} ({flag})",
                 hint=meaning.hint[:1].upper() + meaning.hint[1:],
                 object=_cause(edge, snapshot, *meaning.causes),
@@ -87,32 +94,60 @@ def _by_flag(edge: Edge, counts: Counts, caller: str, snapshot: MeshSnapshot) ->
             )
 
 
-def _by_code(
+def _denied(
     edge: Edge,
     counts: Counts,
     caller: str,
-    denying: Mapping[tuple[str, str], int],
+    proxy: Proxy,
     snapshot: MeshSnapshot,
+    denied_by: DeniedBy,
 ) -> Iterator[Trouble]:
+    """Calls that policies refused; applications may answer 403, too, and others for a sidecar."""
+    number = codes(counts).get(_FORBIDDEN, 0)
+    at_gateway = proxy.type is ProxyType.ROUTER
+    if not number or (edge.reporter == SOURCE and not at_gateway):
+        return
+    service = None if at_gateway else _find(edge, snapshot)
+    found = denied_by(proxy, service, ("", "") if at_gateway else edge[:2])
+    if found is None:
+        return
+    namespace, workload = edge.counted_by
+    by = "" if at_gateway else f" of {_who(caller)}"
+    yield Trouble(
+        severity="warning",
+        problem=f"{workload}.{namespace} denied {_requests(number, counts)}{by}: {found.says}",
+        hint=f"Who may: clew authz can {edge.source or 'CALLER'} {edge.service}"
+        if not at_gateway
+        else "",
+        object=found.key,
+        field=found.field,
+        service=_service(edge, snapshot),
+    )
+
+
+def _failed(edge: Edge, counts: Counts, caller: str, snapshot: MeshSnapshot) -> Iterator[Trouble]:
+    """What applications answer with 5xx, those without a sidecar and outside the mesh included."""
     total, flagged = counts.get(REQUESTS, 0), sum(flags(counts).values())
-    served = f"{edge.destination}.{edge.destination_namespace}"
-    denied = codes(counts).get(_FORBIDDEN, 0)
-    if denied and denying.get((edge.destination_namespace, edge.destination)):
-        yield Trouble(
-            severity="warning",
-            problem=f"{served} denied {_requests(denied, counts)} of {_who(caller)}",
-            hint=f"Which rule decides: clew authz can {edge.source or 'CALLER'} {edge.service}",
-            object=_cause(edge, snapshot, Cause.DENIAL),
-            service=_service(edge, snapshot),
-        )
     failed = server_errors(counts) - flagged
-    if edge.destination and failed >= _MANY and failed >= _SHARE * total:
+    name = f"{edge.destination}.{edge.destination_namespace}" if edge.destination else edge.service
+    if name and failed >= _MANY and failed >= _SHARE * total:
         yield Trouble(
             severity="error",
-            problem=f"{served} answered {_requests(failed, counts)} of {_who(caller)} with 5xx",
-            hint=f"What it wrote: clew logs {edge.destination}",
+            problem=f"{name} answered {_requests(failed, counts)} of {_who(caller)} with 5xx",
+            hint=f"What it wrote: clew logs {edge.destination}" if edge.destination else "",
             service=_service(edge, snapshot),
         )
+
+
+def _asks_for_tokens(edge: Edge, counts: Counts, number: int, snapshot: MeshSnapshot) -> bool:
+    """Whether a request was refused because of its token: Envoy has one flag for that, too."""
+    return codes(counts).get(_UNAUTHENTICATED, 0) >= number and bool(
+        _cause(edge, snapshot, Cause.TOKEN)
+    )
+
+
+def _target(edge: Edge) -> str:
+    return f" to {edge.service}" if edge.service else ""
 
 
 def _requests(number: int, counts: Counts) -> str:
@@ -129,13 +164,17 @@ def _who(caller: str) -> str:
 
 def _service(edge: Edge, snapshot: MeshSnapshot) -> str:
     """``namespace/host``, "" if there is no such service."""
-    found = find_service(snapshot, edge.service_namespace, edge.service)
+    found = _find(edge, snapshot)
     return f"{found.namespace}/{found.hostname}" if found is not None else ""
+
+
+def _find(edge: Edge, snapshot: MeshSnapshot) -> Service | None:
+    return find_service(snapshot, edge.service_namespace, edge.service)
 
 
 def _cause(edge: Edge, snapshot: MeshSnapshot, *causes: Cause) -> Key | None:
     """The object that has a say in requests of this edge, if it is the only one of its kind."""
-    service = find_service(snapshot, edge.service_namespace, edge.service)
+    service = _find(edge, snapshot)
     if service is None:
         return None
     for cause in causes:
@@ -147,51 +186,3 @@ def _cause(edge: Edge, snapshot: MeshSnapshot, *causes: Cause) -> Key | None:
         if len(named) == 1:
             return named[0]
     return None
-
-
-def certificate_troubles(proxies: Iterable[ProxyStatus], now: float) -> Iterator[Trouble]:
-    """Certificates of proxies that have ended, or that should have been renewed long ago.
-
-    They are renewed in the second half of their life; the last tenth of it is late.
-    """
-    for proxy in proxies:
-        begins, ends = proxy.certificate_begins, proxy.certificate_ends
-        if not ends:
-            continue
-        hint = f"Why it is not renewed: clew logs {proxy.name} --proxy"
-        if now > ends:
-            problem = f"the certificate of {proxy.name} has expired: others refuse its connections"
-            yield Trouble(severity="error", problem=problem, hint=hint, proxy=proxy.node)
-        elif now > ends - (ends - begins) / 10:
-            minutes = (ends - now) / 60
-            problem = f"the certificate of {proxy.name} expires in {minutes:.0f} minutes"
-            yield Trouble(severity="warning", problem=problem, hint=hint, proxy=proxy.node)
-
-
-Troubles = Callable[[], Iterable[Trouble]]
-
-
-class TroublesNow:
-    """All of these, worked out at most once a second however many look."""
-
-    def __init__(
-        self,
-        reports: TrafficReports,
-        snapshot: Callable[[], MeshSnapshot],
-        proxies: Callable[[], Iterable[ProxyStatus]],
-    ) -> None:
-        self._reports, self._snapshot, self._proxies = reports, snapshot, proxies
-        self._found: tuple[Trouble, ...] = ()
-        self._at = -math.inf
-
-    def __call__(self) -> tuple[Trouble, ...]:
-        now, window = self._reports.now(), self._reports.window
-        if now - self._at > 1.0:
-            sums = window.sums(window.first_step(now, NOW_SECONDS))
-            denying = self._reports.denying(NOW_SECONDS)
-            found = (
-                *traffic_troubles(sums, denying, self._snapshot()),
-                *certificate_troubles(self._proxies(), now),
-            )
-            self._found, self._at = worst_first(dict.fromkeys(found)), now
-        return self._found

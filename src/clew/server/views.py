@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from clew.api.differences import differences
-from clew.api.messages import finding, key_message
+from clew.api.messages import Key, finding, key_message
 from clew.api.views import (
     KindItem,
     KindList,
@@ -23,12 +23,10 @@ from clew.api.views import (
     References,
     ServiceList,
     ServiceView,
-    Trouble,
 )
 from clew.model.base import ResourceKey
 from clew.model.diagnostic import Diagnostic
 from clew.model.kinds import KINDS, kind_of
-from clew.model.pod import Pod
 from clew.model.secret import Secret
 from clew.server.certificates import certificates
 from clew.server.directory import Directory
@@ -40,13 +38,13 @@ from clew.server.proxy_views import proxy_detail, resource_as_json
 from clew.server.replies import CORE_GROUP, BadRequest, key_of, number, reply, text_of
 from clew.server.schema import kind_schema
 from clew.server.service_views import (
-    dead_subsets,
     find_service,
     route_tables,
     service_summaries,
     service_summary,
 )
 from clew.server.standing import has_standing
+from clew.server.troubles_now import TroublesNow
 from clew.snapshot.links import links
 from clew.snapshot.objects import objects_of
 from clew.snapshot.snapshot import MeshSnapshot
@@ -58,13 +56,16 @@ _MOST_RECENT = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeshViews:
-    """Its routes. Everything is worked out when somebody asks."""
+    """Its routes. Everything is worked out when somebody asks.
+
+    ``reported``: what is wrong by what proxies report and by the clock.
+    """
 
     store: Store
     directory: Directory
     now: Callable[[], datetime]
     problems: Callable[[], Sequence[Diagnostic]] = tuple
-    traffic: Callable[[], Iterable[Trouble]] = tuple
+    reported: TroublesNow
 
     def routes(self) -> list[Route]:
         one = "/v1/objects/{group}/{kind}/{namespace}/{name}/references"
@@ -97,16 +98,15 @@ class MeshViews:
         noteworthy = sorted(self.directory.noteworthy() & by_key.keys())
         wrong = troubles(
             standings=[self.directory.standing(by_key[key]) for key in noteworthy],
-            problems=[finding(problem) for problem in self.problems()],
+            problems=[(finding(each), _known(each, by_key)) for each in self.problems()],
             proxies=proxies,
+            now=self.now(),
             refusals=self.directory.refusals(),
-            endpoints=self._snapshot.endpoints,
-            dead_subsets=dead_subsets(self._snapshot),
-            pods=tuple(objects_of(Pod, self._snapshot.objects)),
+            snapshot=self._snapshot,
         )
         found = Overview(
             revision=revision,
-            troubles=worst_first((*wrong, *self.traffic())),
+            troubles=worst_first((*wrong, *self.reported())),
             proxies=counts(proxies),
             objects=dict(sorted(kinds.items())),
             changes=await self._recent(_RECENT),
@@ -228,9 +228,16 @@ class MeshViews:
         return reply(found)
 
     async def events(self, request: Request) -> Response:
-        stream = events(self.store, self.directory, request.app.state.closing)
+        closing = request.app.state.closing
+        stream = events(self.store, self.directory, self.reported.changed, closing)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
+
+
+def _known(problem: Diagnostic, objects: Collection[ResourceKey]) -> Key | None:
+    """The object that a problem is about, if there is one."""
+    key = problem.place.resource
+    return key_message(key) if key is not None and key in objects else None
 
 
 def _generation(recent: RecentEntry) -> int | None:

@@ -1,0 +1,20 @@
+// What is wrong now, each a link to its cause.
+import { causeText, causeUrl } from "../lib/causes";
+import type { Trouble } from "../lib/types";
+import { Icon } from "./icons";
+
+export function TroubleList({ of }: { of: readonly Trouble[] }) {
+  return <ul>{of.map((each) => <li><TroubleRow of={each} /></li>)}</ul>;
+}
+
+function TroubleRow({ of }: { of: Trouble }) {
+  const tone = of.severity === "error" ? "bad" : "warn";
+  return (
+    <a class="row" href={causeUrl(of)}>
+      <span class={`icon ${tone}`}><Icon name={tone} /></span>
+      <span class="grow"><span class="sr">{of.severity}: </span>{of.problem}{of.hint && <div class="hint">{of.hint}</div>}
+        <div class="hint mono">{causeText(of)}</div></span>
+      <span class="chev"><Icon name="chevron" /></span>
+    </a>
+  );
+}

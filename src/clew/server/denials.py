@@ -1,0 +1,113 @@
+"""Which authorization policies refuse the calls of somebody, and which of their rules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from clew.api.messages import Key, key_message
+from clew.compile.policy_verdict import Outcome, decide
+from clew.model.authorization_policy import AuthorizationAction, AuthorizationPolicy
+from clew.model.proxy import Proxy
+from clew.model.service import Service
+from clew.server.authorization import (
+    NOBODY,
+    callers_named,
+    request_to,
+    samples,
+    targets_of,
+)
+from clew.snapshot.authorization import authorization_at
+from clew.snapshot.authorization_policies import action_of, is_dry_run
+from clew.snapshot.snapshot import MeshSnapshot
+
+# Source: Istio's names of rules.
+_RULE = re.compile(r"ns\[([^\]]*)\]-policy\[([^\]]*)\]-rule\[(\d+)\]")
+_DENY, _ALLOW = AuthorizationAction.DENY, AuthorizationAction.ALLOW
+
+
+@dataclass(frozen=True, slots=True)
+class Denier:
+    """What refuses calls, in a sentence; ``key`` and ``field`` are where it says so.
+
+    ``key`` is None where it may be several objects.
+    """
+
+    says: str
+    key: Key | None = None
+    field: str = ""
+
+
+def denier(
+    snapshot: MeshSnapshot, proxy: Proxy, service: Service | None, caller: tuple[str, str]
+) -> Denier | None:
+    """What of a proxy's policies refuses ``caller``, a namespace and a workload ("": nobody knows).
+
+    None: no policy that the proxy has refuses anything that rules speak of.
+    """
+    policies = [p for p in authorization_at(snapshot, proxy).policies if not is_dry_run(p)]
+    rules = dict.fromkeys(_deciding(snapshot, proxy, service, caller)) if service else {}
+    forbidding = [each for each in rules if each]
+    if forbidding:
+        return _by_rules(forbidding, policies)
+    allowing = [each for each in policies if action_of(each) is _ALLOW]
+    if allowing and (rules or service is None):
+        return _not_allowed(allowing)
+    denying = [each for each in policies if action_of(each) is _DENY]
+    if len(denying) == 1 and not allowing:
+        return Denier(f"{_name(denying[0])} forbids it", key_message(denying[0].key), "spec.rules")
+    return None
+
+
+def _deciding(
+    snapshot: MeshSnapshot, proxy: Proxy, service: Service, caller: tuple[str, str]
+) -> Iterator[str]:
+    """Yield the rule that denies each request that may be meant; "": no rule allows it."""
+    namespace, workload = caller
+    known = callers_named(snapshot, workload, namespace) if workload else ()
+    who = known[0] if known else NOBODY
+    served = dict(proxy.metadata).get("WORKLOAD_NAME", "") or proxy.name
+    for port in service.ports:
+        for target in targets_of(snapshot, service, port):
+            for asked in samples(target.policies) if target.name == served else ():
+                request = request_to(target, who, asked, snapshot.mesh.trust_domain)
+                verdict = decide(target.filters, request)
+                if verdict.outcome is Outcome.DENIED:
+                    yield verdict.rule
+
+
+def _by_rules(rules: Sequence[str], policies: Sequence[AuthorizationPolicy]) -> Denier:
+    found = [match.groups() for each in rules if (match := _RULE.search(each))]
+    named = dict.fromkeys((namespace, name) for namespace, name, _ in found)
+    blamed = [p for p in policies if (p.metadata.namespace, p.metadata.name) in named]
+    if len(blamed) != 1:
+        return Denier(f"{_names(blamed)} forbid it")
+    (policy,) = blamed
+    if len(found) == 1:
+        number = int(found[0][2])
+        where = f"spec.rules[{number}]" if policy.spec.rules else "spec"
+        return Denier(
+            f"rule {number} of {_name(policy)} forbids it", key_message(policy.key), where
+        )
+    return Denier(f"rules of {_name(policy)} forbid it", key_message(policy.key), "spec.rules")
+
+
+def _not_allowed(policies: Sequence[AuthorizationPolicy]) -> Denier:
+    if len(policies) > 1:
+        return Denier(f"no rule of {_names(policies)} allows it")
+    (policy,) = policies
+    if not policy.spec.rules:
+        says = f"{_name(policy)} has no rules, so it allows nobody"
+        return Denier(says, key_message(policy.key), "spec")
+    says = f"no rule of {_name(policy)} allows it"
+    return Denier(says, key_message(policy.key), "spec.rules")
+
+
+def _name(policy: AuthorizationPolicy) -> str:
+    return f"AuthorizationPolicy {policy.metadata.namespace}/{policy.metadata.name}"
+
+
+def _names(policies: Iterable[AuthorizationPolicy]) -> str:
+    names = [f"{p.metadata.namespace}/{p.metadata.name}" for p in policies]
+    return f"the AuthorizationPolicies {', '.join(names)}"
