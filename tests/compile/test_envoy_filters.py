@@ -191,10 +191,10 @@ def test_an_http_filter_is_replaced_or_removed() -> None:
 @proves("Patch.filterClass=AUTHN", "Patch.filterClass=AUTHZ", "Patch.filterClass=STATS")
 def test_filters_of_a_class_are_added_in_istios_order() -> None:
     added = [
-        patch("HTTP_FILTER", "ADD", own(name), filter_class=name, listener=http())
-        for name in ("STATS", "AUTHZ", "AUTHN")
+        patch("HTTP_FILTER", "ADD", own(name), filter_class=of, listener=http())
+        for name, of in (("last", None), ("s", "STATS"), ("z", "AUTHZ"), ("n", "AUTHN"))
     ]
-    assert http_filters(dump(*added)) == ["AUTHN", "AUTHZ", _FAULT, _CORS, "STATS", _ROUTER]
+    assert http_filters(dump(*added)) == ["n", "z", _FAULT, _CORS, "s", "last", _ROUTER]
 
 
 @proves(

@@ -214,6 +214,7 @@ def test_a_policy_names_the_authorities_of_a_backend() -> None:
 
     reference = "caCertificateRefs: [{group: '', kind: ConfigMap, name: roots}]"
     assert credential(SYSTEM) == ""
+    assert credential("wellKnownCACertificates: example.com/ours").endswith("invalid/")
     assert credential(reference).endswith("default/roots")
     for wrong in (
         reference.replace("'', kind", "example.com, kind"),
