@@ -38,14 +38,14 @@ def test_an_invalid_document_is_refused_with_reasons_and_the_rest_applied(
 
 
 def test_a_kind_without_effect_yet_is_stored_with_a_warning(mesh: Shell) -> None:
-    route = (
-        "apiVersion: gateway.networking.k8s.io/v1alpha2\nkind: UDPRoute\nmetadata: {name: t}\n"
-        "spec: {rules: [{backendRefs: [{name: a, port: 53}]}]}"
+    plugin = (
+        "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: {name: t}\n"
+        "spec: {url: oci://example.com/t}"
     )
-    result = mesh.clew("apply", "-f", "-", input=route)
+    result = mesh.clew("apply", "-f", "-", input=plugin)
     assert result.exit_code == 0
     assert "not yet effective" in result.stderr
-    assert result.stdout == "udproute.gateway.networking.k8s.io/t created\n"
+    assert result.stdout == "wasmplugin.extensions.istio.io/t created\n"
 
 
 def test_a_server_dry_run_changes_nothing(mesh: Shell) -> None:

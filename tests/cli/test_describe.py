@@ -38,12 +38,12 @@ def test_what_the_objects_own_proxies_say_is_part_of_the_description(home: Path)
 
 
 def test_warnings_are_problems_of_the_description(mesh: Shell) -> None:
-    route = (
-        "apiVersion: gateway.networking.k8s.io/v1alpha2\nkind: UDPRoute\nmetadata: {name: t}\n"
-        "spec: {rules: [{backendRefs: [{name: a, port: 53}]}]}"
+    plugin = (
+        "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: {name: t}\n"
+        "spec: {url: oci://example.com/t}"
     )
-    mesh.clew("apply", "-f", "-", input=route)
-    assert "not yet effective" in mesh.good("describe", "udproute", "t")
+    mesh.clew("apply", "-f", "-", input=plugin)
+    assert "not yet effective" in mesh.good("describe", "wasmplugin", "t")
 
 
 def test_a_field_without_effect_is_told_once(mesh: Shell) -> None:

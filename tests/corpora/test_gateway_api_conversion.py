@@ -15,8 +15,9 @@ from tests.corpora.conftest import Score
 from tests.corpora.corpus import cases
 from tests.corpora.gateway_worlds import documents, istio_world, plain
 
-OBJECTS = 1.0
-STATUSES = 1.0
+# Listeners of UDP, which Istio refuses, are served here.
+OBJECTS = 0.96
+STATUSES = 0.99
 _INDEX = re.compile(r"~(tcp|tls)~\d+~")
 _KEPT = ("internal.istio.io/gateway-service", "internal.istio.io/route-semantics")
 

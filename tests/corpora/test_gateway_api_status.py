@@ -20,7 +20,7 @@ from tests.corpora.conftest import Score
 from tests.corpora.corpus import FOLDER, cases
 from tests.corpora.gateway_worlds import roots, tls_secret
 
-REACHED = 0.9
+REACHED = 0.97
 GROUP = "gateway.networking.k8s.io"
 CONTROLLER = "istio.io/gateway-controller"
 Status = Mapping[str, Any]

@@ -191,13 +191,13 @@ def test_a_field_without_effect_is_told_in_the_status() -> None:
 
 
 def test_a_kind_that_clew_does_not_support_yet_says_so() -> None:
-    route = (
-        "apiVersion: gateway.networking.k8s.io/v1alpha2\nkind: UDPRoute\nmetadata: {name: t}\n"
-        "spec: {rules: [{backendRefs: [{name: a, port: 53}]}]}"
+    plugin = (
+        "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: {name: t}\n"
+        "spec: {url: oci://example.com/t}"
     )
-    mesh = mesh_with(route)
+    mesh = mesh_with(plugin)
     stored = asyncio.run(
-        mesh.store.get(ResourceKey("gateway.networking.k8s.io", "UDPRoute", "default", "t"))
+        mesh.store.get(ResourceKey("extensions.istio.io", "WasmPlugin", "default", "t"))
     )
     assert stored is not None
     assert mesh.directory.standing(stored).text == "not supported"

@@ -19,6 +19,8 @@ from clew._pb.envoy.extensions.filters.network.http_connection_manager.v3 import
     http_connection_manager_pb2 as hcm_pb2,
 )
 from clew._pb.envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
+from clew._pb.envoy.extensions.filters.udp.udp_proxy.v3.route_pb2 import Route as UdpRoute
+from clew._pb.envoy.extensions.filters.udp.udp_proxy.v3.udp_proxy_pb2 import UdpProxyConfig
 from clew.model import names
 from clew.model.xds import CLUSTER, ENDPOINTS, LISTENER, ROUTE, Published, TypeUrl
 
@@ -214,7 +216,19 @@ def listener_clusters(listener: Listener) -> frozenset[str]:
     for manager in _connection_managers(chains):
         found.update(route_clusters(manager.route_config))
         found.update(_key_clusters(manager))
+    for each in listener.listener_filters:
+        datagrams = UdpProxyConfig()
+        if each.typed_config.Unpack(datagrams):
+            found.update(_datagram_clusters(datagrams))
     return frozenset(found)
+
+
+def _datagram_clusters(proxy: UdpProxyConfig) -> Iterator[str]:
+    matchers = proxy.matcher.matcher_list.matchers
+    for action in (*(each.on_match for each in matchers), proxy.matcher.on_no_match):
+        route = UdpRoute()
+        if action.action.typed_config.Unpack(route):
+            yield route.cluster
 
 
 def _key_clusters(manager: hcm_pb2.HttpConnectionManager) -> Iterator[str]:

@@ -42,6 +42,14 @@ class Known:
 
 def compile_connections(server: GatewayServer, known: Known) -> Iterator[Filter]:
     """The TCP proxy of the first rule that is meant for this server, if there is one."""
+    for service, destinations in first_rule(server):
+        yield _forwarding(server, service, destinations, known)
+
+
+def first_rule(
+    server: GatewayServer,
+) -> Iterator[tuple[VirtualService, tuple[RouteDestination, ...]]]:
+    """Yield the first rule that is meant for all that comes to this server, if there is one."""
     for service in server.virtual_services:
         if not routed_hosts(server, service):
             continue
@@ -49,7 +57,7 @@ def compile_connections(server: GatewayServer, known: Known) -> Iterator[Filter]
             if not route.route:
                 continue
             if not route.match or any(_applies(server, match) for match in route.match):
-                yield _forwarding(server, service, route.route, known)
+                yield service, route.route
                 return
 
 

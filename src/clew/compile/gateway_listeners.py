@@ -28,6 +28,7 @@ from clew.compile.gateway_connections import (
     compile_terminated,
     server_name_match,
 )
+from clew.compile.gateway_datagrams import compile_datagrams
 from clew.compile.gateway_servers import (
     GatewayPort,
     ServerKind,
@@ -65,9 +66,15 @@ def compile_gateway_listeners(scope: GatewayScope, known: Known) -> tuple[Listen
         for port in merge_servers(scope.servers)
         if not (scope.unprivileged and 0 < port.port < _FIRST_UNPRIVILEGED_PORT)
     ]
-    compiled = [_listener(port, scope, known) for port in ports]
-    compiled += [_quic_listener(port, scope) for port in ports]
-    return tuple(listener for listener in compiled if listener.filter_chains)
+    datagrams = [port for port in ports if port.is_udp]
+    taken = {(port.port, port.bind) for port in datagrams}
+    streams = [port for port in ports if not port.is_udp]
+    compiled = [_listener(port, scope, known) for port in streams]
+    compiled += [_quic_listener(p, scope) for p in streams if (p.port, p.bind) not in taken]
+    return (
+        *(listener for listener in compiled if listener.filter_chains),
+        *(each for port in datagrams for each in _datagram_listeners(port, scope)),
+    )
 
 
 def _listener(port: GatewayPort, scope: GatewayScope, known: Known) -> Listener:
@@ -103,6 +110,21 @@ def _guard_connections(listener: Listener, scope: GatewayScope) -> None:
 
 def _quic_listener(port: GatewayPort, scope: GatewayScope) -> Listener:
     """The same port for HTTP/3, to which responses over TCP invite."""
+    listener = _udp_listener(port, scope)
+    listener.udp_listener_config.quic_options.SetInParent()
+    listener.udp_listener_config.downstream_socket_config.prefer_gro.value = True
+    listener.filter_chains.extend(_distinct(_quic_chains(port, scope)))
+    return listener
+
+
+def _datagram_listeners(port: GatewayPort, scope: GatewayScope) -> Iterator[Listener]:
+    for forwarding in compile_datagrams(port.servers[0]):
+        listener = _udp_listener(port, scope)
+        listener.listener_filters.append(forwarding)
+        yield listener
+
+
+def _udp_listener(port: GatewayPort, scope: GatewayScope) -> Listener:
     main, *more = _addresses(port, scope)
     listener = Listener(
         name=f"udp_{port.name}",
@@ -113,9 +135,7 @@ def _quic_listener(port: GatewayPort, scope: GatewayScope) -> Listener:
     )
     for address in (listener.address, *(more.address for more in listener.additional_addresses)):
         address.socket_address.protocol = SocketAddress.UDP
-    listener.udp_listener_config.quic_options.SetInParent()
-    listener.udp_listener_config.downstream_socket_config.prefer_gro.value = True
-    listener.filter_chains.extend(_distinct(_quic_chains(port, scope)))
+    listener.udp_listener_config.SetInParent()
     return listener
 
 

@@ -9,6 +9,7 @@ from enum import Enum
 from clew.model import names
 from clew.model.diagnostic import Diagnostic
 from clew.model.gateway import ServerTLSMode
+from clew.model.service import Protocol
 from clew.model.status import CONFLICTING_GATEWAYS, object_error
 from clew.model.virtual_service import VirtualService
 from clew.snapshot.hosts import covers
@@ -16,6 +17,9 @@ from clew.snapshot.protocols import parse_protocol
 from clew.snapshot.scope import GatewayScope, GatewayServer
 
 _UNTERMINATED = (ServerTLSMode.PASSTHROUGH, ServerTLSMode.AUTO_PASSTHROUGH)
+
+# Port, address, and whether it is one of UDP, whose ports are others than those of TCP.
+_Address = tuple[int, str, bool]
 
 
 class ServerKind(Enum):
@@ -26,6 +30,7 @@ class ServerKind(Enum):
     TLS = "tls"  # TLS ends here, any bytes inside
     PASSTHROUGH = "passthrough"  # TLS goes on to the backend
     TCP = "tcp"
+    UDP = "udp"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +45,10 @@ class GatewayPort:
     def name(self) -> str:
         return names.listener(self.bind or "0.0.0.0", self.port)
 
+    @property
+    def is_udp(self) -> bool:
+        return server_kind(self.servers[0]) is ServerKind.UDP
+
 
 def server_kind(server: GatewayServer) -> ServerKind:
     protocol = parse_protocol(server.server.port.protocol)
@@ -50,39 +59,44 @@ def server_kind(server: GatewayServer) -> ServerKind:
         return ServerKind.HTTPS if protocol.value == "HTTPS" else ServerKind.TLS
     if protocol.is_http:
         return ServerKind.HTTP
-    return ServerKind.TCP
+    return ServerKind.UDP if protocol is Protocol.UDP else ServerKind.TCP
 
 
 def merge_servers(servers: Iterable[GatewayServer]) -> tuple[GatewayPort, ...]:
     """The listeners of a router, by port and address, and the servers that each carries.
 
     The oldest Gateway decides what a port is for. A younger server that does not fit is left out:
-    plaintext HTTP joins plaintext HTTP, TLS joins TLS unless a host is taken, TCP joins nothing.
+    plaintext HTTP joins plaintext HTTP, TLS joins TLS unless a host is taken, TCP and UDP join
+    nothing.
 
     Source: istio ``mergeGateways``.
     """
-    merged: dict[tuple[int, str], list[GatewayServer]] = {}
-    taken: dict[tuple[int, str], set[str]] = {}
+    merged: dict[_Address, list[GatewayServer]] = {}
+    taken: dict[_Address, set[str]] = {}
     for server in servers:
-        address = (server.listen_port, server.server.bind)
+        address = _address(server)
         present, hosts = merged.setdefault(address, []), taken.setdefault(address, set())
         if not present or _fits(server, present[0], hosts):
             present.append(server)
             hosts.update(server_hosts(server))
     return tuple(
         GatewayPort(port=port, bind=bind, servers=tuple(carried))
-        for (port, bind), carried in sorted(merged.items())
+        for (port, bind, _), carried in sorted(merged.items())
     )
+
+
+def _address(server: GatewayServer) -> _Address:
+    return server.listen_port, server.server.bind, server_kind(server) is ServerKind.UDP
 
 
 def dropped_servers(scope: GatewayScope) -> Iterator[Diagnostic]:
     """Yield the servers that are left out because an older Gateway has their port or host."""
-    merged = {(port.port, port.bind): port.servers for port in merge_servers(scope.servers)}
+    merged = {_address(port.servers[0]): port.servers for port in merge_servers(scope.servers)}
     carried = {id(server) for servers in merged.values() for server in servers}
     for server in scope.servers:
         if id(server) in carried:
             continue
-        oldest = merged[server.listen_port, server.server.bind][0]
+        oldest = merged[_address(server)][0]
         yield object_error(
             server.gateway.key,
             f"server {server.server.port.name!r} on port {server.server.port.number} "
@@ -98,7 +112,7 @@ def _fits(server: GatewayServer, oldest: GatewayServer, taken: Set[str]) -> bool
     kind, others = server_kind(server), server_kind(oldest)
     if kind is ServerKind.HTTP or others is ServerKind.HTTP:
         return kind is others
-    if kind is ServerKind.TCP or others is ServerKind.TCP:
+    if ServerKind.TCP in (kind, others) or kind is ServerKind.UDP:
         return False
     return taken.isdisjoint(server_hosts(server))
 

@@ -12,6 +12,7 @@ from clew.compile.envoy_filter.apply import apply_envoy_filters
 from clew.compile.envoy_filter.patches import Applied
 from clew.compile.extension_configs import with_fetched_configs
 from clew.compile.gateway_connections import Known
+from clew.compile.gateway_datagrams import compile_datagram_upstreams
 from clew.compile.gateway_listeners import compile_gateway_listeners
 from clew.compile.gateway_routes import compile_gateway_routes
 from clew.compile.inbound_clusters import compile_inbound_clusters
@@ -93,6 +94,9 @@ def _compiled(scope: ProxyScope, memo: Memo) -> Published:
     endpoints += compile_local_cluster(scope, memo)
     clusters.append(memo.call(black_hole_cluster, outbound.mesh))
     if scope.gateway is not None:
+        for _, upstreams in compile_datagram_upstreams(scope.gateway, outbound, memo):
+            clusters += upstreams.clusters
+            endpoints += upstreams.endpoints
         listeners, secrets = memo.call(
             _gateway, scope.gateway, outbound.services, outbound.destination_rules
         )
@@ -144,7 +148,10 @@ def compile_endpoints(
     outbound = scope.outbound
     services = [service for service in outbound.services if service.hostname in hosts]
     found = compile_upstreams(services, outbound, site_of(scope), memo)
-    assignments = chain.from_iterable(upstreams.endpoints for upstreams in found)
+    assignments = [*chain.from_iterable(upstreams.endpoints for upstreams in found)]
+    if scope.gateway is not None:
+        datagrams = compile_datagram_upstreams(scope.gateway, outbound, memo)
+        assignments += (e for host, each in datagrams if host in hosts for e in each.endpoints)
     local = compile_local_cluster(scope, memo)
     return _of_clusters(_named([*assignments, *local]), clusters, memo)
 

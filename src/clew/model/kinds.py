@@ -143,7 +143,7 @@ KINDS = (
         effective=False,
     ),
     *(
-        Kind(GATEWAY_API, name, plural, kind, versions, short_names, namespaced, name != "UDPRoute")
+        Kind(GATEWAY_API, name, plural, kind, versions, short_names, namespaced)
         for name, plural, kind, versions, short_names, namespaced in (
             ("GatewayClass", "gatewayclasses", GatewayClass, ("v1", "v1beta1"), ("gc",), False),
             ("Gateway", "gateways", KubernetesGateway, ("v1", "v1beta1"), ("gtw",), True),

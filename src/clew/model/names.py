@@ -1,4 +1,4 @@
-"""Names that users, tools and other proxies depend on; all are Istio's, but for ``jwks|``.
+"""Names that users, tools and other proxies depend on; Istio's, but for ``jwks|`` and ``udp|``.
 
 Source: Istio's cluster, listener and route naming (``BuildSubsetKey`` and friends) and SPIFFE.
 """
@@ -35,6 +35,11 @@ LOCAL_CLUSTER = "local_cluster"
 def outbound_cluster(port: int, hostname: str, subset: str = "") -> str:
     """``outbound|9080|v1|reviews.default.svc.cluster.local``"""
     return f"outbound|{port}|{subset}|{hostname}"
+
+
+def datagram_cluster(port: int, hostname: str) -> str:
+    """``udp|53||dns.default.svc.cluster.local``: a service may have the port for TCP as well."""
+    return f"udp|{port}||{hostname}"
 
 
 def inbound_cluster(target_port: int) -> str:

@@ -19,12 +19,16 @@ from clew.snapshot.gateway_api.certificates import (
 )
 from clew.snapshot.inbound import served_ports
 from clew.snapshot.labels import selects
+from clew.snapshot.protocols import parse_protocol
 from clew.snapshot.scope import GatewayScope, GatewayServer
 from clew.snapshot.snapshot import MeshSnapshot
 
 # Istio's internal name for the services that a Gateway of the Gateway API is reached by.
 _SERVICES = "internal.istio.io/gateway-service"
 _NO_TRANSLATION = "experimental.istio.io/disable-gateway-port-translation"
+
+# A service that leads to the router, its port, and the router's port.
+_Reached = Sequence[tuple[Service, int, int]]
 
 
 def build_gateway(snapshot: MeshSnapshot, proxy: Proxy) -> GatewayScope:
@@ -42,22 +46,24 @@ def build_gateway(snapshot: MeshSnapshot, proxy: Proxy) -> GatewayScope:
 
 
 def _servers(snapshot: MeshSnapshot, proxy: Proxy) -> Iterator[GatewayServer]:
-    reached, datagrams = _reached_by(snapshot, proxy)
+    connected, datagrams = _reached_by(snapshot, proxy)
+    by_udp = frozenset((number, target) for _, number, target in datagrams)
     for gateway in snapshot.gateways:
-        ports = _ports(gateway, proxy, reached)
-        if ports is None:
+        every = (_ports(gateway, proxy, connected), _ports(gateway, proxy, datagrams))
+        if every == (None, None):
             continue
         name = f"{gateway.metadata.namespace}/{gateway.metadata.name}"
         rules = snapshot.virtual_services.seen_by(proxy.namespace, name)
         for server in gateway.spec.servers:
             number = server.port.number
             unknown = () if _names_services(gateway) else (number,)
+            ports = every[parse_protocol(server.port.protocol) is Protocol.UDP] or {}
             for port in ports.get(number, unknown):
                 yield GatewayServer(
                     gateway=gateway,
                     server=server,
                     listen_port=port,
-                    datagrams=(number, port) in datagrams,
+                    datagrams=(number, port) in by_udp,
                     virtual_services=rules,
                 )
 
@@ -102,7 +108,7 @@ def _referenced(snapshot: MeshSnapshot, reference: str) -> Iterator[Secret]:
 
 
 def _ports(
-    gateway: Gateway, proxy: Proxy, reached: Sequence[tuple[Service, int, int]]
+    gateway: Gateway, proxy: Proxy, reached: _Reached
 ) -> Mapping[int, tuple[int, ...]] | None:
     """Return the router's ports by the Service's port, which is what a Gateway names; None if
     the Gateway is not bound to the router.
@@ -127,13 +133,8 @@ def _names_services(gateway: Gateway) -> frozenset[str]:
     return frozenset(name.strip() for name in names if name.strip())
 
 
-def _reached_by(
-    snapshot: MeshSnapshot, proxy: Proxy
-) -> tuple[list[tuple[Service, int, int]], frozenset[tuple[int, int]]]:
-    """Return (service, its port, the router's port) of every service that leads to the router,
-    and the ports of both that lead there by UDP.
-    """
-    served = list(served_ports(snapshot, proxy))
-    udp = Protocol.UDP
-    connected = [(s, p.number, target) for s, p, target in served if p.protocol is not udp]
-    return connected, frozenset((p.number, t) for _, p, t in served if p.protocol is udp)
+def _reached_by(snapshot: MeshSnapshot, proxy: Proxy) -> tuple[_Reached, _Reached]:
+    """Return what leads to the router by TCP, and what by UDP."""
+    served = [(p.protocol, (s, p.number, t)) for s, p, t in served_ports(snapshot, proxy)]
+    connected = [each for protocol, each in served if protocol is not Protocol.UDP]
+    return connected, [each for protocol, each in served if protocol is Protocol.UDP]

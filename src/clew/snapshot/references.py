@@ -16,6 +16,7 @@ from clew.model.status import HOST_NOT_IN_GATEWAY, REFERENCE_NOT_FOUND, object_w
 from clew.model.virtual_service import Delegate, Destination, VirtualService
 from clew.snapshot.destination_rules import rule_host
 from clew.snapshot.export import visible
+from clew.snapshot.gateway_api.deployment import MANAGED
 from clew.snapshot.hosts import covers, is_wildcard, overlap
 from clew.snapshot.objects import objects_of
 from clew.snapshot.rule_index import export_of
@@ -125,7 +126,7 @@ def ports_without_proxy(snapshot: MeshSnapshot) -> Iterator[Diagnostic]:
         (service.source, port.number, "UDP")
         for service in snapshot.services.ordered
         for port in service.ports
-        if port.protocol is Protocol.UDP
+        if port.protocol is Protocol.UDP and MANAGED not in dict(service.labels)
     ]
     found += [
         (declared.key, port.port, port.protocol)
@@ -134,9 +135,7 @@ def ports_without_proxy(snapshot: MeshSnapshot) -> Iterator[Diagnostic]:
         if port.protocol not in ("TCP", "UDP")
     ]
     for key, number, protocol in dict.fromkeys(found):
-        problem = (
-            f"port {number} is {protocol}: the mesh does not carry it, it goes past the proxies"
-        )
+        problem = f"port {number} is {protocol}: sidecars do not carry it, it goes past them"
         yield object_warning(key, problem, field="spec.ports")
 
 

@@ -49,6 +49,7 @@ def _others() -> Iterator[dict[str, Any]]:
             yield _manifest("TLSRoute", {"parentRefs": [parent], **hosts, "rules": rules})
         else:
             yield _manifest("TCPRoute", {"parentRefs": [parent], "rules": rules})
+            yield _manifest("UDPRoute", {"parentRefs": [parent], "rules": rules})
     yield from _grants()
     yield from _policies()
 
@@ -76,6 +77,7 @@ def _gateways() -> Iterator[dict[str, Any]]:
                 **routes,
             },
             {"name": "d", "protocol": "TCP", "port": 9000, **routes},
+            {"name": "e", "protocol": "UDP", "port": 9000, **routes},
         ]
         own = {"gatewayClassName": kind, "allowedListeners": {"namespaces": {"from": permitted}}}
         yield _manifest("Gateway", {**own, "listeners": listeners})

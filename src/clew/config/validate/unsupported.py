@@ -110,6 +110,7 @@ UNSUPPORTED: Mapping[str, str] = {
     "GRPCRouteSpec.useDefaultGateways": _NO_DEFAULT_GATEWAYS,
     "TLSRouteSpec.useDefaultGateways": _NO_DEFAULT_GATEWAYS,
     "TCPRouteSpec.useDefaultGateways": _NO_DEFAULT_GATEWAYS,
+    "UDPRouteSpec.useDefaultGateways": _NO_DEFAULT_GATEWAYS,
     "HTTPRouteRule.sessionPersistence": _NO_SESSIONS,
     "GRPCRouteRule.sessionPersistence": _NO_SESSIONS,
     "HTTPRouteFilter.externalAuth": _REFUSED_ROUTE,

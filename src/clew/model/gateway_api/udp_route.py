@@ -1,4 +1,4 @@
-"""UDPRoute: where the packets of a UDP listener go. Istio has no use for it."""
+"""UDPRoute: where the datagrams of a UDP listener go. Istio makes nothing of it."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from clew.model.gateway_api.http_route import KubernetesHTTPRoute
 from clew.model.gateway_api.references import GATEWAY_GROUP, ParentReference
 from clew.model.gateway_api.tcp_route import KubernetesTCPRoute
 from clew.model.gateway_api.tls_route import KubernetesTLSRoute
+from clew.model.gateway_api.udp_route import UDPRoute
 from clew.model.service_entry import ServiceEntry
 from clew.snapshot.gateway_api.conditions import Problem
 from clew.snapshot.gateway_api.gateways import BoundGateway, listener_gateway
@@ -20,9 +21,9 @@ from clew.snapshot.hosts import overlap
 from clew.snapshot.services import kubernetes_key
 from clew.snapshot.virtual_services import MESH
 
-Route = KubernetesHTTPRoute | GRPCRoute | KubernetesTLSRoute | KubernetesTCPRoute
+Route = KubernetesHTTPRoute | GRPCRoute | KubernetesTLSRoute | KubernetesTCPRoute | UDPRoute
 
-ROUTE_TYPES = (KubernetesHTTPRoute, GRPCRoute, KubernetesTLSRoute, KubernetesTCPRoute)
+ROUTE_TYPES = (KubernetesHTTPRoute, GRPCRoute, KubernetesTLSRoute, KubernetesTCPRoute, UDPRoute)
 _ISTIO_GROUP = "networking.istio.io"
 # Of several listeners that refuse a route, the first of these reasons is told.
 _TELLING = ("NotAllowedByListeners", "NoMatchingListenerHostname", "NoMatchingParent")
@@ -73,7 +74,7 @@ def index_parents(bound: Iterable[BoundGateway]) -> Parents:
 
 
 def hostnames_of(route: Route) -> tuple[str, ...]:
-    return () if isinstance(route, KubernetesTCPRoute) else route.spec.hostnames
+    return () if isinstance(route, KubernetesTCPRoute | UDPRoute) else route.spec.hostnames
 
 
 def attach(route: Route, parents: Parents, sources: Sources) -> tuple[Attachment, ...]:
@@ -81,6 +82,9 @@ def attach(route: Route, parents: Parents, sources: Sources) -> tuple[Attachment
     found: list[Attachment] = []
     for reference in route.spec.parent_refs:
         match reference.group, reference.kind:
+            case ("", "Service") | (_, "ServiceEntry") if isinstance(route, UDPRoute):
+                problem = Problem("NoMatchingParent", "sidecars do not see UDP: only Gateways do")
+                found.append(Attachment(reference=reference, gateway=MESH, problem=problem))
             case ("", "Service"):
                 found.append(_to_service(route, reference, sources))
             case (group, "ServiceEntry") if group == _ISTIO_GROUP:

@@ -22,6 +22,7 @@ from clew.model.gateway_api.listener_set import ListenerSet
 from clew.model.gateway_api.reference_grant import ReferenceGrant
 from clew.model.gateway_api.tcp_route import KubernetesTCPRoute
 from clew.model.gateway_api.tls_route import KubernetesTLSRoute
+from clew.model.gateway_api.udp_route import UDPRoute
 from clew.model.mesh_config import MeshConfig
 from clew.model.namespace import Namespace
 from clew.model.secret import Secret
@@ -152,6 +153,7 @@ def _routes(objects: Objects) -> Iterator[Route]:
     yield from objects_of(GRPCRoute, objects)
     yield from objects_of(KubernetesTLSRoute, objects)
     yield from objects_of(KubernetesTCPRoute, objects)
+    yield from objects_of(UDPRoute, objects)
 
 
 def _converted(

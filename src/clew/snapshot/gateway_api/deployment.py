@@ -28,10 +28,10 @@ _SERVICE_TYPE = "networking.istio.io/service-type"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployedGateway:
-    """A Gateway that wants a proxy. ``ports``: number and name, of all its listeners."""
+    """A Gateway that wants a proxy. ``ports``: number, TCP or UDP, and name, of all listeners."""
 
     gateway: KubernetesGateway
-    ports: tuple[tuple[int, str], ...]
+    ports: tuple[tuple[int, str, str], ...]
 
     @property
     def name(self) -> str:
@@ -59,11 +59,13 @@ def deployed_gateways(objects: Objects) -> tuple[DeployedGateway, ...]:
     for bound in bind_gateways(sources):
         if not bound.kind.routed or not is_managed(bound.gateway):
             continue
-        ports: dict[int, str] = {}
+        ports: dict[tuple[int, str], str] = {}
         for each in bound.every_listener:
             if each.listener.protocol in PROTOCOLS and not each.conflict:
-                ports.setdefault(each.listener.port, each.listener.name)
-        found.append(DeployedGateway(gateway=bound.gateway, ports=tuple(sorted(ports.items()))))
+                transport = "UDP" if each.listener.protocol == "UDP" else "TCP"
+                ports.setdefault((each.listener.port, transport), each.listener.name)
+        listed = tuple(sorted((*port, name) for port, name in ports.items()))
+        found.append(DeployedGateway(gateway=bound.gateway, ports=listed))
     return tuple(found)
 
 
@@ -76,9 +78,9 @@ def gateway_manifests(
             "name": _port_name(name, number),
             "port": number,
             "targetPort": target_port(number),
-            "protocol": "TCP",
+            "protocol": transport,
         }
-        for number, name in deployed.ports
+        for number, transport, name in deployed.ports
     ]
     service = {
         "apiVersion": "v1",
@@ -90,7 +92,7 @@ def gateway_manifests(
             "ports": ports,
         },
     }
-    return _deployment(deployed, [port["targetPort"] for port in ports]), service
+    return _deployment(deployed, ports), service
 
 
 def _port_name(listener: str, number: int) -> str:
@@ -99,12 +101,12 @@ def _port_name(listener: str, number: int) -> str:
     return name if len(name) <= 63 else f"port-{number}"
 
 
-def _deployment(deployed: DeployedGateway, ports: list[Any]) -> dict[str, Any]:
+def _deployment(deployed: DeployedGateway, ports: list[dict[str, Any]]) -> dict[str, Any]:
     selector = {GATEWAY_NAME: deployed.gateway.metadata.name}
     container = {
         "name": "istio-proxy",
         "image": "auto",
-        "ports": [{"containerPort": port, "protocol": "TCP"} for port in ports],
+        "ports": [{"containerPort": p["targetPort"], "protocol": p["protocol"]} for p in ports],
     }
     template = {
         "metadata": {

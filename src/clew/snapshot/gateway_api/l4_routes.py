@@ -1,4 +1,4 @@
-"""Rules of TCPRoutes and TLSRoutes as destinations of connections."""
+"""Rules of TCPRoutes, TLSRoutes and UDPRoutes as destinations of what comes in."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from clew.model.gateway_api.references import BackendRef
 from clew.model.gateway_api.tcp_route import KubernetesTCPRoute, TCPRouteRule
 from clew.model.gateway_api.tls_route import KubernetesTLSRoute, TLSRouteRule
+from clew.model.gateway_api.udp_route import UDPRoute, UDPRouteRule
 from clew.model.virtual_service import RouteDestination
 from clew.snapshot.gateway_api.backends import NOWHERE, resolve_backend
 from clew.snapshot.gateway_api.conditions import Problem
 from clew.snapshot.gateway_api.sources import Sources
 
-L4Route = KubernetesTCPRoute | KubernetesTLSRoute
+L4Route = KubernetesTCPRoute | KubernetesTLSRoute | UDPRoute
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ def convert_connections(route: L4Route, sources: Sources, *, mesh: bool) -> Conn
     """Return where the connections go that each rule takes."""
     found: dict[int, tuple[RouteDestination, ...]] = {}
     problem: Problem | None = None
-    rules: tuple[TCPRouteRule | TLSRouteRule, ...] = route.spec.rules
+    rules: tuple[TCPRouteRule | TLSRouteRule | UDPRouteRule, ...] = route.spec.rules
     for position, rule in enumerate(rules):
         found[position], told = _destinations(rule.backend_refs, route, sources, mesh=mesh)
         problem = told or problem

@@ -25,7 +25,7 @@ Owner = KubernetesGateway | ListenerSet
 
 _AMBIENT = (MESH_CONTROLLER, EAST_WEST_CONTROLLER)
 _TUNNEL = "HBONE"
-PROTOCOLS = ("HTTP", "HTTPS", "TLS", "TCP")
+PROTOCOLS = ("HTTP", "HTTPS", "TLS", "TCP", "UDP")
 _NO_CONFLICTS = Condition("Conflicted", False, "NoConflicts", NO_ERRORS)
 _CONFLICT = "Listener has a conflict with another listener attached to the same Gateway"
 # A Gateway needs a host; of this namespace, which cannot be, no route is.
@@ -112,6 +112,8 @@ def _supported_kinds(listener: Listener) -> tuple[RouteGroupKind, ...]:
             names: tuple[str, ...] = ("HTTPRoute", "GRPCRoute")
         case "TCP":
             names = ("TCPRoute",)
+        case "UDP":
+            names = ("UDPRoute",)
         case "TLS" if listener.tls and listener.tls.mode is TLSModeType.PASSTHROUGH:
             names = ("TLSRoute",)
         case "TLS":
@@ -147,13 +149,14 @@ def _hosts(listener: Listener, namespace: str, sources: Sources) -> tuple[str, .
 def without_conflicts(listening: Iterable[Listening]) -> tuple[Listening, ...]:
     """Return all listeners of one Gateway, in order of precedence, with those that lose marked.
 
-    One port has one protocol, and each host of it one listener.
+    One port has one protocol, and each host of it one listener. Those of UDP are other ports.
     """
-    protocols: dict[int, str] = {}
-    taken: set[tuple[int, str]] = set()
+    protocols: dict[tuple[int, bool], str] = {}
+    taken: set[tuple[tuple[int, bool], str]] = set()
     found: list[Listening] = []
     for each in listening:
-        port, host = each.listener.port, each.listener.hostname or ""
+        port = (each.listener.port, each.listener.protocol == "UDP")
+        host = each.listener.hostname or ""
         protocol = protocols.setdefault(port, _family(each.listener.protocol))
         if protocol != _family(each.listener.protocol):
             found.append(_loser(each, "ProtocolConflict"))

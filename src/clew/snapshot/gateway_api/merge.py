@@ -128,9 +128,13 @@ def l4_virtual_service(
     attachment: Attachment,
     destinations: Mapping[int, tuple[RouteDestination, ...]],
 ) -> VirtualService:
-    """Return a TCPRoute or TLSRoute at one parent. ``destinations``: by position of the rule."""
+    """Return a TCPRoute, TLSRoute or UDPRoute at one parent. ``destinations``: by position of the
+    rule.
+
+    The rules of a UDPRoute are those of a gateway for which all that comes is UDP.
+    """
     hosts = attachment.hosts if attachment.is_mesh else hostnames_of(route) or ("*",)
-    short = "tls" if route.kind == "TLSRoute" else "tcp"
+    short = route.kind.removesuffix("Route").lower()
     port = attachment.port if attachment.is_mesh else None
     tls: tuple[TLSRoute, ...] = ()
     tcp: tuple[TCPRoute, ...] = ()
