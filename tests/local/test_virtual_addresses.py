@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from clew.api.messages import ServiceAddresses, VirtualPort
+from clew.api.service_addresses import ServiceAddresses, VirtualPort
 from clew.local import process
 from clew.local.addresses import numbered
 from clew.local.network import MeshNetwork, add_workload, enter_workload

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from clew.api.async_client import AsyncClient
-from clew.api.messages import ServiceAddresses, VirtualPort
+from clew.api.service_addresses import ServiceAddresses, VirtualPort
 from clew.server.service_addresses import service_addresses
 from clew.snapshot.snapshot import build_snapshot
 from tests.server.api_server import with_server

@@ -19,8 +19,6 @@ from clew.api.messages import (
     ObjectList,
     ProxyList,
     Readiness,
-    ServiceAddresses,
-    ServiceChanges,
 )
 from clew.api.requests import (
     BASE_URL,
@@ -31,6 +29,7 @@ from clew.api.requests import (
     secrets_param,
     write_params,
 )
+from clew.api.service_addresses import ServiceAddresses, ServiceChanges
 from clew.model.base import ResourceKey
 
 

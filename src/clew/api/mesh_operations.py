@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from clew.api.messages import ProblemList, ProxyList, Readiness, ServiceChanges
+from clew.api.messages import ProblemList, ProxyList, Readiness
 from clew.api.operation import EVENTS, LINES, TEXT, Operation
+from clew.api.service_addresses import ServiceChanges
 from clew.api.views import Overview, ProxyDetail, ServiceList, ServiceView
 
 OPERATIONS = (

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from clew.api.answers import ApiError, Unreachable, WatchEnded
 from clew.api.async_client import AsyncClient
-from clew.api.messages import ServiceAddresses, VirtualPort
+from clew.api.service_addresses import ServiceAddresses, VirtualPort
 from clew.ca.private_file import write_private
 from clew.local import process
 from clew.local.network import MeshNetwork, enter_mesh, namespace_files, rules_file

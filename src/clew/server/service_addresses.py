@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from clew.api.messages import ServiceAddresses, ServiceChanges, VirtualPort
+from clew.api.service_addresses import ServiceAddresses, ServiceChanges, VirtualPort
 from clew.compile.name_table import names_of
 from clew.model.service import Endpoint, Health, Protocol, Service, ServiceKey
 from clew.server.streams import until

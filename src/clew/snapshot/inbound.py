@@ -9,8 +9,8 @@ from clew.model.proxy import Interception, Proxy
 from clew.model.service import Protocol, Service, ServicePort
 from clew.model.sidecar import IstioIngressListener, Sidecar
 from clew.snapshot.destination_rules import destination_rule_for
-from clew.snapshot.endpoints import named_port
 from clew.snapshot.peer_authentication import together
+from clew.snapshot.pod_endpoints import named_port
 from clew.snapshot.protocols import parse_protocol
 from clew.snapshot.scope import InboundPort, InboundScope, MutualTls
 from clew.snapshot.services import service_age
