@@ -9,7 +9,7 @@ from clew.config.parse import parse_documents
 from clew.model.base import Resource, ResourceKey
 from clew.model.proxy import Proxy, ProxyType
 from clew.model.virtual_service import HTTPDirectResponse, HTTPRoute, VirtualService
-from clew.model.xds import CLUSTER, ENDPOINTS, ROUTE, Published, TypeUrl
+from clew.model.xds import CLUSTER, ENDPOINTS, LISTENER, ROUTE, Published, TypeUrl
 from clew.server.publisher import Publisher
 
 CLIENT = Proxy(type=ProxyType.SIDECAR, name="client-0", namespace="default", ip="10.0.0.1")
@@ -110,6 +110,25 @@ def test_a_virtual_service_changes_the_routes_of_its_port_and_no_cluster() -> No
     assert changed is not None
     assert ROUTE in changed
     assert CLUSTER not in changed
+
+
+TELEMETRY = """
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: told, namespace: default}
+spec: {metrics: [{overrides: [{disabled: true}]}]}
+"""
+
+
+def test_a_telemetry_changes_listeners_and_nothing_else() -> None:
+    publisher, heard = connected(SERVICE, POD.format(n=2))
+    counted = versions(heard)
+    publisher.change(applied(TELEMETRY))
+    [changed] = heard.changed[1:]
+    assert changed is not None
+    assert changed.keys() == {LISTENER}
+    publisher.change([(resource.key, None) for resource in resources(TELEMETRY)])
+    assert versions(heard) == counted
 
 
 def test_an_apply_of_the_same_object_tells_nobody_anything() -> None:

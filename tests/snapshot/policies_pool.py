@@ -27,8 +27,8 @@ def policy_manifests() -> Iterator[dict[str, Any]]:
     for action, place in product(("ALLOW", "DENY"), _places()):
         yield _manifest(SECURITY, "AuthorizationPolicy", {**place, "action": action})
     for disabled, place in product((True, False), _places()):
-        logging = {"accessLogging": [{"disabled": disabled}]}
-        yield _manifest("telemetry.istio.io/v1", "Telemetry", {**place, **logging})
+        metrics = {"metrics": [{"overrides": [{"disabled": disabled}]}]}
+        yield _manifest("telemetry.istio.io/v1", "Telemetry", {**place, **metrics})
     for labels, concurrency in product(LABELS, (1, 2)):
         spec = {**_selector(labels), "concurrency": concurrency}
         yield _manifest(f"{NETWORKING}/v1beta1", "ProxyConfig", spec)

@@ -288,7 +288,7 @@ class Publisher:
             return False
         if before.inbound is not after.inbound or before.gateway is not after.gateway:
             return False
-        if before.patches is not after.patches:
+        if before.patches is not after.patches or before.telemetry != after.telemetry:
             return False
         shapes = [endpoints_shape(s, dirty.endpoint_hosts, self._memo) for s in (before, after)]
         return shapes[0] == shapes[1]
@@ -300,6 +300,7 @@ def _same_parts(one: ProxyScope, other: ProxyScope) -> bool:
         and one.inbound is other.inbound
         and one.gateway is other.gateway
         and one.patches is other.patches
+        and one.telemetry == other.telemetry
     )
 
 
