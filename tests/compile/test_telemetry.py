@@ -185,6 +185,7 @@ def test_metrics_have_the_tags_that_they_are_to_have(tmp_path: Path) -> None:
     overrides = (
         "{match: {metric: REQUEST_COUNT, mode: CLIENT}, tagOverrides: "
         "{request_host: {value: request.host}, big: {value: 'request.size > 10'},"
+        " destination_port: {value: string(destination.port)},"
         " response_flags: {operation: REMOVE}}}"
     )
     chosen = "selector: {matchLabels: {app: reviews}}, "
@@ -194,6 +195,7 @@ def test_metrics_have_the_tags_that_they_are_to_have(tmp_path: Path) -> None:
     assert b"request_host" in body
     assert b"%REQ(:AUTHORITY)%" in body
     assert b"%CEL(request.size > 10)%" in body
+    assert b"%CEL(destination.port)%" in body
     assert b"request_host" not in manager_in(found, inbound=True).access_log[0].typed_config.value
     other = mesh(telemetry(chosen + spec), labels={"app": "other"}, ip="10.0.0.8")
     assert b"request_host" not in manager_in(other).access_log[0].typed_config.value

@@ -30,7 +30,7 @@ from clew.compile.typed_config import typed_config
 from clew.model import metrics
 from clew.model.telemetry import IstioMetric
 from clew.snapshot.telemetries import MetricInForce, Tags
-from clew.snapshot.telemetry_findings import is_only_istios
+from clew.snapshot.telemetry_findings import is_only_istios, value_of
 
 _LOGGER = "envoy.access_loggers.stats"
 # The scope's name comes before each metric's; the inclusion list of the bootstrap lets it pass.
@@ -211,7 +211,7 @@ _TEXT = re.compile(r"""(['"])([^'"\\%]*)\1""")
 
 def operator_of(expression: str) -> str | None:
     """What gives the value of an expression of CEL; None if stock Envoy has nothing for it."""
-    text = expression.strip()
+    text = value_of(expression)
     if text in _ATTRIBUTES:
         return _ATTRIBUTES[text]
     if header := _HEADER.fullmatch(text):

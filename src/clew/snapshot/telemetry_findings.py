@@ -16,18 +16,28 @@ from clew.snapshot.objects import objects_of
 from clew.snapshot.snapshot import MeshSnapshot
 from clew.snapshot.telemetries import providers
 
-# Attributes of expressions that stock Envoy does not have.
+# Attributes and functions of expressions that stock Envoy does not have.
 _ISTIOS = re.compile(
     r"\b(istio_\w+|node\.|upstream_peer\b|downstream_peer\b|filter_state\.(up|down)stream_peer\b)"
+    r"|\b(string|charAt|format|join|lowerAscii|replace|split|substring|trim|upperAscii)\("
 )
+_AS_TEXT = re.compile(r"\s*string\(([^()]*)\)\s*")
 _METRICS = ("prometheus",)
 _LOGS = ("envoy_file_access_log", "envoy_http_als", "envoy_tcp_als", "envoy_otel_als")
 _TRACES = ("opentelemetry", "zipkin")
 
 
+def value_of(expression: str) -> str:
+    """The same without a conversion to text of the whole, as Envoy writes every tag as text:
+    ``string(destination.port)`` → ``destination.port``.
+    """
+    found = _AS_TEXT.fullmatch(expression)
+    return (found[1] if found else expression).strip()
+
+
 def is_only_istios(expression: str) -> bool:
     """Whether an expression is about something that only Istio's build of Envoy knows."""
-    return _ISTIOS.search(expression) is not None
+    return _ISTIOS.search(value_of(expression)) is not None
 
 
 def telemetry_without_effect(snapshot: MeshSnapshot) -> Iterator[Diagnostic]:
