@@ -68,7 +68,7 @@ def _proxy(number: int) -> Proxy:
 def full_window(edges: int, proxies: int) -> tuple[float, TrafficReports]:
     """Fill all that the window keeps; return how many megabytes that took."""
     clock = [1_000_000.0]
-    messages = [report(number, edges // proxies) for number in range(proxies)]
+    messages = [report(number, edges // proxies, proxies) for number in range(proxies)]
     gc.collect()
     before = resident_megabytes()
     reports = TrafficReports(TrafficWindow(began=clock[0]), lambda: clock[0])

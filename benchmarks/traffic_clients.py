@@ -1,7 +1,8 @@
 """``python -m benchmarks.traffic_clients FOLDER PROXIES EDGES``: agents that report without end.
 
 FOLDER holds the control plane's socket and, for each proxy, a certificate (see
-``benchmarks.streams``). Each proxy serves so many callers, and reports all of them every time.
+``benchmarks.streams``). Each proxy serves so many callers and calls as many, and reports all of
+them every time.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
@@ -20,38 +22,51 @@ from clew.model.histogram import bin_of
 NAMESPACE = "ns-0"
 
 
-def report(proxy: int, edges: int) -> TrafficReport:
-    """Some hundred requests of each caller, a few of which failed, in a spread of durations."""
-    host = f"svc-{proxy}.{NAMESPACE}.svc.cluster.local"
-    counted = []
-    for edge in range(edges):
-        caller = f"caller-{proxy}-{edge}-v1;{NAMESPACE};caller-{proxy}-{edge};v1;Kubernetes"
-        served = f"destination~{caller}~{host};svc-{proxy};{NAMESPACE}"
-        principal = f"spiffe://cluster.local/ns/{NAMESPACE}/sa/default"
-        for code, number in (("200", 100), ("503", 3)):
-            bins: dict[int, int] = {}
-            for _ in range(number):
-                bins_of = bin_of(random.lognormvariate(2.5, 0.8))
-                bins[bins_of] = bins.get(bins_of, 0) + 1
-            counted.append(
-                Counted(
-                    tag=f"{served}~{code}~-~~{principal}",
-                    requests=number,
-                    durations=bins,
-                    request_bytes=300 * number,
-                    response_bytes=5000 * number,
-                )
-            )
+def report(proxy: int, edges: int, proxies: int) -> TrafficReport:
+    """Some hundred requests of each caller, a few of which failed, in a spread of durations.
+
+    And as many of its own, which the proxies that it calls count, too.
+    """
+    counted: list[Counted] = []
+    for edge in range(1, edges + 1):
+        caller, called = _workload((proxy + edge) % proxies), (proxy - edge) % proxies
+        served = f"destination~{caller}~{_host(proxy)};svc-{proxy};{NAMESPACE}"
+        counted += _requests(served)
+        counted += _requests(f"source~{_workload(called)}~outbound|80||{_host(called)};")
     return TrafficReport(seconds=2.0, counted=tuple(counted))
+
+
+def _host(number: int) -> str:
+    return f"svc-{number}.{NAMESPACE}.svc.cluster.local"
+
+
+def _workload(number: int) -> str:
+    return f"svc-{number}-v1;{NAMESPACE};svc-{number};v1;Kubernetes"
+
+
+def _requests(between: str) -> Iterator[Counted]:
+    principal = f"spiffe://cluster.local/ns/{NAMESPACE}/sa/default"
+    for code, number in (("200", 100), ("503", 3)):
+        bins: dict[int, int] = {}
+        for _ in range(number):
+            bins_of = bin_of(random.lognormvariate(2.5, 0.8))
+            bins[bins_of] = bins.get(bins_of, 0) + 1
+        yield Counted(
+            tag=f"{between}~{code}~-~~{principal}",
+            requests=number,
+            durations=bins,
+            request_bytes=300 * number,
+            response_bytes=5000 * number,
+        )
 
 
 async def main(folder: Path, proxies: int, edges: int) -> None:
     async with asyncio.TaskGroup() as tasks:
         for proxy in range(proxies):
-            tasks.create_task(_agent(folder, proxy, edges))
+            tasks.create_task(_agent(folder, proxy, edges, proxies))
 
 
-async def _agent(folder: Path, proxy: int, edges: int) -> None:
+async def _agent(folder: Path, proxy: int, edges: int, proxies: int) -> None:
     pem = (folder / f"proxy-{proxy}.{NAMESPACE}.pem").read_bytes()
     root = (folder / "root.pem").read_bytes()
     credentials = grpc.ssl_channel_credentials(root, pem, pem)
@@ -64,7 +79,7 @@ async def _agent(folder: Path, proxy: int, edges: int) -> None:
     async with grpc.aio.secure_channel(f"unix:{folder}/xds.sock", credentials, options) as channel:
         method = channel.unary_unary(METHOD)
         while True:
-            answer = await method(msgspec.json.encode(report(proxy, edges)), timeout=30)
+            answer = await method(msgspec.json.encode(report(proxy, edges, proxies)), timeout=30)
             await asyncio.sleep(msgspec.json.decode(answer, type=ReportTaken).seconds)
 
 

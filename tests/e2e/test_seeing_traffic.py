@@ -103,6 +103,10 @@ def test_counts_are_equal_and_percentiles_are_near(mesh: Mesh) -> None:
     )
     assert all(edge.traffic.mutual_tls == 1 for edge in found.edges if edge.destination)
 
+    # The delay is on the way there, before any workload of reviews is asked.
+    delayed = [e for e in found.edges if e.destination in reviews and e.source == PRODUCTPAGE]
+    assert all(e.traffic.latency is not None and e.traffic.latency.p99 > 2000 for e in delayed)
+
     service = next(node for node in found.nodes if node.id == REVIEWS_SERVICE)
     assert service.inbound.requests >= REQUESTS
     edge = next(e for e in found.edges if (e.source, e.destination) == (GATEWAY, PRODUCTPAGE))

@@ -47,6 +47,11 @@ def test_a_call_without_a_certificate_is_plain_and_of_nobody_known() -> None:
 def test_a_call_that_went_to_another_sidecar_is_counted_there_if_it_counts() -> None:
     found = series(f"{CALLED}~200~-~~{RATINGS_PRINCIPAL}")
     assert found.also == ("default", "ratings-v1")
+    ratings = Own(Peer.decode(RATINGS), RATINGS_PRINCIPAL)
+    came = f"{REVIEWS.peer.encode()}~ratings.default.svc.cluster.local;ratings;default"
+    there = series_of(ratings, f"destination~{came}~200~-~~{REVIEWS.principal}", tcp=False)
+    assert there is not None
+    assert found.there == there.edge
 
 
 @pytest.mark.parametrize("flags", ["UF", "UF,URX", "UC", "UO", "FI"])

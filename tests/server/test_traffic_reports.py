@@ -19,7 +19,7 @@ from clew.ca.authority import Authority
 from clew.ca.keys import load_or_create
 from clew.model.proxy import Proxy, ProxyType
 from clew.server.mtls import ServingCertificate
-from clew.server.traffic_counts import REQUESTS
+from clew.server.traffic_counts import REQUESTS, durations
 from clew.server.traffic_reports import TrafficReports
 from clew.server.traffic_window import FINE_SECONDS, Edge, TrafficWindow
 from tests.server.serving import serving
@@ -76,6 +76,11 @@ class World:
     def requests(self) -> dict[Edge, int]:
         found = self.reports.window.sums(int(BEGAN // FINE_SECONDS))
         return {edge: counts.get(REQUESTS, 0) for edge, counts in found}
+
+    def durations(self) -> dict[int, int]:
+        """Of the only edge."""
+        found = self.reports.window.sums(int(BEGAN // FINE_SECONDS))
+        return next((durations(counts) for _, counts in found), {})
 
 
 @asynccontextmanager
@@ -174,6 +179,32 @@ def test_of_what_both_sides_report_the_destinations_count_is_taken(tmp_path: Pat
             await mesh.report(mesh.caller("productpage-v1-0"), Counted(tag=CALLED, requests=5))
             found = {edge.reporter: count for edge, count in mesh.requests().items()}
             assert found == {"destination": 7, "source": 5}
+
+    asyncio.run(scenario())
+
+
+def test_how_long_calls_took_is_what_their_caller_says(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as mesh:
+            mesh.connect(
+                proxy("reviews-v1-0", "reviews-v1"),
+                proxy("productpage-v1-0", "productpage-v1"),
+            )
+            served = Counted(tag=SERVED, requests=3, durations={10: 3})
+            called = Counted(tag=CALLED, requests=3, durations={30: 3})
+            # Nobody knows yet that the caller says it.
+            await mesh.report(mesh.caller("productpage-v1-0"), called)
+            assert mesh.durations() == {}
+            await mesh.report(mesh.caller("reviews-v1-0"), served)
+            assert mesh.durations() == {10: 3}
+            await mesh.report(mesh.caller("productpage-v1-0"), called)
+            await mesh.report(mesh.caller("reviews-v1-0"), served)
+            assert mesh.durations() == {10: 3, 30: 3}
+            assert list(mesh.requests().values()) == [6]
+            # It has ceased to: a Telemetry has told it to.
+            mesh.clock[0] += 61
+            await mesh.report(mesh.caller("reviews-v1-0"), served)
+            assert mesh.durations() == {10: 6, 30: 3}
 
     asyncio.run(scenario())
 

@@ -15,7 +15,10 @@ NodeKind = Literal["workload", "service", "unknown", "other"]
 
 
 class Latency(Message, frozen=True, kw_only=True):
-    """Percentiles of all requests, failed ones too, in milliseconds, from Envoy's histograms."""
+    """Percentiles of all requests, failed ones too, in milliseconds, from Envoy's histograms.
+
+    As long as the caller waited, where it has a proxy that says so, else as the destination's says.
+    """
 
     p50: float
     p90: float

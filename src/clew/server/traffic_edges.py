@@ -3,7 +3,8 @@
 Both sides of a call count it. That of the destination is taken, as it knows who really called,
 and that of the source for what leaves the mesh or never reached the other side's proxy. Of TCP
 the destination knows no workload that calls, so there the source's is taken, unless nobody there
-has a proxy.
+has a proxy. How long a call took, the source says: it has waited for the network, for retries and
+for delays that were injected, too.
 """
 
 from __future__ import annotations
@@ -56,8 +57,9 @@ _HTTP, _GRPC, _TCP = "http", "grpc", "tcp"
 class Series:
     """What the value of `clew.model.metrics.PEER_TAG` says.
 
-    ``also``: the workload (namespace, name) whose proxy, if it has one, counts the same. The
-    security of what nobody received is not known: then ``encrypted`` is None.
+    ``also``: the workload (namespace, name) whose proxy, if it has one, counts the same, as calls
+    of the edge ``there``. The security of what nobody received is not known: then ``encrypted`` is
+    None.
     """
 
     edge: Edge
@@ -65,6 +67,7 @@ class Series:
     flags: str
     encrypted: bool | None
     also: tuple[str, str] | None
+    there: Edge
 
     def counts(self, counted: Counted) -> Counts:
         found = timed(counted.durations)
@@ -112,7 +115,8 @@ def series_of(own: Own, tag: str, *, tcp: bool) -> Series | None:
         caller_namespace=namespace_of(principal) if reporter == DESTINATION else "",
     )
     unknown = reporter == SOURCE and served is NOBODY
-    return Series(edge, _code(code, status), flags, None if unknown else encrypted, also)
+    there = edge._replace(reporter=DESTINATION)
+    return Series(edge, _code(code, status), flags, None if unknown else encrypted, also, there)
 
 
 def _edge(

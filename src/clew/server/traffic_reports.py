@@ -11,11 +11,12 @@ import msgspec
 from clew.api.traffic_report import (
     LONGEST_REPORT,
     METHOD,
+    Counted,
     ProxyFacts,
     ReportTaken,
     TrafficReport,
 )
-from clew.model.metrics import CLUSTER, Own, Peer
+from clew.model.metrics import CLUSTER, DESTINATION, Own, Peer
 from clew.model.proxy import Proxy, ProxyType
 from clew.server import mtls
 from clew.server.http2.call import (
@@ -27,7 +28,7 @@ from clew.server.http2.call import (
 )
 from clew.server.http2.unary import Refusal, unary
 from clew.server.pulse import Pulse
-from clew.server.traffic_counts import Counts, add
+from clew.server.traffic_counts import Counts, add, timed
 from clew.server.traffic_edges import Series, series_of
 from clew.server.traffic_window import Edge, TrafficWindow
 
@@ -83,6 +84,8 @@ class TrafficReports:
         self._reporters: dict[str, Reporter] = {}
         # The workloads whose sidecars count what arrives, and when one was last heard.
         self._counting: dict[tuple[str, str], float] = {}
+        # The edges of which the calling side says how long calls took, and when it last did.
+        self._timed: dict[Edge, float] = {}
         self._pulse = Pulse()
 
     def come(self, proxy: Proxy) -> None:
@@ -124,6 +127,13 @@ class TrafficReports:
             if any(at > since for at, _ in each.denied)
         }
 
+    def proxy_of(self, workload: tuple[str, str]) -> Proxy | None:
+        """One of a workload's proxies that have reported lately, namespace first."""
+        for each in self.reporters:
+            if (each.own.peer.namespace, each.own.peer.workload) == workload:
+                return each.proxy
+        return None
+
     async def changed(self) -> None:
         """Wait for the next report that has something in it."""
         await self._pulse.next()
@@ -161,6 +171,7 @@ class TrafficReports:
         since = now - _SILENT_SECONDS
         self._reporters = {n: each for n, each in self._reporters.items() if each.heard > since}
         self._counting = {w: heard for w, heard in self._counting.items() if heard > since}
+        self._timed = {e: heard for e, heard in self._timed.items() if heard > since}
 
     def take(self, reporter: Reporter, report: TrafficReport) -> None:
         """Put a report into the window."""
@@ -188,13 +199,25 @@ class TrafficReports:
             series = reporter.series_of(counted.tag, tcp=counted.is_tcp)
             if series is None:
                 continue
-            if series.also is not None and self._counts(series.also, now):
-                continue
-            if (before := found.get(series.edge)) is None:
-                found[series.edge] = series.counts(counted)
-            else:
-                add(before, series.counts(counted))
+            edge, counts = self._taken(series, counted, now)
+            if counts and (before := found.setdefault(edge, counts)) is not counts:
+                add(before, counts)
         return found
+
+    def _taken(self, series: Series, counted: Counted, now: float) -> tuple[Edge, Counts]:
+        """What of a series is taken, so that neither calls nor their durations count twice."""
+        if series.also is not None and self._counts(series.also, now):
+            if not counted.durations or series.there not in self.window:
+                return series.there, {}
+            self._timed[series.there] = now
+            return series.there, timed(counted.durations)
+        if series.edge.reporter == DESTINATION and self._is_timed(series.edge, now):
+            counted = msgspec.structs.replace(counted, durations={})
+        return series.edge, series.counts(counted)
+
+    def _is_timed(self, edge: Edge, now: float) -> bool:
+        """Whether the calling side says how long calls take."""
+        return now - self._timed.get(edge, -_SILENT_SECONDS) < _SILENT_SECONDS
 
     def _counts(self, workload: tuple[str, str], now: float) -> bool:
         """Whether a sidecar of the workload counts what arrives there."""

@@ -56,20 +56,32 @@ OTHER = Edge("", "other", "", "", "", "", "", "other", "", "", "", "")
 
 @dataclass(slots=True)
 class EdgeHistory:
-    """The counts of one edge by steps, packed. ``newest``: the latest fine step with any."""
+    """The counts of one edge by steps, packed but for the newest, to which most is added.
+
+    ``newest``: the latest fine step with any.
+    """
 
     newest: int
+    _latest: Counts = field(default_factory=dict)
     _fine: dict[int, bytes] = field(default_factory=dict)
     _coarse: dict[int, bytes] = field(default_factory=dict)
 
     def add(self, step: int, counts: Counts) -> None:
         if step > self.newest:
-            if step // PER_COARSE > self.newest // PER_COARSE:
-                self._fold(step)
-            self.newest = step
-        if (kept := self._fine.get(step)) is not None:
-            add(counts, unpack(kept))
-        self._fine[step] = pack(counts)
+            self._begin(step)
+        if step == self.newest:
+            add(self._latest, counts)
+            return
+        kept = unpack(self._fine[step]) if step in self._fine else {}
+        add(kept, counts)
+        self._fine[step] = pack(kept)
+
+    def _begin(self, step: int) -> None:
+        if self._latest:
+            self._fine[self.newest] = pack(self._latest)
+        if step // PER_COARSE > self.newest // PER_COARSE:
+            self._fold(step)
+        self.newest, self._latest = step, {}
 
     def _fold(self, now: int) -> None:
         """Make coarse steps of fine ones that are old enough, and forget the oldest."""
@@ -88,9 +100,10 @@ class EdgeHistory:
         for coarse, packed in self._coarse.items():
             if coarse * PER_COARSE >= since:
                 yield coarse * PER_COARSE, unpack(packed)
-        for step in range(max(since, self.newest + 1 - _MOST_FINE), self.newest + 1):
+        for step in range(max(since, self.newest + 1 - _MOST_FINE), self.newest):
             if (found := self._fine.get(step)) is not None:
                 yield step, unpack(found)
+        yield self.newest, self._latest
 
 
 class TrafficWindow:
@@ -104,6 +117,9 @@ class TrafficWindow:
 
     def __len__(self) -> int:
         return len(self._edges)
+
+    def __contains__(self, edge: Edge) -> bool:
+        return edge in self._edges
 
     def add(self, edge: Edge, counts: Counts, start: float, end: float) -> None:
         """Counts of the time from ``start`` to ``end``, of which the end is now."""
