@@ -36,6 +36,7 @@ PAGE = page(
     {"name": f"istio.istio_tcp_sent_bytes_total.clew_peer.{TAG}", "value": 900},
     {"name": "http.inbound_0.0.0.0_9080;.rbac.denied", "value": 2},
     {"name": "tcp.rbac.denied", "value": 1},
+    {"name": "http.inbound_0.0.0.0_9080;.jwt_authn.denied", "value": 4},
     histograms=[
         histogram("istio_requests_and_sizes_milliseconds", _0=5, _120=1),
         histogram("istio_response_bytes", _190=6),
@@ -53,7 +54,7 @@ def test_a_page_is_read_by_metric_and_tag() -> None:
         opened=4,
         sent=900,
     )
-    assert denied == 3
+    assert denied == 7
 
 
 def test_endpoints_that_are_left_alone_are_read_by_cluster() -> None:

@@ -92,6 +92,7 @@ def found(
     return list(traffic_troubles(sums, refused, mesh, partial(denier, mesh)))
 
 
+BY_WEB = ("default", "web-v1")
 BY_REVIEWS = (("default", "reviews-v1"), REVIEWS)
 
 
@@ -155,11 +156,11 @@ def test_a_denied_call_leads_to_the_rule(policy: str, says: str, field: str) -> 
 def test_what_a_gateway_denies_leads_to_its_policy() -> None:
     world = snapshot(f"{BEFORE_POLICY}---{POLICY.replace('{app: reviews}', '{}')}")
     denied = never_arrived("-", 403)
-    (trouble,) = found(denied, world=world, denying=(("default", "web-v1"), GATEWAY))
+    (trouble,) = found(denied, world=world, denying=(BY_WEB, GATEWAY))
     assert "web-v1.default denied all 10 requests: AuthorizationPolicy" in trouble.problem
     assert trouble.object is not None
     # A sidecar's client that is told 403 from outside is no denial of the mesh.
-    assert found(denied, world=world, denying=(("default", "web-v1"), REVIEWS)) == []
+    assert found(denied, world=world, denying=(BY_WEB, REVIEWS)) == []
 
 
 TOKENS = """
@@ -171,12 +172,23 @@ spec: {selector: {matchLabels: {app: reviews}}, jwtRules: [{issuer: a, jwks: '{"
 
 
 def test_a_token_that_is_not_good_leads_to_the_rules_of_tokens() -> None:
-    (trouble,) = found(arrived(401, flags="UAEX"), world=snapshot(f"{WORLD}---{TOKENS}"))
-    assert "because of their token" in trouble.problem.replace("its", "their")
+    world = snapshot(f"{WORLD}---{TOKENS}")
+    (trouble,) = found(arrived(401), world=world, denying=BY_REVIEWS)
+    assert "denied all 10 requests of web-v1.default: the token is not one of a" in trouble.problem
     assert trouble.object is not None
-    assert trouble.object.kind == "RequestAuthentication"
-    (asked,) = found(arrived(401, flags="UAEX"))
-    assert "external authorizer" in asked.problem
+    assert (trouble.object.kind, trouble.field) == ("RequestAuthentication", "spec.jwtRules[0]")
+    # An application may answer so, too.
+    assert found(arrived(401), world=world) == found(arrived(401), denying=BY_REVIEWS) == []
+
+
+def test_what_neither_an_object_nor_a_service_is_to_blame_for_leads_to_the_proxy() -> None:
+    series = series_of(OWN_CALLER, "source~-~-~404~NR~~", tcp=False)
+    assert series is not None
+    lost = series.edge, series.counts(Counted(tag="", requests=1))
+    mesh = snapshot()
+    (trouble,) = traffic_troubles([lost], {}, mesh, partial(denier, mesh), {BY_WEB: GATEWAY}.get)
+    assert "have no route" in trouble.problem
+    assert trouble.proxy == GATEWAY.node_id
 
 
 def test_an_applications_own_403_is_no_trouble() -> None:

@@ -25,6 +25,7 @@ _PREFIXES = (
 _SUFFIXES = (
     "rbac.allowed",
     "rbac.denied",
+    "jwt_authn.denied",
     "shadow_allowed",
     "shadow_denied",
     "downstream_cx_active",

@@ -30,10 +30,10 @@ from clew.model.metrics import (
 
 STATS_PATH = (
     "/stats?format=json&usedonly&histogram_buckets=detailed"
-    "&filter=%5Eistio%5C.istio_|rbac%5C.denied$|outlier_detection%5C.ejections_active$"
+    "&filter=%5Eistio%5C.istio_|(rbac|jwt_authn)%5C.denied$|outlier_detection%5C.ejections_active$"
 )
 _OF_ALL_REQUESTS = (REQUESTS_AND_DURATION, REQUESTS_AND_SIZES)
-_SCOPE, _TAG, _DENIED = "istio.", f".{PEER_TAG}.", "rbac.denied"
+_SCOPE, _TAG, _DENIED = "istio.", f".{PEER_TAG}.", ("rbac.denied", "jwt_authn.denied")
 _CLUSTER, _EJECTED = "cluster.", ".outlier_detection.ejections_active"
 _FIELDS = {TCP_OPENED: "opened", TCP_CLOSED: "closed", TCP_SENT: "sent", TCP_RECEIVED: "received"}
 

@@ -1,4 +1,4 @@
-"""Which authorization policies refuse the calls of somebody, and which of their rules."""
+"""Which policies refuse the calls of somebody, and which of their rules."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from clew.api.messages import Key, key_message
 from clew.compile.policy_verdict import Outcome, decide
 from clew.model.authorization_policy import AuthorizationAction, AuthorizationPolicy
 from clew.model.proxy import Proxy
+from clew.model.request_authentication import RequestAuthentication
 from clew.model.service import Service
 from clew.server.authorization import (
     NOBODY,
@@ -20,10 +21,13 @@ from clew.server.authorization import (
 )
 from clew.snapshot.authorization import authorization_at
 from clew.snapshot.authorization_policies import action_of, is_dry_run
+from clew.snapshot.objects import objects_of
+from clew.snapshot.policy_targets import binds
 from clew.snapshot.snapshot import MeshSnapshot
 
 # Source: Istio's names of rules.
 _RULE = re.compile(r"ns\[([^\]]*)\]-policy\[([^\]]*)\]-rule\[(\d+)\]")
+_UNAUTHENTICATED = 401
 _DENY, _ALLOW = AuthorizationAction.DENY, AuthorizationAction.ALLOW
 
 
@@ -40,12 +44,19 @@ class Denier:
 
 
 def denier(
-    snapshot: MeshSnapshot, proxy: Proxy, service: Service | None, caller: tuple[str, str]
+    snapshot: MeshSnapshot,
+    code: int,
+    proxy: Proxy,
+    service: Service | None,
+    caller: tuple[str, str],
 ) -> Denier | None:
     """What of a proxy's policies refuses ``caller``, a namespace and a workload ("": nobody knows).
 
-    None: no policy that the proxy has refuses anything that rules speak of.
+    ``code``: what the proxy answers, 401 or 403. None: no policy that it has refuses anything that
+    rules speak of.
     """
+    if code == _UNAUTHENTICATED:
+        return token_rules(snapshot, proxy)
     policies = [p for p in authorization_at(snapshot, proxy).policies if not is_dry_run(p)]
     rules = dict.fromkeys(_deciding(snapshot, proxy, service, caller)) if service else {}
     forbidding = [each for each in rules if each]
@@ -58,6 +69,22 @@ def denier(
     if len(denying) == 1 and not allowing:
         return Denier(f"{_name(denying[0])} forbids it", key_message(denying[0].key), "spec.rules")
     return None
+
+
+def token_rules(snapshot: MeshSnapshot, proxy: Proxy) -> Denier | None:
+    """Which rules refuse tokens at a proxy."""
+    root = snapshot.mesh.root_namespace
+    policies = objects_of(RequestAuthentication, snapshot.objects)
+    found = [each for each in policies if each.spec.jwt_rules and binds(each, proxy, root)]
+    if not found:
+        return None
+    names = ", ".join(f"{p.metadata.namespace}/{p.metadata.name}" for p in found)
+    if len(found) > 1:
+        return Denier(f"none of the RequestAuthentications {names} takes its token")
+    issuers = ", ".join(rule.issuer for rule in found[0].spec.jwt_rules)
+    field = "spec.jwtRules" if len(found[0].spec.jwt_rules) > 1 else "spec.jwtRules[0]"
+    says = f"the token is not one of {issuers} that RequestAuthentication {names} takes"
+    return Denier(says, key_message(found[0].key), field)
 
 
 def _deciding(

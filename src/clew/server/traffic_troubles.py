@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from clew.api.messages import Key
 from clew.api.views import Trouble, TroubleSeverity
 from clew.model.metrics import SOURCE
 from clew.model.proxy import Proxy, ProxyType
-from clew.model.response_flags import DETAILS, FLAGS, Cause
+from clew.model.response_flags import FLAGS, Cause
 from clew.model.service import Service
 from clew.server.denials import Denier
 from clew.server.policy_views import policy_views
@@ -37,12 +39,11 @@ _KINDS: Mapping[Cause, str] = {
     Cause.UPSTREAM: "DestinationRule",
     Cause.DENIAL: "AuthorizationPolicy",
     Cause.AUTHORIZER: "AuthorizationPolicy",
-    Cause.TOKEN: "RequestAuthentication",
 }
 
 
-# Which policy of a proxy refuses the calls of a workload (namespace first) for a service.
-DeniedBy = Callable[[Proxy, Service | None, tuple[str, str]], Denier | None]
+# Which policy of a proxy answers 401 or 403 to calls of a workload (namespace first) for a service.
+DeniedBy = Callable[[int, Proxy, Service | None, tuple[str, str]], Denier | None]
 
 
 def traffic_troubles(
@@ -50,14 +51,19 @@ def traffic_troubles(
     denying: Mapping[tuple[str, str], Proxy],
     snapshot: MeshSnapshot,
     denied_by: DeniedBy,
+    proxy_of: Callable[[tuple[str, str]], Proxy | None] = lambda workload: None,
 ) -> Iterator[Trouble]:
     """The troubles of what has been counted just now.
 
     ``denying``: a proxy of each workload whose policies refused calls, namespace first.
+    ``proxy_of``: one of any workload. It is named where neither an object nor a service is.
     """
     for (caller, _), edges in sorted(_together(sums).items()):
         for edge, counts in edges:
-            yield from _by_flag(edge, counts, caller, snapshot)
+            for trouble in _by_flag(edge, counts, caller, snapshot):
+                placed = trouble.object is not None or trouble.service
+                proxy = None if placed else proxy_of(edge.counted_by)
+                yield trouble if proxy is None else replace(trouble, proxy=proxy.node_id)
             if (proxy := denying.get(edge.counted_by)) is not None:
                 yield from _denied(edge, counts, caller, proxy, snapshot, denied_by)
             yield from _failed(edge, counts, caller, snapshot)
@@ -82,8 +88,6 @@ def _by_flag(edge: Edge, counts: Counts, caller: str, snapshot: MeshSnapshot) ->
     for flag, number in flags(counts).items():
         if (severity := _SEVERITIES.get(flag)) is not None:
             meaning = FLAGS[flag]
-            if flag == "UAEX" and _asks_for_tokens(edge, counts, number, snapshot):
-                meaning = DETAILS["jwt_authn_access_denied"]
             yield Trouble(
                 severity=severity,
                 problem=f"{_requests(number, counts)} of {_who(caller)}{_target(edge)} "
@@ -103,26 +107,24 @@ def _denied(
     denied_by: DeniedBy,
 ) -> Iterator[Trouble]:
     """Calls that policies refused; applications may answer 403, too, and others for a sidecar."""
-    number = codes(counts).get(_FORBIDDEN, 0)
     at_gateway = proxy.type is ProxyType.ROUTER
-    if not number or (edge.reporter == SOURCE and not at_gateway):
+    if edge.reporter == SOURCE and not at_gateway:
         return
-    service = None if at_gateway else _find(edge, snapshot)
-    found = denied_by(proxy, service, ("", "") if at_gateway else edge[:2])
-    if found is None:
-        return
+    service, by = (None, "") if at_gateway else (_find(edge, snapshot), f" of {_who(caller)}")
     namespace, workload = edge.counted_by
-    by = "" if at_gateway else f" of {_who(caller)}"
-    yield Trouble(
-        severity="warning",
-        problem=f"{workload}.{namespace} denied {_requests(number, counts)}{by}: {found.says}",
-        hint=f"Who may: clew authz can {edge.source or 'CALLER'} {edge.service}"
-        if not at_gateway
-        else "",
-        object=found.key,
-        field=found.field,
-        service=_service(edge, snapshot),
-    )
+    for code in (_UNAUTHENTICATED, _FORBIDDEN):
+        number = codes(counts).get(code, 0)
+        found = denied_by(code, proxy, service, edge[:2] if by else ("", "")) if number else None
+        if found is not None:
+            requests = f"{_requests(number, counts)}{by}"
+            yield Trouble(
+                severity="warning",
+                problem=f"{workload}.{namespace} denied {requests}: {found.says}",
+                object=found.key,
+                field=found.field,
+                service=_service(edge, snapshot),
+                proxy=proxy.node_id if service is None and found.key is None else "",
+            )
 
 
 def _failed(edge: Edge, counts: Counts, caller: str, snapshot: MeshSnapshot) -> Iterator[Trouble]:
@@ -137,13 +139,6 @@ def _failed(edge: Edge, counts: Counts, caller: str, snapshot: MeshSnapshot) -> 
             hint=f"What it wrote: clew logs {edge.destination}" if edge.destination else "",
             service=_service(edge, snapshot),
         )
-
-
-def _asks_for_tokens(edge: Edge, counts: Counts, number: int, snapshot: MeshSnapshot) -> bool:
-    """Whether a request was refused because of its token: Envoy has one flag for that, too."""
-    return codes(counts).get(_UNAUTHENTICATED, 0) >= number and bool(
-        _cause(edge, snapshot, Cause.TOKEN)
-    )
 
 
 def _target(edge: Edge) -> str:

@@ -37,7 +37,7 @@ _LOOK_SECONDS = 1.0
 # It takes no more than about a twentieth of the time, however many look.
 _LEAST_PAUSE, _PAUSES = 0.25, 20
 
-_Asked = tuple[str, Service | None, tuple[str, str]]
+_Asked = tuple[int, str, Service | None, tuple[str, str]]
 
 
 class TroublesNow:
@@ -77,8 +77,8 @@ class TroublesNow:
             self._held = tuple(held_certificates(objects_of(Secret, snapshot.objects)))
         reports = self._reports
         sums = reports.window.sums(reports.window.first_step(now, NOW_SECONDS))
-        denied_by = partial(self._denied_by, snapshot)
-        yield from traffic_troubles(sums, reports.denying(NOW_SECONDS), snapshot, denied_by)
+        denying, denied_by = reports.denying(NOW_SECONDS), partial(self._denied_by, snapshot)
+        yield from traffic_troubles(sums, denying, snapshot, denied_by, reports.proxy_of)
         yield from ejections(reports.reporters, snapshot)
         proxies = ((each, reports.facts(each)) for each in self._directory.proxies())
         yield from proxy_certificates(proxies, now)
@@ -86,11 +86,16 @@ class TroublesNow:
         yield from authority_troubles(self._authority, now)
 
     def _denied_by(
-        self, snapshot: MeshSnapshot, proxy: Proxy, service: Service | None, caller: tuple[str, str]
+        self,
+        snapshot: MeshSnapshot,
+        code: int,
+        proxy: Proxy,
+        service: Service | None,
+        caller: tuple[str, str],
     ) -> Denier | None:
-        asked = (proxy.node_id, service, caller)
+        asked = (code, proxy.node_id, service, caller)
         if asked not in self._deniers:
-            self._deniers[asked] = denier(snapshot, proxy, service, caller)
+            self._deniers[asked] = denier(snapshot, code, proxy, service, caller)
         return self._deniers[asked]
 
     def _ending(self, now: float) -> Iterable[HeldCertificate]:
