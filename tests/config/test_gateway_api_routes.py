@@ -156,7 +156,11 @@ def test_most_filters_are_there_at_most_once_and_mirrors_as_often_as_you_like() 
         ({"set": [{"name": "a", "value": "b"}], "add": [{"name": "a", "value": "c"}]}, []),
         ({"set": [{"name": "a", "value": "b"}] * 2}, ["set[1].name"]),
         ({"add": [{"name": "a b", "value": "c"}]}, ["add[0].name"]),
+        ({"add": [{"name": "a", "value": "b c\td"}]}, []),
+        ({"add": [{"name": "a", "value": "b  c"}]}, ["add[0].value"]),
         ({"add": [{"name": "a", "value": "é"}]}, ["add[0].value"]),
+        # A value that took hours once: every way of cutting it into parts was tried.
+        ({"add": [{"name": "a", "value": "b" * 4000 + "é"}]}, ["add[0].value"]),
         ({"remove": ["a", "a"]}, ["remove[1]"]),
         ({"remove": [f"h{index}" for index in range(17)]}, ["remove"]),
     ],

@@ -10,7 +10,7 @@ from clew.config.finding import FieldPath, Finding
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _DOMAIN = rf"{_LABEL}(\.{_LABEL})*"
-_DOMAIN_PATH = rf"{_DOMAIN}/[A-Za-z0-9/\-._~%!$&'()*+,;=:]+"
+_PATH = r"/[A-Za-z0-9/\-._~%!$&'()*+,;=:]+"
 _QUALIFIED = rf"({_DOMAIN}/)?([A-Za-z0-9][-A-Za-z0-9_.]{{0,61}})?[A-Za-z0-9]"
 
 
@@ -34,14 +34,15 @@ KIND = _format("a kind such as Service", r"[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?",
 OBJECT_NAME = _format("an object's name", r"(?s:.+)")
 NAMESPACE = _format("a namespace", _LABEL, 63)
 SECTION_NAME = _format("a name of a-z, 0-9, '-' and '.'", _DOMAIN)
-CONTROLLER = _format("a controller such as example.com/gateways", _DOMAIN_PATH)
+CONTROLLER = _format("a controller such as example.com/gateways", _DOMAIN + _PATH)
 HEADER_NAME = _format("a header's name", r"[A-Za-z0-9!#$%&'*+\-.^_`|~]+", 256)
-HEADER_VALUE = _format("a header's value", r"[!-~]+([\t ]?[!-~]+)*", 4096)
+HEADER_VALUE = _format("a header's value", r"[!-~]+([\t ][!-~]+)*", 4096)
 LABEL_VALUE = _format("a label value", r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?", 63)
 LABEL_KEY = _format("a label key", _QUALIFIED)
+# The second part of the CRD's expression is not bound to the start.
 PROTOCOL = _format(
     "a protocol such as HTTPS or example.com/mine",
-    rf"[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?|{_DOMAIN}/[A-Za-z0-9]+",
+    r"[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?|(?s:.*)[a-z0-9]/[A-Za-z0-9]+",
     255,
 )
 ABSOLUTE_URI = _format(
@@ -63,7 +64,7 @@ URL_PATH = _format(
 # The expression of the CRD is bound to neither end, so that hardly anything is refused.
 ADDRESS_TYPE = _format(
     "IPAddress, Hostname, or a name with a domain before it",
-    rf"Hostname.*|.*(IPAddress|NamedAddress).*|.*{_DOMAIN_PATH}",
+    rf"Hostname.*|.*(IPAddress|NamedAddress).*|.*[a-z0-9]{_PATH}",
 )
 
 
