@@ -1,8 +1,4 @@
-"""Debian's Prometheus scrapes a mesh, and answers the queries of Istio's documentation and boards.
-
-Sources: istio.io, "Querying Metrics from Prometheus" and "Visualizing Metrics with Grafana"; the
-mesh, service, workload and control-plane dashboards of Istio.
-"""
+"""Debian's Prometheus scrapes a mesh, and answers what Istio's documentation and boards ask."""
 
 from __future__ import annotations
 
@@ -23,6 +19,15 @@ from clew.agent.spec import AgentSpec, decode
 from clew.demo.guide import FILES, MANIFESTS
 from clew.local.state import SPEC
 from clew.model.metrics import LABELS
+from tests.e2e.istio_metrics import (
+    BUCKETS,
+    ECHO,
+    OF_CONNECTIONS,
+    OF_REQUESTS,
+    PAGE,
+    QUERIES,
+    expected_labels,
+)
 from tests.e2e.mesh import Mesh, eventually, needs_root, running_mesh
 from tests.envoy.rig import free_port
 
@@ -33,8 +38,7 @@ pytestmark = [
 
 REQUESTS = 40
 CONNECTIONS = 5
-PAGE = "productpage.default.svc.cluster.local"
-ECHO = "tcp-echo.default.svc.cluster.local"
+OF_PROMETHEUS = {"__name__", "instance", "job", "namespace", "pod"}
 
 # Connections to the gateway's TCP port go to tcp-echo.
 TCP = """
@@ -201,84 +205,32 @@ def _after_a_scrape(check: Callable[[], bool]) -> bool:
     return check()
 
 
-def test_series_have_istios_labels_and_no_others(seen: tuple[Mesh, Prometheus]) -> None:
-    _, running = seen
-    of_prometheus = {"__name__", "instance", "job", "namespace", "pod"}
-    for labels, _ in running.ask(f'istio_requests_total{{destination_service="{PAGE}"}}'):
-        # Prometheus knows no empty labels: no gRPC status is none.
-        assert set(labels) - of_prometheus == set(LABELS) - {"grpc_response_status"}
-    [(labels, _)] = running.ask(
-        'istio_requests_total{reporter="destination", source_workload="productpage-v1",'
-        ' destination_workload="details-v1", response_code="200"}'
-    )
-    expected = {
-        "source_app": "productpage",
-        "source_version": "v1",
-        "source_workload_namespace": "default",
-        "source_principal": "spiffe://cluster.local/ns/default/sa/bookinfo-productpage",
-        "source_canonical_service": "productpage",
-        "source_canonical_revision": "v1",
-        "source_cluster": "Kubernetes",
-        "destination_app": "details",
-        "destination_principal": "spiffe://cluster.local/ns/default/sa/bookinfo-details",
-        "destination_service": "details.default.svc.cluster.local",
-        "destination_service_name": "details",
-        "destination_service_namespace": "default",
-        "request_protocol": "http",
-        "response_flags": "-",
-        "connection_security_policy": "mutual_tls",
-    }
-    assert {name: labels[name] for name in expected} == expected
+@pytest.mark.parametrize("reporter", ["source", "destination"])
+@pytest.mark.parametrize("metric", [*OF_REQUESTS, *OF_CONNECTIONS])
+def test_each_metric_has_istios_labels_and_no_others(
+    seen: tuple[Mesh, Prometheus], metric: str, reporter: str
+) -> None:
+    mesh, running = seen
+    expected = expected_labels(metric, reporter)
+    # Prometheus knows no empty labels: no gRPC status is none.
+    missing = {"grpc_response_status"} | ({"response_code"} if metric in OF_CONNECTIONS else set())
+    assert set(expected) == set(LABELS) - missing
+    wanted = ("reporter", "destination_workload", "response_code")
+    chosen = ", ".join(f'{name}="{expected[name]}"' for name in wanted if name in expected)
 
+    def is_there() -> bool:
+        assert mesh.get("/productpage")[0] == 200
+        echo(mesh)
+        return bool(running.ask(f"{metric}{{{chosen}}}"))
 
-QUERIES = {
-    # istio.io, querying metrics
-    "istio_requests_total": 1,
-    f'istio_requests_total{{destination_service="{PAGE}"}}': 1,
-    'istio_requests_total{destination_service="reviews.default.svc.cluster.local",'
-    ' destination_version="v3"}': 1,
-    'rate(istio_requests_total{destination_service=~"productpage.*", response_code="200"}[5m])': 1,
-    # the mesh dashboard
-    'round(sum(irate(istio_requests_total{reporter=~"source|waypoint"}[1m])), 0.01)': 1,
-    'sum(rate(istio_requests_total{reporter=~"source|waypoint", response_code!~"5.*"}[1m]))'
-    ' / sum(rate(istio_requests_total{reporter=~"source|waypoint"}[1m]))': 1,
-    'label_join(sum(rate(istio_requests_total{reporter=~"source|waypoint", response_code="200"}'
-    "[1m])) by (destination_workload, destination_workload_namespace, destination_service),"
-    ' "destination_workload_var", ".", "destination_workload",'
-    ' "destination_workload_namespace")': 5,
-    "label_join((histogram_quantile(0.50, sum(rate(istio_request_duration_milliseconds_bucket"
-    '{reporter=~"source|waypoint"}[1m])) by (le, destination_workload,'
-    " destination_workload_namespace, destination_service)) / 1000),"
-    ' "destination_workload_var", ".", "destination_workload",'
-    ' "destination_workload_namespace")': 5,
-    'sum(istio_build{component="pilot"}) by (tag)': 1,
-    # the service dashboard
-    'sum(irate(istio_requests_total{reporter=~"destination",'
-    f' destination_service=~"{PAGE}"}}[5m]))': 1,
-    f'sum(irate(istio_requests_total{{connection_security_policy="mutual_tls",'
-    f' destination_service=~"{PAGE}", reporter=~"destination", source_workload=~".*"}}[5m]))'
-    " by (source_workload, source_workload_namespace, response_code)": 1,
-    'histogram_quantile(0.95, sum(irate(istio_response_bytes_bucket{reporter=~"destination",'
-    f' connection_security_policy="mutual_tls", destination_service=~"{PAGE}"}}[1m]))'
-    " by (source_workload, source_workload_namespace, le))": 1,
-    'histogram_quantile(0.99, sum(irate(istio_request_bytes_bucket{reporter="source",'
-    f' destination_service=~"{PAGE}"}}[1m])) by (le))': 1,
-    f'round(sum(irate(istio_tcp_received_bytes_total{{reporter=~"source", destination_service=~'
-    f'"{ECHO}"}}[1m])) by (source_workload, source_workload_namespace), 0.001)': 1,
-    # the workload dashboard
-    'round(sum(irate(istio_requests_total{source_workload_namespace=~"default",'
-    ' source_workload=~"productpage-v1", reporter=~"source"}[5m])) by (destination_service,'
-    " response_code), 0.001)": 2,
-    # the control plane's
-    "sum(pilot_xds) by (version)": 1,
-    "pilot_services": 1,
-    'sum(irate(pilot_xds_pushes{type="cds"}[1m]))': 1,
-    "histogram_quantile(0.99, sum(rate(pilot_proxy_convergence_time_bucket[5m])) by (le))": 1,
-    "sum(rate(citadel_server_csr_count[1m]))": 1,
-    "citadel_server_root_cert_expiry_timestamp": 1,
-    # the agent's
-    "min(istio_agent_cert_expiry_seconds)": 1,
-}
+    eventually(is_there, what=metric)
+    found = [labels for labels, _ in running.ask(f"{metric}{{{chosen}}}")]
+    bounds = sorted(float(labels.pop("le")) for labels in found if "le" in labels)
+    assert bounds == (sorted(BUCKETS) if metric.endswith("_bucket") else [])
+    assert all(
+        {name: value for name, value in labels.items() if name not in OF_PROMETHEUS} == expected
+        for labels in found
+    ), found
 
 
 @pytest.mark.parametrize("query", QUERIES)
