@@ -136,3 +136,8 @@ def test_probes_ports_and_grace_are_taken_over() -> None:
     assert spec.readiness is not None
     assert spec.readiness.period_seconds == 2
     assert (spec.ports, spec.grace_seconds, spec.restart) == ({"http": 9000}, 30, True)
+
+
+def test_a_program_of_udp_is_not_waited_for_at_its_ports() -> None:
+    workload = web(("containerPort: 9000", "containerPort: 9000, protocol: UDP"))
+    assert app_spec(workload, PLACE, surroundings()).ports == {}

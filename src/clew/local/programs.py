@@ -116,7 +116,12 @@ def app_spec(workload: Workload, place: Place, surroundings: Surroundings) -> Ap
         command=tuple(expand(word, env) for word in command),
         env=env,
         working_dir=container.working_dir,
-        ports={p.name or str(p.container_port): p.container_port for p in container.ports},
+        # Whether one of UDP is served cannot be asked.
+        ports={
+            p.name or str(p.container_port): p.container_port
+            for p in container.ports
+            if p.protocol == "TCP"
+        },
         readiness=container.readiness_probe,
         liveness=container.liveness_probe,
         startup=container.startup_probe,
