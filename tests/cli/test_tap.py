@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
 
+from clew.api.answers import Unreachable
+from clew.api.client import Client
 from clew.api.explanations import Explanation
 from clew.api.tap import TapEvent
 from clew.cli.tap import lines_of
+from clew.local.state import lock
 from tests.cli.mesh import Shell
 
 EVENT = TapEvent(
@@ -67,6 +71,29 @@ def test_a_request_is_a_line_and_what_there_is_to_say_of_it(
 
 def test_a_tap_ends_by_itself(mesh: Shell) -> None:
     assert mesh.good("tap", "--for", "1s", "--to", "api.example.com", "-o", "json") == ""
+
+
+def test_a_tap_goes_on_when_the_control_plane_is_started_again(
+    mesh: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+
+    def tap(client: Client, **wanted: str) -> Iterator[TapEvent]:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise Unreachable("killed")
+        yield EVENT
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Client, "tap", tap)
+    with lock(mesh.home / "default"):
+        found = mesh.clew("tap")
+    assert found.exit_code == 0
+    assert "is started again" in found.stderr
+    assert "reviews:9080/reviews/0" in found.stdout
+    tries = 0
+    assert "no mesh" in mesh.clew("tap").stderr
 
 
 def test_known_workloads_only_are_watched_and_have_levels(mesh: Shell) -> None:

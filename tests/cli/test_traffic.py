@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 
 import msgspec
@@ -82,16 +83,25 @@ def graph(*edges: TrafficEdge, nodes: tuple[TrafficNode, ...] = ()) -> TrafficGr
 def test_what_fails_is_red_and_rows_end_with_the_screen() -> None:
     nodes = tuple(
         TrafficNode(
-            id=f"workload/default/w{number}",
+            id=f"workload/default/a-workload-that-has-a-long-name-{number}",
             kind="workload",
-            inbound=Traffic(requests=10 - number, server_errors=number),
+            inbound=Traffic(
+                requests=10 - number,
+                server_errors=number,
+                requests_per_second=1234.5,
+                error_share=1.0,
+            ),
         )
         for number in range(9)
     )
     found = live_table(graph(nodes=nodes), "rate", height=7)
     assert found.row_count == 3
     assert [row.style for row in found.rows] == ["", "red", "red"]
-    Console(width=120, file=None, quiet=True).print(found)
+    screen = StringIO()
+    Console(width=80, file=screen, color_system=None).print(found)
+    _, header, *rows = screen.getvalue().splitlines()
+    assert header.split() == "WORKLOAD SERVICE VERSION RATE ERRORS P50 P90 P99 MTLS".split()
+    assert [row.split()[3:5] for row in rows] == [["1234.5/s", "100.0%"]] * 3, "numbers are whole"
     assert len(busiest(graph(nodes=nodes), "rate")) == 9
 
 

@@ -95,6 +95,10 @@ def _remote() -> httpx2.Client | None:
     return remote(server, file, meta.get(_SERVER_CA))
 
 
+class Interrupted(click.ClickException):
+    """The control plane went away while it answered; the mesh starts it again."""
+
+
 @contextmanager
 def connected(mesh: str) -> Iterator[Client]:
     """A client of the mesh. What goes wrong with it ends the command with a message."""
@@ -119,6 +123,11 @@ def connected(mesh: str) -> Iterator[Client]:
         if (server := _server()) is not None:
             problem = f"{server} does not answer as the control plane of this token: {error}"
             raise click.ClickException(problem) from None
+        if is_locked(mesh_directory(mesh, os.environ)):
+            raise Interrupted(
+                "the control plane went away, and is started again: see clew logs --control-plane"
+                "\n  hint: repeat the command"
+            ) from None
         raise click.ClickException(str(no_mesh(mesh, os.environ))) from None
     except ApiError as error:
         raise click.ClickException(_refusal(error)) from None

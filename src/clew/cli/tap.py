@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 import click
 
 from clew.api.runtime_settings import LONGEST_SECONDS
 from clew.api.tap import TapEvent
-from clew.cli.connection import connected, mesh_option
+from clew.cli.connection import Interrupted, connected, mesh_option
 from clew.cli.output import output_option
 from clew.model.duration import Duration
+
+# A control plane that is stopped ends what it tells: it is asked again once it is back.
+_AGAIN_SECONDS = 0.2
 
 
 @click.command("tap")
@@ -38,7 +42,7 @@ def command(
     somebody watches, an hour at most. Of a failed request it is said why, and which object is to
     blame if one is. With -o json, each line is an object.
     """
-    import msgspec
+    import time
 
     wanted = {
         "from": caller,
@@ -46,17 +50,26 @@ def command(
         "path": path,
         "status": status,
         "minDuration": min_duration,
-        "seconds": str(seconds_of("--for", length)),
     }
-    with connected(mesh) as client:
-        try:
-            for event in client.tap(**wanted):
-                if output is not None:
-                    click.echo(msgspec.json.encode(event).decode())
-                else:
-                    click.echo("\n".join(lines_of(event)))
-        except KeyboardInterrupt:
-            return
+    until = time.monotonic() + seconds_of("--for", length)
+    with suppress(KeyboardInterrupt):
+        while (left := round(until - time.monotonic())) > 0:
+            try:
+                with connected(mesh) as client:
+                    _show(client.tap(**wanted, seconds=str(left)), output)
+            except Interrupted:
+                click.echo("The control plane went away and is started again.", err=True)
+            time.sleep(_AGAIN_SECONDS)
+
+
+def _show(events: Iterable[TapEvent], output: str | None) -> None:
+    import msgspec
+
+    for event in events:
+        if output is not None:
+            click.echo(msgspec.json.encode(event).decode())
+        else:
+            click.echo("\n".join(lines_of(event)))
 
 
 def seconds_of(option: str, text: str) -> int:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import click
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from clew.api.traffic import Traffic, TrafficGraph, TrafficNode
-from clew.cli.connection import connected, mesh_option
+from clew.cli.connection import Interrupted, connected, mesh_option
 from clew.cli.graph import where_option
 from clew.cli.output import echo_value, output_option, table
 from clew.cli.traffic_text import latencies, percent, rate, short, summary
 
 _HEADER = ("WORKLOAD", "SERVICE", "VERSION", "RATE", "ERRORS", "P50", "P90", "P99", "MTLS")
+# The first columns: they give way where there is little room, and numbers do not.
+_NAMES = 2
 _EVERY_SECONDS = 2.0
 
 ORDERS: dict[str, Callable[[Traffic], float]] = {
@@ -50,18 +54,18 @@ def command(
 
     What leaves the mesh is there by its service's name.
     """
-    with connected(mesh) as client:
 
-        def ask() -> TrafficGraph:
+    def ask() -> TrafficGraph:
+        with connected(mesh) as client:
             return client.traffic(window=window, namespace=namespace)
 
-        if output is not None:
-            echo_value(busiest(ask(), order), output)
-        elif once or not sys.stdout.isatty():
-            graph = ask()
-            click.echo(f"{summary(graph)}\n\n{table([_HEADER, *rows(graph, order)])}")
-        else:
-            _follow(ask, order)
+    if output is not None:
+        echo_value(busiest(ask(), order), output)
+    elif once or not sys.stdout.isatty():
+        graph = ask()
+        click.echo(f"{summary(graph)}\n\n{table([_HEADER, *rows(graph, order)])}")
+    else:
+        _follow(ask, order)
 
 
 def _follow(ask: Callable[[], TrafficGraph], order: str) -> None:
@@ -69,7 +73,8 @@ def _follow(ask: Callable[[], TrafficGraph], order: str) -> None:
     try:
         with Live(console=console, screen=True, auto_refresh=False) as live:
             while True:
-                live.update(live_table(ask(), order, console.height), refresh=True)
+                with suppress(Interrupted):
+                    live.update(live_table(ask(), order, console.height), refresh=True)
                 time.sleep(_EVERY_SECONDS)
     except KeyboardInterrupt:
         return
@@ -106,9 +111,12 @@ def live_table(graph: TrafficGraph, order: str, height: int) -> Table:
     """As many rows as there is room for; what fails is red."""
     found = Table(title=summary(graph), title_justify="left", box=None, pad_edge=False)
     for number, name in enumerate(_HEADER):
-        found.add_column(name, justify="right" if number > 2 else "left", no_wrap=True)
+        of_text, right = number < _NAMES, number > 2
+        found.add_column(name, justify="right" if right else "left", no_wrap=not of_text)
     for cells, node in zip(rows(graph, order), busiest(graph, order), strict=True):
         if found.row_count >= max(1, height - 4):
             break
-        found.add_row(*cells, style="red" if node.inbound.server_errors else "")
+        names = (Text(cell, no_wrap=True, overflow="ellipsis") for cell in cells[:_NAMES])
+        style = "red" if node.inbound.server_errors else ""
+        found.add_row(*names, *cells[_NAMES:], style=style)
     return found

@@ -15,9 +15,11 @@ from starlette.routing import Route
 from clew.api.runtime_settings import LONGEST_SECONDS, LogLevelAnswer, LogLevelRequest
 from clew.config.structure import did_you_mean
 from clew.model.duration import Duration
+from clew.model.pod import Pod
 from clew.model.proxy import Proxy
 from clew.server.replies import BadRequest, body_of, number, reply, text_of
 from clew.server.tap import Tap, TapFilter, names_of, workload_of
+from clew.snapshot.objects import objects_of
 from clew.stores.store import NotFound
 
 _SECONDS = 600
@@ -48,17 +50,26 @@ class TapApi:
     def _check_names(self, wanted: TapFilter) -> None:
         """Who watches a workload that is not there would wait in vain. Raises: NotFound."""
         directory = self.tap.directory
+        snapshot = directory.publisher.snapshot
         callers = {
             name
             for each in directory.proxies()
             for name in names_of(workload_of(each), dict(each.labels).get("app", ""))
         }
-        if wanted.caller and wanted.caller not in callers:
+        # Their proxies may be on their way, as when the control plane has just been started.
+        pods = [each.metadata for each in objects_of(Pod, snapshot.objects)]
+        hosts = {host.partition(".")[0] for host in snapshot.services.by_host}
+
+        def is_known(name: str) -> bool:
+            bare = name.rpartition("/")[2].partition(".")[0]
+            comes = (bare == p.labels.get("app") or p.name.startswith(f"{bare}-") for p in pods)
+            return name in callers or any(comes)
+
+        if wanted.caller and not is_known(wanted.caller):
             raise _no_workload(wanted.caller, callers)
-        name = wanted.called.rpartition("/")[2]
-        hosts = {host.partition(".")[0] for host in directory.publisher.snapshot.services.by_host}
+        host = wanted.called.rpartition("/")[2]
         # Hosts outside may be called by any name.
-        if name and "." not in name and name not in hosts and wanted.called not in callers:
+        if host and "." not in host and host not in hosts and not is_known(wanted.called):
             raise _no_workload(wanted.called, callers | hosts)
 
     async def _lines(
