@@ -18,6 +18,7 @@ NAMES = (
     "telemetry",
     "memory",
     "traffic",
+    "bookinfo",
 )
 
 

@@ -25,11 +25,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         home, port = Path(name), free_port()
         log, start = home / "up.log", time.monotonic()
-        with _clew_home(home), running(_command(home, port), ANY_CORE, log):
-            wait_until(lambda: _page(port) != "", log)
+        with clew_home(home), running(bookinfo_up(home, port), ANY_CORE, log):
+            wait_until(lambda: page_of(port) != "", log)
             first = time.monotonic() - start
             # A page is shown even while a service behind it does not answer yet.
-            wait_until(lambda: "unavailable" not in (_page(port) or "unavailable"), log)
+            wait_until(lambda: "unavailable" not in (page_of(port) or "unavailable"), log)
             whole, stop = time.monotonic() - start, time.monotonic()
         stopped = time.monotonic() - stop
     rows = [
@@ -41,14 +41,14 @@ def main() -> None:
     show("`clew up` of Bookinfo with sidecars", ("until", "took", "budget", "met"), table)
 
 
-def _command(home: Path, port: int) -> tuple[str, ...]:
+def bookinfo_up(home: Path, port: int) -> tuple[str, ...]:
     images = home / "images.yaml"
     images.write_text(yaml.safe_dump({image: list(command) for image, command in IMAGES.items()}))
     files = [str(MANIFESTS / name) for name in FILES]
     return (*CLEW, "up", "--mesh", "b", "--port", str(port), "--images", str(images), *files)
 
 
-def _page(port: int) -> str:
+def page_of(port: int) -> str:
     """Return Bookinfo's page, "" while it cannot be had."""
     try:
         with urlopen(f"http://127.0.0.1:{port}/productpage", timeout=5) as response:
@@ -58,7 +58,7 @@ def _page(port: int) -> str:
 
 
 @contextmanager
-def _clew_home(home: Path) -> Iterator[None]:
+def clew_home(home: Path) -> Iterator[None]:
     """Keep the mesh apart from the user's own ones."""
     before = os.environ.get("CLEW_HOME")
     os.environ["CLEW_HOME"] = str(home)
