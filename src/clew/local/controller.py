@@ -9,45 +9,39 @@ from collections.abc import Callable, Coroutine, Iterable
 from datetime import UTC, datetime
 
 from clew.agent.conditions import Ended
-from clew.agent.spec import AgentSpec
 from clew.api.answers import ApiError, Unreachable
 from clew.api.async_client import AsyncClient
 from clew.local.addresses import NoFreeAddress
-from clew.local.agents import MeshPlace, agent_spec, listening_ports, with_upstreams
+from clew.local.agents import MeshPlace
 from clew.local.gateways import Gateways
 from clew.local.images import Images
+from clew.local.orphans import remove_orphans, unregister_dead_runners
 from clew.local.ports import Ports, PortTaken
 from clew.local.process import CommandFailed
 from clew.local.programs import (
     CannotRun,
-    Place,
     Surroundings,
-    app_spec,
     check_program,
-    the_container,
 )
-from clew.local.proxy_settings import with_proxy_settings
 from clew.local.registrar import (
     add_labels,
     give_service_addresses,
-    is_orphan,
     register_pod,
     report_replicas,
     set_not_ready,
     turn_clients_away,
     unregister_pod,
 )
-from clew.local.replica import ReplicaProcess, release_place
+from clew.local.replica import ReplicaProcess
+from clew.local.replica_spec import replica_spec
 from clew.local.rollout import Replica, plan_rollout
-from clew.local.state import ReplicaState, is_alive, parse_process
+from clew.local.state import ReplicaState
 from clew.local.virtual_addresses import VirtualAddresses
-from clew.local.workloads import RUN_BY, Workload, is_gateway, pod_labels
+from clew.local.workloads import Workload, is_gateway
 from clew.local.world import KINDS, World, is_ready, restarts
 from clew.model.base import ResourceKey
-from clew.model.pod import Pod
 
 _RETRY_SECONDS = 0.2
-_LOOK_AT_RUNNERS_SECONDS = 2.0
 
 Report = Callable[[str], None]
 
@@ -130,7 +124,7 @@ class Controller:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow())
             tasks.create_task(self._reconcile_for_ever())
-            tasks.create_task(self._unregister_dead_runners())
+            tasks.create_task(unregister_dead_runners(self._client, self._world, self._place))
             if self._place.network is not None:
                 tasks.create_task(self._virtual.run(self._place.network, self._client))
 
@@ -174,7 +168,9 @@ class Controller:
             await self._report(workload)
             if workload.owner.kind == "Pod":
                 await add_labels(self._client, self._world, workload)
-        await self._remove_orphans()
+        everything = (*self._replicas.values(), *self._stopping.values())
+        known = {(replica.workload.namespace, replica.name) for replica in everything}
+        await remove_orphans(self._client, self._world, known)
         await self._gateways.publish(self._world)
         self._on_change()
 
@@ -228,7 +224,14 @@ class Controller:
                 path = self._inherited.get("PATH", os.defpath)
                 check_program(workload, self._images, path=path, directory=self._place.working_dir)
             await replica.prepare()
-            spec = self._spec(workload, replica)
+            spec = replica_spec(
+                workload,
+                replica.where,
+                self._place,
+                self._surroundings(),
+                mesh=self._world.mesh(),
+                take_port=self._ports.take,
+            )
             since = replica.since.isoformat(timespec="seconds").replace("+00:00", "Z")
             await register_pod(self._client, self._world, workload, name, replica.address, since)
         except (CannotRun, CommandFailed, NoFreeAddress, PortTaken) as error:
@@ -239,34 +242,10 @@ class Controller:
         self._replicas[(workload.owner, name)] = replica
         self._spawn(replica.run(spec))
 
-    def _spec(self, workload: Workload, replica: ReplicaProcess) -> AgentSpec:
-        app, listening = None, dict[int, int]()
-        if not is_gateway(workload.template):
-            ports = [port.container_port for port in the_container(workload).ports]
-            listening = listening_ports(ports, self._place, self._ports.take)
-            surroundings = Surroundings(
-                images=self._images, resources=self._world.resources, inherited=self._inherited
-            )
-            where = Place(
-                name=replica.name,
-                address=replica.address,
-                labels=pod_labels(workload),
-                listening=listening,
-            )
-            app = app_spec(workload, where, surroundings)
-        mesh = self._world.mesh()
-        spec = agent_spec(
-            workload,
-            replica.where,
-            self._place,
-            app=app,
-            listening=listening,
-            trust_domain=mesh.trust_domain or "cluster.local",
-            take_port=self._ports.take,
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(
+            images=self._images, resources=self._world.resources, inherited=self._inherited
         )
-        annotations = workload.template.metadata.annotations
-        spec = with_proxy_settings(spec, annotations, self._world.resources.values(), mesh)
-        return with_upstreams(spec)
 
     def _set_problem(self, workload: Workload, problem: str) -> None:
         if self._problems.get(workload.owner) != problem:
@@ -293,33 +272,6 @@ class Controller:
         }
         problem = self._problems.get(workload.owner, "")
         await report_replicas(self._client, self._world, workload, counts=counts, problem=problem)
-
-    async def _remove_orphans(self) -> None:
-        """Pods of an earlier run, which nothing runs any more."""
-        known = {
-            (replica.workload.namespace, replica.name)
-            for replica in (*self._replicas.values(), *self._stopping.values())
-        }
-        for pod in list(self._world.pods()):
-            place = (pod.metadata.namespace, pod.metadata.name)
-            if is_orphan(pod) and place not in known:
-                await unregister_pod(self._client, *place)
-
-    async def _unregister_dead_runners(self) -> None:
-        """Pods of a `clew run` that was killed before it could take them back."""
-        while True:
-            for pod in list(self._world.pods()):
-                runner = pod.metadata.annotations.get(RUN_BY)
-                if runner is not None and not is_alive(parse_process(runner)):
-                    with contextlib.suppress(Unreachable):
-                        await self._take_back(pod)
-            await asyncio.sleep(_LOOK_AT_RUNNERS_SECONDS)
-
-    async def _take_back(self, pod: Pod) -> None:
-        namespace, name = pod.metadata.namespace, pod.metadata.name
-        await unregister_pod(self._client, namespace, name)
-        address = pod.status.pod_ip if pod.status else ""
-        await release_place(self._place, namespace, name, address)
 
     def _stop(self, key: tuple[ResourceKey, str]) -> None:
         self._stopping[key] = self._replicas.pop(key)

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
-import signal
-from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from clew.agent.spec import AgentSpec, AppSpec, Capture, encode
+from clew.agent.spec import AgentSpec, AppSpec, Capture
 from clew.api.answers import ApiError, Unreachable
 from clew.api.async_client import AsyncClient
 from clew.api.location import API_SOCKET
-from clew.ca.private_file import write_private
 from clew.config.parse import parse_manifest
 from clew.local import leases, proxy_settings, registrar
-from clew.local.agents import MeshPlace, Where, agent_spec, listening_ports, with_upstreams
+from clew.local.agents import MeshPlace, Where, listening_ports
 from clew.local.capture_choice import tool_path
+from clew.local.foreground_agent import Report, run_agent
 from clew.local.membership import (
     group_key,
     is_entry_of,
@@ -31,17 +28,14 @@ from clew.local.membership import (
     member_spec,
     member_workload,
 )
-from clew.local.network import MeshNetwork, add_workload, enter_workload
+from clew.local.network import MeshNetwork, add_workload
 from clew.local.ports import Ports
-from clew.local.process import CLEW, bound
 from clew.local.replica import release_place
+from clew.local.replica_spec import configured_spec
 from clew.local.state import (
-    AGENT_LOG,
-    SPEC,
     RunState,
     agent_directory,
     format_process,
-    is_alive,
     process_id,
 )
 from clew.local.visit import (
@@ -58,9 +52,6 @@ from clew.model.mesh_config import MeshConfig
 from clew.model.pod import Pod
 from clew.model.workload_group import WorkloadGroup
 
-Report = Callable[[str], None]
-
-_LOOK_AT_MESH_SECONDS = 1.0
 _GRACE_SECONDS = 10
 
 
@@ -103,7 +94,7 @@ async def run_visit(visit: Visit, place: MeshPlace, state: RunState, *, report: 
             spec = await _spec(visit, workload, place, address, client, ports)
             announce = partial(_announce, visit, spec, client, report)
             async with _registered(visit, workload, address, client, report):
-                return await _run_agent(spec, place, state, announce, report)
+                return await run_agent(spec, place, state, announce, report)
 
 
 async def _run_member(
@@ -124,7 +115,7 @@ async def _run_member(
         spec = member_spec(spec, visit, group)
         announce = partial(_announce_member, visit, spec, client, report)
         try:
-            return await _run_agent(spec, place, state, announce, report)
+            return await run_agent(spec, place, state, announce, report)
         finally:
             with contextlib.suppress(Unreachable, ApiError):
                 await _remove_entries(visit, address, client)
@@ -179,19 +170,17 @@ async def _spec(
     )
     where = Where(name=workload.name, address=address, outside=place.network is None)
     mesh = await _mesh(client)
-    spec = agent_spec(
+    found = await client.list(kinds=proxy_settings.KINDS)
+    return configured_spec(
         workload,
         where,
         place,
-        app=app,
-        listening=listening,
-        trust_domain=mesh.trust_domain or "cluster.local",
+        app,
+        listening,
+        mesh=mesh,
+        resources=[r for m in found.items if (r := parse_manifest(m).resource) is not None],
         take_port=take_port,
     )
-    found = await client.list(kinds=proxy_settings.KINDS)
-    resources = [r for m in found.items if (r := parse_manifest(m).resource) is not None]
-    annotations = workload.template.metadata.annotations
-    return with_upstreams(proxy_settings.with_proxy_settings(spec, annotations, resources, mesh))
 
 
 async def _mesh(client: AsyncClient) -> MeshConfig:
@@ -248,68 +237,6 @@ async def _remove_unused_service(visit: Visit, client: AsyncClient) -> None:
         used = any(pod["metadata"].get("labels", {}).get("app") == visit.name for pod in pods)
         if RUN_BY in service["metadata"].get("annotations", {}) and not used:
             await client.delete(_service_key(visit), author=registrar.AUTHOR)
-
-
-async def _run_agent(
-    spec: AgentSpec,
-    place: MeshPlace,
-    state: RunState,
-    announce: Callable[[], Coroutine[object, object, None]],
-    report: Report,
-) -> int:
-    directory = Path(spec.directory)
-    write_private(directory / SPEC, encode(spec))
-    log = ("--log-file", str(directory / AGENT_LOG))
-    command = (*CLEW, "agent", "--foreground-app", *log, "--spec", str(directory / SPEC))
-    enter = () if place.network is None else enter_workload(place.network, spec.ip)
-    agent = await asyncio.create_subprocess_exec(
-        *(*enter, *bound(command)), env=dict(place.environ), cwd=place.working_dir
-    )
-    watchers = [
-        asyncio.ensure_future(_stop_without_mesh(agent, state, report)),
-        asyncio.ensure_future(announce()),
-    ]
-    with _signals_to(agent):
-        try:
-            return await _exit_code(agent)
-        finally:
-            for watcher in watchers:
-                watcher.cancel()
-            await asyncio.gather(*watchers, return_exceptions=True)
-
-
-async def _exit_code(agent: Process) -> int:
-    code = await agent.wait()
-    return code if code >= 0 else 128 - code
-
-
-@contextlib.contextmanager
-def _signals_to(agent: Process) -> Iterator[None]:
-    """Pass SIGTERM on; Ctrl-C and a closed terminal reach the agent by themselves."""
-    loop = asyncio.get_running_loop()
-
-    def on_signal(number: signal.Signals) -> None:
-        if number is signal.SIGTERM and agent.returncode is None:
-            agent.terminate()
-
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    for number in numbers:
-        loop.add_signal_handler(number, on_signal, number)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
-
-
-async def _stop_without_mesh(agent: Process, state: RunState, report: Report) -> None:
-    """A program whose mesh has gone has nobody to talk to."""
-    while True:
-        await asyncio.sleep(_LOOK_AT_MESH_SECONDS)
-        if not is_alive(state.supervisor):
-            report(f"the mesh {state.mesh} has ended, so the program ends too")
-            agent.terminate()
-            return
 
 
 async def _announce(visit: Visit, spec: AgentSpec, client: AsyncClient, report: Report) -> None:
