@@ -7,6 +7,7 @@ fields may be concatenated, and each body is copied exactly once.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from clew.model.xds import EnvoyResource, TypeUrl
 
@@ -21,6 +22,16 @@ def delta_response(
     type_url: TypeUrl, nonce: str, resources: Iterable[EnvoyResource], removed: Iterable[str]
 ) -> bytes:
     """A serialised DeltaDiscoveryResponse."""
+    content = _delta_content(type_url, tuple(resources), tuple(removed))
+    return content + _text(_DELTA_NONCE, nonce)
+
+
+# The proxies of a class are told the same, one right after the other: it is joined once for them.
+@lru_cache(maxsize=8)
+def _delta_content(
+    type_url: TypeUrl, resources: tuple[EnvoyResource, ...], removed: tuple[str, ...]
+) -> bytes:
+    """All but the nonce."""
     any_type = _text(_ANY_TYPE_URL, type_url)
     parts: list[bytes] = []
     for resource in resources:
@@ -28,7 +39,7 @@ def delta_response(
         any_head = any_type + _head(_ANY_VALUE, len(resource.body))
         head += _head(_RESOURCE_ANY, len(any_head) + len(resource.body)) + any_head
         parts += (_head(_DELTA_RESOURCES, len(head) + len(resource.body)), head, resource.body)
-    parts += (_text(_DELTA_TYPE_URL, type_url), _text(_DELTA_NONCE, nonce))
+    parts.append(_text(_DELTA_TYPE_URL, type_url))
     parts += (_text(_DELTA_REMOVED, name) for name in removed)
     return b"".join(parts)
 

@@ -28,7 +28,7 @@ class Held:
     uses: frozenset[str] | None = frozenset()
 
     def or_else(self, resource: EnvoyResource | None) -> Held:
-        if resource is None or self.uses is None:
+        if resource is None or self.uses is None or resource.uses <= self.uses:
             return self
         return Held(self.version, self.uses | resource.uses)
 
@@ -210,7 +210,7 @@ class Subscription:
 
     def _answered(self, nonce: str) -> InFlight | None:
         """Take the response with this nonce out; earlier ones count as accepted."""
-        if all(response.nonce != nonce for response in self.in_flight):
+        if nonce not in [response.nonce for response in self.in_flight]:
             return None
         self.acknowledged = True
         while (response := self.in_flight.pop(0)).nonce != nonce:

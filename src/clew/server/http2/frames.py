@@ -76,18 +76,15 @@ def go_away(last: int, error: int, reason: str = "") -> bytes:
 
 
 def data(payload: bytes | memoryview, stream: int, largest: int) -> bytes:
-    """DATA frames of at most ``largest`` bytes each."""
-    if len(payload) <= largest:
-        return _data(payload, stream)
+    """DATA frames of at most ``largest`` bytes each, joined at once: each copy would cost."""
     view = memoryview(payload)
-    starts = range(0, len(view), largest)
-    return b"".join(_data(view[start : start + largest], stream) for start in starts)
-
-
-def _data(payload: bytes | memoryview, stream: int) -> bytes:
-    size = len(payload)
-    header = struct.pack(">BHBBI", size >> 16, size & 0xFFFF, DATA, 0, stream)
-    return b"".join((header, payload))
+    parts: list[bytes | memoryview] = []
+    for start in range(0, len(view), largest):
+        piece = view[start : start + largest]
+        size = len(piece)
+        header = struct.pack(">BHBBI", size >> 16, size & 0xFFFF, DATA, 0, stream)
+        parts += (header, piece)
+    return b"".join(parts)
 
 
 def message(body: bytes) -> bytes:

@@ -17,8 +17,9 @@ from clew.server.http2.connection import Connection, ProtocolError
 log = logging.getLogger("clew.grpc")
 
 READ_BYTES = 64 * 1024
-# OpenSSL's memory buffers never shrink, so they are never filled with more than a short record.
-TLS_BYTES = 4 * 1024
+# OpenSSL's memory buffers never shrink, so they are never filled with more than a short record;
+# what proxies are told is long, what they say is not.
+TLS_BYTES_OUT, TLS_BYTES_IN = 8 * 1024, 4 * 1024
 
 
 class SocketTransport:
@@ -60,8 +61,8 @@ class SocketTransport:
             self._close_soon()
 
     def _encrypted(self, tls: ssl.SSLObject, data: memoryview) -> Iterator[bytes]:
-        for start in range(0, len(data), TLS_BYTES):
-            tls.write(data[start : start + TLS_BYTES])
+        for start in range(0, len(data), TLS_BYTES_OUT):
+            tls.write(data[start : start + TLS_BYTES_OUT])
             yield self._outgoing.read()
 
     def tick(self) -> None:
@@ -142,8 +143,8 @@ class SocketTransport:
             elif self._tls is None:
                 self._receive(data)
             else:
-                for start in range(0, len(data), TLS_BYTES):
-                    self._incoming.write(data[start : start + TLS_BYTES])
+                for start in range(0, len(data), TLS_BYTES_IN):
+                    self._incoming.write(data[start : start + TLS_BYTES_IN])
                     self._decrypt(self._tls)
         except BlockingIOError:
             return
