@@ -13,6 +13,7 @@ from clew.compile.memo import Memo
 from clew.compile.proxy import compile_proxy
 from clew.model.base import Resource
 from clew.model.proxy import Proxy, ProxyType
+from clew.server.control_plane import collect_rarely
 from clew.server.publisher import Publisher
 from clew.snapshot.scope_builder import build_scope
 from clew.snapshot.snapshot import MeshSnapshot, build_snapshot, update_snapshot
@@ -22,6 +23,7 @@ COLD_BUDGET, CHANGE_BUDGET = 500, 5
 
 
 def main(services: int = 1000, mesh: int = 5000, namespaces: int = 50, rounds: int = 5) -> None:
+    collect_rarely()
     _cold(services, namespaces)
     rows = []
     for scoped in (True, False):

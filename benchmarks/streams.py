@@ -33,6 +33,7 @@ from benchmarks.table import show, verdict
 from clew.agent.certificates import new_key, signing_request
 from clew.ca.authority import issue
 from clew.model.names import spiffe_id
+from clew.server.control_plane import collect_rarely, spare_the_collector
 from clew.server.mtls import proxy_dns_name
 from clew.server.publisher import Publisher
 
@@ -57,11 +58,13 @@ def main(services: int = 5000, streams: int = 1000, namespaces: int = 50, rounds
 
 
 async def _main(services: int, streams: int, namespaces: int, rounds: int) -> None:
+    collect_rarely()
     manifests = fleet(services, ENDPOINTS, namespaces=namespaces)
     publisher = Publisher(resources(manifests))
     # Beyond the numbers of the fleet, so that addresses differ.
     shared = list(resources(workload("shared", SHARED, services + 1, ENDPOINTS)))
     publisher.change((each.key, each) for each in shared)
+    spare_the_collector()
     cases = _cases(services, streams, namespaces)
     rows, memory = [], 0.0
     for secure in (True, False):

@@ -101,6 +101,7 @@ async def run_control_plane(settings: Settings) -> None:
 async def _serve(
     settings: Settings, store: Store, problems: Callable[[], Sequence[Diagnostic]]
 ) -> None:
+    collect_rarely()
     revision, objects = await store.list()
     file = settings.state / "held.json"
     holds = Holds(await load_holds(file, store), on_change=partial(save_holds, file))
@@ -144,7 +145,7 @@ async def _serve(
     monitoring = Monitoring(directory, identities, _now)
     app.router.routes += monitoring.routes()
     app.router.routes += console_routes()
-    _spare_the_collector()
+    spare_the_collector()
     async with (
         serving_proxies(
             *(settings.state, settings.remote, identities, directory, registration),
@@ -170,14 +171,18 @@ def _undiscovered(publisher: Publisher) -> frozenset[str]:
     return undiscovered_issuers(objects_of(RequestAuthentication, publisher.snapshot.objects))
 
 
-def _spare_the_collector() -> None:
-    """Take what has been loaded out of garbage collection, and collect rarely.
+def collect_rarely() -> None:
+    """Look for garbage less often: nearly all objects of a mesh are there to stay."""
+    gc.set_threshold(50_000, 20, 20)
+
+
+def spare_the_collector() -> None:
+    """Take what has been loaded out of garbage collection.
 
     It lives as long as the process, and walking it costs a tenth of a second in a big mesh.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 def _clock() -> Callable[[], float]:
