@@ -67,6 +67,7 @@ spec: {host: "*.shop.svc.cluster.local", subsets: [{name: v1, labels: {version: 
             " credentialName: cert}}]}}",
             {
                 ("spec.servers[0].tls.credentialName", "Secret shop/cert"),
+                ("spec.servers[0].tls.credentialName", "Secret other/cert"),
                 ("spec.selector", "Deployment shop/reviews-v1"),
                 ("spec.selector", "Deployment other/reviews-v1"),
             },

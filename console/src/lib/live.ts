@@ -58,6 +58,7 @@ export interface Live<T> { data: T | undefined; problem: ApiProblem | undefined;
 interface Found { data?: unknown; problem?: ApiProblem }
 interface Source { found: Found; readers: Set<(found: Found) => void>; read: () => void; close: () => void }
 
+const LONGEST_WAIT = 2500;
 // Views that show the same share one answer.
 const sources = new Map<string, Source>();
 
@@ -76,8 +77,9 @@ function sourceOf(path: string, wanted: string): Source {
       source.found = { ...source.found, problem: error as ApiProblem };
     }
     source.readers.forEach((tell) => tell(source.found));
-    // What is slow to answer is asked less often: one view keeps a server busy a tenth of the time.
-    await new Promise((done) => setTimeout(done, 9 * (performance.now() - since)));
+    // What is slow to answer is asked less often: one view keeps a server busy a tenth of the time,
+    // but what is wrong is not to wait for long.
+    await new Promise((done) => setTimeout(done, Math.min(9 * (performance.now() - since), LONGEST_WAIT)));
     asking = false;
     if (dirty && source.readers.size) void read();
   };

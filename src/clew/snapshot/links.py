@@ -126,13 +126,16 @@ def _of_destination_rule(named: _Named, rule: Resource) -> _Found:
 def _of_gateway(named: _Named, gateway: Resource) -> _Found:
     if not isinstance(gateway, Gateway):
         return
+    proxies = list(_selected(named, gateway.spec.selector, "", "spec.selector"))
+    # Secrets are those of the proxies' namespaces.
+    where = {key.namespace for _, key in proxies} or {gateway.metadata.namespace}
     for place, server in enumerate(gateway.spec.servers):
         tls = server.tls
         for name in (tls.credential_name, *tls.credential_names) if tls is not None else ():
-            if name:
-                secret = ResourceKey("", "Secret", gateway.metadata.namespace, name)
+            for namespace in sorted(where) if name else ():
+                secret = ResourceKey("", "Secret", namespace, name)
                 yield f"spec.servers[{place}].tls.credentialName", secret
-    yield from _selected(named, gateway.spec.selector, "", "spec.selector")
+    yield from proxies
 
 
 def _of_selectors(named: _Named, resource: Resource) -> _Found:
