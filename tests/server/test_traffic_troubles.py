@@ -113,6 +113,7 @@ def test_a_flag_is_said_in_words_with_what_is_to_blame(flags: str, says: str, ki
     assert "all 10 requests of web-v1.default" in trouble.problem
     assert says in trouble.problem
     assert (trouble.object.kind if trouble.object is not None else "") == kind
+    assert trouble.field == ("spec.http[0].route[0].destination" if flags == "NC" else "")
     assert trouble.service == f"default/{HOST}"
 
 

@@ -6,10 +6,11 @@ Source: Envoy's response flags say why a request failed before an application an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
 
 from msgspec.structs import replace
 
-from clew.api.messages import Key
+from clew.api.messages import Key, key_message
 from clew.api.views import Trouble, TroubleSeverity
 from clew.model.metrics import SOURCE
 from clew.model.proxy import Proxy, ProxyType
@@ -21,6 +22,7 @@ from clew.server.service_views import find_service, service_summary
 from clew.server.traffic_counts import REQUESTS, Counts, add, codes, flags, server_errors
 from clew.server.traffic_views import source_id
 from clew.server.traffic_window import OTHER, Edge
+from clew.snapshot.references import unknown_destinations
 from clew.snapshot.snapshot import MeshSnapshot
 
 # Failures of applications count from here on; single ones happen.
@@ -58,9 +60,10 @@ def traffic_troubles(
     ``denying``: a proxy of each workload whose policies refused calls, namespace first.
     ``proxy_of``: one of any workload. It is named where neither an object nor a service is.
     """
+    lost = cache(partial(_lost, snapshot))
     for (caller, _), edges in sorted(_together(sums).items()):
         for edge, counts in edges:
-            for trouble in _by_flag(edge, counts, caller, snapshot):
+            for trouble in _by_flag(edge, counts, caller, snapshot, lost):
                 placed = trouble.object is not None or trouble.service
                 proxy = None if placed else proxy_of(edge.counted_by)
                 yield trouble if proxy is None else replace(trouble, proxy=proxy.node_id)
@@ -84,16 +87,37 @@ def _together(
     return found
 
 
-def _by_flag(edge: Edge, counts: Counts, caller: str, snapshot: MeshSnapshot) -> Iterator[Trouble]:
+def _lost(snapshot: MeshSnapshot) -> tuple[Key | None, str]:
+    """The object with a route to what does not exist, and the field, if it is the only one."""
+    places = {(f.place.resource, f.place.field) for f in unknown_destinations(snapshot)}
+    objects = {resource for resource, _ in places}
+    if len(objects) != 1 or None in objects:
+        return None, ""
+    ((resource, field), *others) = places
+    return key_message(resource) if resource is not None else None, "" if others else field
+
+
+def _by_flag(
+    edge: Edge,
+    counts: Counts,
+    caller: str,
+    snapshot: MeshSnapshot,
+    lost: Callable[[], tuple[Key | None, str]],
+) -> Iterator[Trouble]:
     for flag, number in flags(counts).items():
         if (severity := _SEVERITIES.get(flag)) is not None:
             meaning = FLAGS[flag]
+            # Envoy does not say where it should have gone.
+            blamed, field = (
+                lost() if flag == "NC" else (_cause(edge, snapshot, *meaning.causes), "")
+            )
             yield Trouble(
                 severity=severity,
                 problem=f"{_requests(number, counts)} of {_who(caller)}{_target(edge)} "
                 f"{meaning.says_of_several} ({flag})",
                 hint=meaning.hint[:1].upper() + meaning.hint[1:],
-                object=_cause(edge, snapshot, *meaning.causes),
+                object=blamed,
+                field=field,
                 service=_service(edge, snapshot),
             )
 
