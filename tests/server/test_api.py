@@ -51,6 +51,22 @@ async def raw(socket: Path, method: str, path: str, **options: Any) -> httpx2.Re
         return await client.request(method, path, **options)
 
 
+def test_a_list_is_of_names_and_status_alone_where_that_is_enough() -> None:
+    async def scenario(client: AsyncClient, socket: Path) -> None:
+        await client.apply(REVIEWS)
+        (whole,) = (await raw(socket, "GET", "/v1/objects")).json()["items"]
+        (outline,) = (await raw(socket, "GET", "/v1/objects?only=status")).json()["items"]
+        assert whole["spec"]
+        assert set(outline) <= {"apiVersion", "kind", "metadata", "status"}
+        assert outline["metadata"].items() <= whole["metadata"].items()
+        assert outline["metadata"]["generation"] == 1
+        assert outline.get("status") == whole.get("status")
+        refused = await raw(socket, "GET", "/v1/objects?only=spec")
+        assert refused.status_code == 400
+
+    run(scenario)
+
+
 def test_an_applied_object_can_be_read_listed_and_deleted() -> None:
     async def scenario(client: AsyncClient, socket: Path) -> None:
         (created,) = (await client.apply(REVIEWS)).items

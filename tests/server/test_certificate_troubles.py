@@ -14,11 +14,10 @@ from clew.model.base import ResourceKey
 from clew.model.proxy import Proxy, ProxyType
 from clew.server.certificate_troubles import (
     authority_troubles,
-    ends_soon,
     proxy_certificates,
     secret_certificates,
 )
-from clew.server.certificates import HeldCertificate
+from clew.server.certificates import HeldCertificate, ends_soon
 
 DAY = 86400.0
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

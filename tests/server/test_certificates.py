@@ -11,9 +11,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from clew.api.messages import ProxyStatus
 from clew.config.parse import parse_manifest
 from clew.model.secret import Secret
-from clew.server.certificates import certificates
+from clew.server.certificates import certificates, first_to_end
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -60,3 +61,18 @@ def test_what_expires_first_comes_first_and_what_is_no_certificate_is_left_out()
     ]
     assert [each.seconds_left for each in found] == [-86_400, 7_200, 60 * 86_400]
     assert found[1].expires == "2026-03-01T14:00:00Z"
+
+
+def test_of_proxies_those_come_first_that_end_first_and_some_are_late() -> None:
+    def proxy(name: str, hours: float) -> ProxyStatus:
+        ends = NOW.timestamp() + 3600 * hours
+        began = ends - 86400
+        return ProxyStatus(name=name, node=name, certificate_begins=began, certificate_ends=ends)
+
+    unknown = ProxyStatus(name="u", node="u")
+    found = first_to_end([proxy("new", 23), unknown, proxy("old", 2), proxy("x", -1)], NOW)
+    assert [(each.name, each.seconds_left // 3600, each.late) for each in found] == [
+        ("x", -1, True),
+        ("old", 2, True),
+        ("new", 23, False),
+    ]

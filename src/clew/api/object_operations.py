@@ -9,15 +9,16 @@ from clew.api.views import KindList, RecentChanges, References
 _OBJECT = "/v1/objects/{group}/{kind}/{namespace}/{name}"
 _WRITE = (("author", TEXT), ("dryRun", YES_OR_NO))
 _SECRETS = ("secrets", {"type": "string", "enum": ["values"]})
+_ONLY = ("only", {"type": "string", "enum": ["status"]})
 _WRONG = (400, 404, 409, 413)
 
 OPERATIONS = (
     Operation(
         method="get",
         path="/v1/objects",
-        summary="The objects of all or some kinds.",
+        summary="The objects of all or some kinds; only their names and status, if that is asked.",
         answer=ObjectList,
-        query=(("kind", TEXT), ("namespace", TEXT), ("labelSelector", TEXT), _SECRETS),
+        query=(("kind", TEXT), ("namespace", TEXT), ("labelSelector", TEXT), _SECRETS, _ONLY),
         errors=(400,),
     ),
     Operation(

@@ -68,15 +68,31 @@ class Certificate(Message, frozen=True, kw_only=True):
     seconds_left: int
 
 
+class ProxyCertificate(Message, frozen=True, kw_only=True):
+    """The certificate of a proxy (``node``). ``late``: it should have been renewed."""
+
+    name: str
+    namespace: str
+    node: str
+    seconds_left: int
+    late: bool = False
+
+
 class Overview(Message, frozen=True, kw_only=True):
-    """``troubles``: the worst first. ``objects``: how many of each kind there are."""
+    """``troubles``: the worst first. ``objects``: how many of each kind there are.
+
+    ``root_namespace``: whose policies are for the whole mesh. ``proxy_certificates``: a few, those
+    that end first.
+    """
 
     revision: int
+    root_namespace: str = ""
     troubles: tuple[Trouble, ...] = ()
     proxies: Counts = Counts()
     objects: dict[str, int] = {}
     changes: tuple[RecentChange, ...] = ()
     certificates: tuple[Certificate, ...] = ()
+    proxy_certificates: tuple[ProxyCertificate, ...] = ()
 
 
 class KindItem(Message, frozen=True, kw_only=True):

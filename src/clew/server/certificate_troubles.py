@@ -9,16 +9,7 @@ from clew.api.traffic_report import ProxyFacts
 from clew.api.views import AUTHORITY, Trouble, TroubleSeverity
 from clew.ca.in_force import AuthorityInForce
 from clew.model.proxy import Proxy
-from clew.server.certificates import HeldCertificate
-
-# Who renews them has had nine tenths of their life for it; of long lives, until a month before.
-_LATE = 0.1
-_MONTH = 30 * 86400.0
-
-
-def ends_soon(begins: float, ends: float, now: float) -> bool:
-    """Whether a certificate should have been renewed, or is over."""
-    return now > ends - min((ends - begins) * _LATE, _MONTH)
+from clew.server.certificates import HeldCertificate, ends_soon
 
 
 def proxy_certificates(

@@ -1,4 +1,4 @@
-"""When the certificates expire that the mesh holds in Secrets."""
+"""When certificates expire: those that the mesh holds in Secrets, and those of proxies."""
 
 from __future__ import annotations
 
@@ -11,14 +11,19 @@ from functools import lru_cache
 
 from cryptography import x509
 
-from clew.api.messages import key_message
-from clew.api.views import Certificate
+from clew.api.messages import ProxyStatus, key_message
+from clew.api.views import Certificate, ProxyCertificate
 from clew.model.base import ResourceKey
 from clew.model.secret import Secret
 from clew.stores.revise import timestamp
 
 # Where Kubernetes and Istio keep a server's certificate.
 _FIELDS = ("tls.crt", "cert")
+# Who renews them has had nine tenths of their life for it; of long lives, until a month before.
+_LATE = 0.1
+_MONTH = 30 * 86400.0
+# Proxies whose certificates are told of: the ones that end first.
+_FIRST = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,27 @@ def certificates(secrets: Iterable[Secret], now: datetime) -> tuple[Certificate,
         )
         for each in sorted(held_certificates(secrets), key=lambda each: each.ends)
     )
+
+
+def first_to_end(proxies: Iterable[ProxyStatus], now: datetime) -> tuple[ProxyCertificate, ...]:
+    """Those that end first, as far as proxies have said."""
+    at = now.timestamp()
+    known = sorted((p for p in proxies if p.certificate_ends), key=lambda p: p.certificate_ends)
+    return tuple(
+        ProxyCertificate(
+            name=each.name,
+            namespace=each.namespace,
+            node=each.node,
+            seconds_left=int(each.certificate_ends - at),
+            late=ends_soon(each.certificate_begins, each.certificate_ends, at),
+        )
+        for each in known[:_FIRST]
+    )
+
+
+def ends_soon(begins: float, ends: float, now: float) -> bool:
+    """Whether a certificate should have been renewed, or is over; in seconds since 1970."""
+    return now > ends - min((ends - begins) * _LATE, _MONTH)
 
 
 def held_certificates(secrets: Iterable[Secret]) -> Iterator[HeldCertificate]:

@@ -71,9 +71,10 @@ class Objects:
         kinds = frozenset(filter(None, query.get("kind", "").split(",")))
         namespace = query.get("namespace", "")
         selects = selector(query.get("labelSelector", ""))
+        show = _outlined if _is_outlined(request) else partial(_shown, request)
         revision, objects = await self.store.list()
         found = [
-            _shown(request, manifest_of(stored, self.standings))
+            show(manifest_of(stored, self.standings))
             for stored in sorted(objects, key=lambda stored: stored.key)
             if (not kinds or stored.key.kind in kinds)
             and (not namespace or stored.key.namespace in (namespace, ""))
@@ -197,6 +198,23 @@ def _shown(request: Request, manifest: Mapping[str, Any]) -> dict[str, Any]:
     if wanted not in ("", "values"):
         raise BadRequest(f'secrets is "values", or it is left out; it is not "{wanted}"')
     return dict(manifest) if wanted else redacted(manifest)
+
+
+def _is_outlined(request: Request) -> bool:
+    wanted = text_of(request, "only")
+    if wanted not in ("", "status"):
+        raise BadRequest(f'only is "status", or it is left out; it is not "{wanted}"')
+    return bool(wanted)
+
+
+_OUTLINE = ("name", "namespace", "labels", "uid", "generation", "creationTimestamp")
+
+
+def _outlined(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What an object is and how it stands, without what somebody wrote in it."""
+    shown = {each: manifest[each] for each in ("apiVersion", "kind", "status") if each in manifest}
+    metadata = manifest["metadata"]
+    return {**shown, "metadata": {each: metadata[each] for each in _OUTLINE if each in metadata}}
 
 
 def _changes(batch: Sequence[Change], kinds: frozenset[str], show: Show) -> Changes:

@@ -16,11 +16,10 @@ from clew.model.secret import Secret
 from clew.model.service import Service
 from clew.server.certificate_troubles import (
     authority_troubles,
-    ends_soon,
     proxy_certificates,
     secret_certificates,
 )
-from clew.server.certificates import HeldCertificate, held_certificates
+from clew.server.certificates import HeldCertificate, ends_soon, held_certificates
 from clew.server.denials import Denier, denier
 from clew.server.directory import Directory
 from clew.server.ejections import ejections

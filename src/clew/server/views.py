@@ -28,7 +28,7 @@ from clew.model.base import ResourceKey
 from clew.model.diagnostic import Diagnostic
 from clew.model.kinds import KINDS, kind_of
 from clew.model.secret import Secret
-from clew.server.certificates import certificates
+from clew.server.certificates import certificates, first_to_end
 from clew.server.directory import Directory
 from clew.server.endpoint_views import endpoint_views, subset_views
 from clew.server.events import events
@@ -106,11 +106,13 @@ class MeshViews:
         )
         found = Overview(
             revision=revision,
+            root_namespace=self._snapshot.mesh.root_namespace,
             troubles=worst_first((*wrong, *self.reported())),
             proxies=counts(proxies),
             objects=dict(sorted(kinds.items())),
             changes=await self._recent(_RECENT),
             certificates=certificates(objects_of(Secret, self._snapshot.objects), self.now()),
+            proxy_certificates=first_to_end(proxies, self.now()),
         )
         return reply(found)
 
