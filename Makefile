@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
 
-.PHONY: demo test check golden corpora docs console bench fuzz clean
+.PHONY: demo test check golden corpora docs console pictures bench fuzz clean
 
 demo: $(READY)
 	$(BIN)/clew demo
@@ -32,6 +32,10 @@ docs: $(READY)
 # Needs node; the result is committed, so that nothing else does.
 console:
 	cd console && npm ci --ignore-scripts --no-audit --no-fund && npm test && npm run build
+
+# The pictures in docs/images: as root, with chromium; five minutes.
+pictures: $(READY)
+	$(BIN)/python -m tests.console.pictures
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { signIn } from "./lib/api";
 import { useConnected, useOverview } from "./lib/live";
-import { go, onLink, useUrl } from "./lib/router";
+import { go, onLink, useAsked, useUrl } from "./lib/router";
 import { shortHost } from "./lib/words";
 import { Icon } from "./ui/icons";
 import { Palette } from "./ui/palette";
@@ -14,6 +14,7 @@ const TASKS: Record<string, string> = { shift: "Shift traffic", route: "Route re
 export function Shell() {
   const url = useUrl();
   const [open, setOpen] = useState<"" | "palette" | "help">("");
+  const [asked, stay] = useAsked();
   const [theme, setTheme] = useState(() => localStorage.getItem("clew-theme") ?? "");
   const main = useRef<HTMLElement>(null);
   const connected = useConnected();
@@ -48,7 +49,7 @@ export function Shell() {
         <a class="brand" href="/"><Icon name="thread" size={22} />clew</a>
         {VIEWS.map((each) => (
           <a class="nav" href={each.path} aria-current={each === view ? "page" : undefined}>
-            <Icon name={each.icon} size={18} /><span class={each.short && "hide-small"}>{each.title}</span>{each.short && <span class="show-small" aria-hidden="true">{each.short}</span>}
+            <Icon name={each.icon} size={18} /><span class={each.short && "hide-small"}>{each.title}</span>{each.short && <span class="show-small">{each.short}</span>}
             {each.path === "/" && wrong.length > 0 && <span class={`badge ${worst}`} aria-label={`${wrong.length} problems`}>{wrong.length}</span>}
           </a>
         ))}
@@ -78,6 +79,7 @@ export function Shell() {
       </div>
       {open === "palette" && <Palette onClose={() => setOpen("")} />}
       {open === "help" && <Help onClose={() => setOpen("")} />}
+      {asked && <Leave to={asked} onClose={stay} />}
       <Toasts />
     </div>
   );
@@ -123,8 +125,19 @@ function Help({ onClose }: { onClose: () => void }) {
         <dt><kbd>Ctrl K</kbd> or <kbd>/</kbd></dt><dd>Go to a service, object, proxy or view</dd>
         {VIEWS.map((view) => <><dt><kbd>g</kbd> <kbd>{view.key}</kbd></dt><dd>{view.title}</dd></>)}
         <dt><kbd>Ctrl Space</kbd></dt><dd>In the editor: what may be written here</dd>
+        <dt><kbd>Esc</kbd> <kbd>Tab</kbd></dt><dd>Leave the editor</dd>
         <dt><kbd>Esc</kbd></dt><dd>Close what is open</dd>
       </dl>
+    </Dialog>
+  );
+}
+
+function Leave({ to, onClose }: { to: string; onClose: () => void }) {
+  return (
+    <Dialog title="Leave without applying your change?" onClose={onClose} footer={<>
+      <button class="btn" type="button" onClick={onClose}>Stay</button>
+      <button class="btn danger" type="button" onClick={() => { onClose(); go(to, { sure: true }); }}>Leave</button></>}>
+      <p>What you typed has not been applied, and would be lost.</p>
     </Dialog>
   );
 }

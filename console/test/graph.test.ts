@@ -27,7 +27,8 @@ const SEEN: TrafficGraph = {
   edges: [edge(PAGE, "v1", traffic(75, 0, 10)), edge(PAGE, "v2", traffic(25, 2, 50)), edge("unknown", "v1", { ...traffic(20), mutualTls: 0 })],
 };
 SEEN.nodes.push({ ...service, id: "unknown", kind: "unknown", namespace: "", name: "" });
-const WEIGHTS = new Map([["reviews.default.svc.cluster.local", new Map([["v1", 70], ["v2", 30]])]]);
+const HOST = "reviews.default.svc.cluster.local";
+const WEIGHTS = new Map([[HOST, { shares: new Map([["v1", 70], ["v2", 30]]), others: 0 }]]);
 const ends = (kind: Parameters<typeof graphOf>[1]) => graphOf(SEEN, kind, WEIGHTS).edges.map((each) => `${each.source.split("/").at(-1)} ${each.target.split("/").at(-1)!.split(".")[0]}`);
 
 test("each kind of graph has its nodes", () => {
@@ -60,13 +61,36 @@ test("edges have the weights of their routes, and versions stand below their ser
   assert.deepEqual(versioned.edges.map((each) => Math.round(each.share)), [100, 79, 21, 100]);
 });
 
-test("weights are read of the last route and name versions by the labels of subsets", () => {
-  const meta = { name: "x", namespace: "default" };
-  const route = (subset: string, weight: number) => ({ destination: { host: "reviews", subset }, weight });
-  const rule: Manifest = { apiVersion: "", kind: "VirtualService", metadata: meta, spec: { http: [{ match: [], route: [route("old", 1)] }, { route: [route("old", 1), route("new", 3)] }] } };
-  const subsets: Manifest = { apiVersion: "", kind: "DestinationRule", metadata: meta, spec: { host: "reviews.default.svc.cluster.local", subsets: [{ name: "old", labels: { version: "v1" } }, { name: "new", labels: {} }] } };
-  assert.deepEqual([...weightsIn([rule, subsets]).get("reviews.default.svc.cluster.local")!], [["v1", 25], ["new", 75]]);
-  assert.equal(weightsIn([{ ...rule, spec: { http: [{ route: [route("old", 1)] }] } }]).size, 0);
+const route = (subset: string, weight: number) => ({ destination: { host: "reviews", subset }, weight });
+const rule = (http: unknown[], more: Record<string, unknown> = {}, kind = "VirtualService"): Manifest =>
+  ({ apiVersion: "", kind, metadata: { name: "x", namespace: "default" }, spec: { http, ...more } });
+const told = (weights: ReturnType<typeof weightsIn>, host = HOST) => { const found = weights.get(host); return found && [[...found.shares], found.others]; };
+
+test("weights are those of the route for every other request, and name versions by the labels of subsets", () => {
+  const jason = { match: [{ headers: {} }], route: [route("new", 0)] }, rest = { route: [route("old", 1), route("new", 3)] };
+  const subsets = rule([], { host: HOST, subsets: [{ name: "old", labels: { version: "v1" } }, { name: "new", labels: {} }] }, "DestinationRule");
+  assert.deepEqual(told(weightsIn([rule([rest]), subsets])), [[["v1", 25], ["new", 75]], 0]);
+  assert.deepEqual(told(weightsIn([rule([jason, rest]), subsets])), [[["v1", 25], ["new", 75]], 1]);
+  assert.deepEqual(told(weightsIn([rule([jason, { route: [route("old", 0)] }]), subsets])), [[["v1", 100]], 1]);
+  assert.equal(weightsIn([rule([{ route: [route("old", 1)] }])]).size, 0);
+  const graph = graphOf(SEEN, "app", weightsIn([rule([jason, rest]), subsets]));
+  assert.equal(graph.edges[0]!.weights, "v1 25 | new 75 +1");
+});
+
+test("the mesh takes the oldest rule of a host, and those of gateways only where there is no other", () => {
+  const half = [{ route: [route("v1", 1), route("v2", 1)] }], most = [{ route: [route("v1", 9), route("v2", 1)] }];
+  const at = (of: Manifest, creationTimestamp: string): Manifest => ({ ...of, metadata: { ...of.metadata, creationTimestamp } });
+  const young = at(rule(half), "2026-02-02"), old = at(rule(most), "2026-01-01"), edge = at(rule(half, { gateways: ["web"] }), "2025-01-01");
+  assert.deepEqual(told(weightsIn([young, edge, old])), [[["v1", 90], ["v2", 10]], 0]);
+  assert.deepEqual(told(weightsIn([edge])), [[["v1", 50], ["v2", 50]], 0]);
+});
+
+test("whole services that share requests have their weights, by routes of the Gateway API too", () => {
+  const to = (host: string, weight: number) => ({ destination: { host }, weight });
+  assert.deepEqual(told(weightsIn([rule([{ route: [to("reviews", 70), to("ratings", 30)] }])])), [[["", 70]], 0]);
+  const split = rule([], { rules: [{ backendRefs: [{ name: "reviews", weight: 3 }, { name: "ratings", port: 80 }] }] }, "HTTPRoute");
+  assert.deepEqual(told(weightsIn([split])), [[["", 75]], 0]);
+  assert.deepEqual(graphOf(SEEN, "versioned", weightsIn([split])).edges.map((each) => each.weights), ["75", "", "", "75"]);
 });
 
 test("expressions find nodes and edges", () => {
@@ -149,5 +173,5 @@ test("a click finds a node before an edge, and an edge only near to it", () => {
 
 test("colours and flags say what they should", () => {
   assert.deepEqual([traffic(1000), traffic(1000, 2), traffic(100, 5), traffic(0)].map(healthOf), ["good", "warn", "bad", "idle"]);
-  assert.deepEqual(["UF,URX", "-", "XYZ"].map(flagWords), ["no connection to the endpoint; given up after the last retry or connection attempt", "", "XYZ"]);
+  assert.deepEqual(["UF,URX", "-", "XYZ"].map(flagWords), ["could not be sent: the connection to the endpoint failed; failed in every attempt", "", "XYZ"]);
 });

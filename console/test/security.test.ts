@@ -14,7 +14,7 @@ const peer = (name: string, namespace: string, spec: unknown): Manifest => ({ ap
 test("what is demanded of the mesh comes before namespaces and workloads", () => {
   const found = modesOf([
     peer("one", "shop", { selector: { matchLabels: { app: "a" } }, portLevelMtls: { "80": { mode: "DISABLE" } } }),
-    peer("default", "shop", { mtls: { mode: "STRICT" } }), peer("default", "istio-system", { mtls: { mode: "PERMISSIVE" } })]);
+    peer("default", "shop", { mtls: { mode: "STRICT" } }), peer("default", "mesh-root", { mtls: { mode: "PERMISSIVE" } })], "mesh-root");
   assert.deepEqual(found.map(({ scope, mode, ports }) => [scope, mode, ports]), [
     ["the whole mesh", "PERMISSIVE", []], ["namespace shop", "STRICT", []], ["workloads app=a in shop", "UNSET", [["80", "DISABLE"]]]]);
 });

@@ -32,7 +32,7 @@ test("what Envoy says is in words, and what it does not say is left out", () => 
     "peer.address": "10.0.0.1", node_id: "sidecar~10.0.0.1~reviews-v2-0.default~default.svc.cluster.local", user_agent: "-",
   } }));
   assert.deepEqual(facts, [
-    ["Response", "503"], ["Why", "UF,URX: no connection to the endpoint; given up after the last retry or connection attempt"],
+    ["Response", "503"], ["Why", "UF,URX: could not be sent: the connection to the endpoint failed; failed in every attempt"],
     ["Request", "GET http://ratings/0"], ["Sent to", "ratings.default.svc.cluster.local:9080"], ["Peer", "10.0.0.1"], ["Told by", "sidecar reviews-v2-0.default"]]);
   assert.deepEqual(factsOf(span({ status: 0, attributes: { response_flags: "-" } })), [["Response", "none"]]);
 });

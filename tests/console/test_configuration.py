@@ -112,6 +112,35 @@ def test_what_is_not_edited_follows_the_mesh(page: Page, console: Console) -> No
     expect(page.locator(".cm-content")).to_contain_text("timeout: 9s")
 
 
+def test_what_is_typed_is_not_lost_by_a_link(page: Page, console: Console) -> None:
+    page.goto("/configuration")
+    page.get_by_role("row", name="VirtualService").get_by_role("link", name="reviews").click()
+    page.locator(".cm-content").wait_for()
+    edit(page, "timeout: 2s", "timeout: 8s")
+    page.get_by_role("link", name="History").click()
+    page.get_by_role("link", name="YAML").click()
+    expect(page.locator(".cm-content")).to_contain_text("timeout: 8s")
+    ways = (
+        lambda: page.get_by_role("link", name="Services").click(),
+        lambda: page.evaluate("() => history.go(-3)"),
+    )
+    dialog = page.get_by_role("dialog", name="Leave without applying")
+    for leave in ways:
+        leave()
+        dialog.get_by_role("button", name="Stay").click()
+        expect(page).to_have_url(re.compile(f"{PATH}$"))
+        expect(page.locator(".cm-content")).to_contain_text("timeout: 8s")
+    ways[0]()
+    dialog.get_by_role("button", name="Leave").click()
+    expect(page).to_have_url("/services")
+    page.goto("/configuration/new")
+    page.locator(".cm-content").wait_for()
+    edit(page, "my-virtualservice", "mine")
+    page.get_by_label("Kind").select_option(label="Gateway")
+    dialog.get_by_role("button", name="Stay").click()
+    expect(page.get_by_label("Kind").locator(":checked")).to_have_text("VirtualService")
+
+
 def test_fields_and_names_of_the_mesh_are_completed(page: Page, console: Console) -> None:
     page.goto(PATH)
     page.get_by_role("textbox", name="YAML of the object").click()

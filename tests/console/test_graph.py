@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, CDPSession, Locator, Page, expect
 
 from clew.api.client import Client
 from clew.server.traffic_counts import Counts, requests, timed
@@ -21,17 +21,37 @@ from tests.server.shop import ROUTES, SHOP
 
 HOST = "reviews.default.svc.cluster.local"
 SERVICE = f"service/default/{HOST}"
-# How many frames were drawn in so many milliseconds.
-FRAMES = """(time) => new Promise((done) => {
+# How many frames are drawn in so many milliseconds, at least until so many updates have come.
+FRAMES = """([time, updates]) => new Promise((done) => {
   let frames = 0;
-  const begin = performance.now();
+  window.telling = updates > 0;
+  const begin = performance.now(), before = window.updates;
   const count = (now) => {
     frames++;
-    if (now - begin < time) requestAnimationFrame(count);
-    else done(frames * 1000 / (now - begin));
+    if (now - begin < time || window.updates < before + updates) requestAnimationFrame(count);
+    else done([frames, (now - begin) / 1000]);
   };
   requestAnimationFrame(count);
 })"""
+# Four updates a second, of which the control plane sends no more than one, each with other numbers.
+UPDATES = """() => {
+  const real = fetch, encoder = new TextEncoder();
+  window.updates = 0;
+  window.fetch = async (path, options) => {
+    if (!String(path).startsWith("/v1/traffic/events")) return real(path, options);
+    const graph = await (await real("/v1/traffic?window=60")).json();
+    const told = [1, 2].map((times) => {
+      for (const { traffic } of graph.edges) traffic.requestsPerSecond *= times;
+      return encoder.encode(`event: traffic\\ndata: ${JSON.stringify(graph)}\\n\\n`);
+    });
+    const start = (stream) => {
+      const tell = () => stream.enqueue(told[window.updates++ % 2]);
+      tell();
+      setInterval(() => window.telling && tell(), 250);
+    };
+    return new Response(new ReadableStream({ start }));
+  };
+}"""
 # How many pixels of a canvas have been painted.
 PAINTED = """(canvas) => canvas.getContext("2d")
   .getImageData(0, 0, canvas.width, canvas.height).data.filter((v, i) => i % 4 == 3 && v).length"""
@@ -150,7 +170,7 @@ def test_keys_walk_through_it_and_lead_to_the_service(page: Page) -> None:
         about.wait_for()
         if about.get_attribute("aria-label") == "About reviews-v2":
             break
-    expect(about).to_contain_text("no connection to the endpoint")
+    expect(about).to_contain_text("the connection to the endpoint failed")
     expect(about).to_contain_text("40 %")
     expect(about.get_by_role("link", name="Traces")).to_have_attribute(
         "href", "/traces?service=reviews.default"
@@ -252,9 +272,26 @@ def test_three_hundred_nodes_keep_thirty_frames_a_second(
                 told[each._replace(source_namespace=f"team-{caller % 8}")] = counts(50, number % 5)
     tell(window, told)
     with entered(browser, url) as page:
+        page.add_init_script(f"({UPDATES})()")
         page.goto("/graph")
         expect(graph(page)).to_have_attribute("aria-label", re.compile("^30[0-9] nodes"))
-        assert page.evaluate(FRAMES, 1000) > 5  # whatever came first is over
-        tell(window, told)
-        frames = page.evaluate(FRAMES, 4000)
-        assert frames >= 30, f"{frames:.1f} frames/s"
+        session = page.context.new_cdp_session(page)
+        session.send("Performance.enable")
+        page.evaluate(FRAMES, [1000, 0])  # whatever came first is over
+        begin = cpu_seconds(session)
+        still, _ = page.evaluate(FRAMES, [1500, 0])
+        between = cpu_seconds(session)
+        frames, seconds = page.evaluate(FRAMES, [4000, 8])
+        end = cpu_seconds(session)
+    each = (between - begin) / still
+    updating = (end - between - frames * each) / seconds
+    said = f"{frames / seconds:.0f} frames/s; {1000 * each:.1f} ms each, {updating:.0%} updating"
+    print(said)
+    # Where others take the processors, what the page needs of one for 30 frames a second counts.
+    assert frames / seconds >= 30 or 30 * each + updating < 0.75, said
+
+
+def cpu_seconds(session: CDPSession) -> float:
+    """What the page's main thread has taken of a processor."""
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    return next(float(each["value"]) for each in metrics if each["name"] == "ThreadTime")

@@ -87,7 +87,7 @@ def test_a_span_that_failed_is_open_and_says_why(page: Page) -> None:
         page.get_by_role("button", expanded=False)
     )
     expect(spans).to_have_count(2)
-    failed = page.get_by_role("listitem").filter(has_text="no connection to the endpoint")
+    failed = page.get_by_role("listitem").filter(has_text="the connection to the endpoint failed")
     expect(failed).to_contain_text("ratings.default.svc.cluster.local:9080, subset v1")
     expect(failed).to_contain_text("sidecar reviews-v2-0.default")
     expect(failed.get_by_role("link", name="of ratings")).to_have_attribute(

@@ -32,7 +32,7 @@ export function targetOf(target: string): { host: string; port: string; name: st
 export interface Mode { key: Key; mode: string; scope: string; ports: [string, string][] }
 
 /** What PeerAuthentications demand, the widest first. `root`: the namespace whose policies are for the whole mesh. */
-export function modesOf(policies: readonly Manifest[], root = "istio-system"): Mode[] {
+export function modesOf(policies: readonly Manifest[], root: string): Mode[] {
   const found = policies.map((policy) => {
     const key = keyOf(policy), labels = Object.entries(policy.spec?.selector?.matchLabels ?? {}).map(([name, value]) => `${name}=${value}`).join(", ");
     const scope = labels ? `workloads ${labels} in ${key.namespace}` : key.namespace === root ? "the whole mesh" : `namespace ${key.namespace}`;

@@ -67,10 +67,12 @@ export interface RecentChange {
   differences: string[]; state: State | "";
 }
 export interface Certificate { object: Key; subject: string; expires: string; secondsLeft: number }
+export interface ProxyCertificate { name: string; namespace: string; node: string; secondsLeft: number; late: boolean }
 export interface Overview {
-  revision: number; troubles: Trouble[];
+  revision: number; rootNamespace: string; troubles: Trouble[];
   proxies: { connected: number; synced: number; pending: number; rejecting: number };
   objects: Record<string, number>; changes: RecentChange[]; certificates: Certificate[];
+  proxyCertificates: ProxyCertificate[];
 }
 
 export interface KindItem {

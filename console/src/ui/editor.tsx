@@ -80,7 +80,7 @@ export default function Editor(props: EditorProps) {
           lineNumbers(), history(), indentOnInput(), closeBrackets(), highlightActiveLine(), lintGutter(),
           yaml(), syntaxHighlighting(COLOURS), THEME, autocompletion({ override: [complete] }),
           keymap.of([...completionKeymap, ...defaultKeymap, ...historyKeymap, indentWithTab]),
-          EditorView.contentAttributes.of({ "aria-label": latest.current.label, spellcheck: "false" }),
+          EditorView.contentAttributes.of({ "aria-label": latest.current.label, spellcheck: "false", tabindex: "0" }),
           editable.of([EditorView.editable.of(!!latest.current.onText), EditorState.readOnly.of(!latest.current.onText)]),
           EditorView.updateListener.of((update) => {
             if (update.docChanged) latest.current.onText?.(update.state.doc.toString());

@@ -18,7 +18,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
     const add = (what: string, more: Place[]) => setLoaded((before) => ({ ...before, [what]: more }));
     void ask<{ items: ServiceSummary[] }>("/v1/services").then(({ items }) =>
       add("services", items.map((each) => ({ name: each.name, kind: `routing in ${each.namespace}`, url: serviceUrl(each.namespace, each.host) }))));
-    void ask<{ items: Manifest[] }>("/v1/objects").then(({ items }) => add("objects", items.map((each) => {
+    void ask<{ items: Manifest[] }>("/v1/objects?only=status").then(({ items }) => add("objects", items.map((each) => {
       const key = keyOf(each);
       return { name: key.name, kind: `${key.kind}${key.namespace && ` in ${key.namespace}`}`, url: objectUrl(key) };
     })));

@@ -1,8 +1,9 @@
 // Editor, what the mesh says of the text as it is typed, and the way to apply it.
 import type { ComponentChildren } from "preact";
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { type ApiProblem, ask, validate } from "../lib/api";
 import type { Schema } from "../lib/complete";
+import { useKeeper } from "../lib/router";
 import type { Finding, Key, Manifest, ServiceSummary } from "../lib/types";
 import { isError } from "../lib/words";
 import { parsed } from "../lib/yaml";
@@ -49,6 +50,12 @@ export function Workbench({ before, text: given, namespace, said = [], at = 0, s
     addEventListener("beforeunload", keep);
     return () => removeEventListener("beforeunload", keep);
   }, [changed]);
+  // Another address, or another kind of a new object, is another text.
+  const kept = useRef(changed);
+  kept.current = changed;
+  const own = useRef(new URL(location.href));
+  const isOther = (to: URL) => to.pathname !== own.current.pathname || to.searchParams.get("kind") !== own.current.searchParams.get("kind");
+  useKeeper((to) => kept.current && isOther(to));
   const manifest = useMemo(() => parsed(text), [text]);
   const schema = useSchema(String(manifest?.apiVersion ?? ""), String(manifest?.kind ?? ""));
   const known = useKnown();
@@ -72,10 +79,10 @@ export function Workbench({ before, text: given, namespace, said = [], at = 0, s
             </div>
           </div>
         </Panel>
-        <p class="faint hide-small">Ctrl Space in the editor: what may be written here.</p>
+        <p class="faint hide-small">In the editor: Ctrl Space for what may be written here; Esc and then Tab leave it.</p>
       </div>
       {reviewing && <Review proposals={[{ text, before: based }]} namespace={namespace || "default"} onClose={() => setReviewing(false)}
-        onApplied={(keys) => { setReviewing(false); setBase(text); onApplied(keys); }} />}
+        onApplied={(keys) => { setReviewing(false); setBase(text); kept.current = false; onApplied(keys); }} />}
     </div>
   );
 }

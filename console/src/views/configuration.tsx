@@ -13,7 +13,7 @@ const AT_ONCE = 200;
 const STATES = ["in force", "pending", "held", "rejected", "not supported", "no proxy"];
 
 export function Configuration({ url }: ViewProps) {
-  const { data, problem } = useLive<{ items: Manifest[] }>("/v1/objects");
+  const { data, problem } = useLive<{ items: Manifest[] }>("/v1/objects?only=status");
   const { data: kinds } = useLive<{ items: KindItem[] }>("/v1/kinds", []);
   const [limit, setLimit] = useState(AT_ONCE);
   const query = Object.fromEntries(url.searchParams) as Record<string, string>;
@@ -51,7 +51,10 @@ export function Configuration({ url }: ViewProps) {
       {problem && <ProblemNotice problem={problem} />}
       {data && kinds && <Panel title="Objects">
         {found.length ? <div class="tablewrap"><table>
-          <thead><tr><th>Name</th><th class="hide-small">Kind</th><th class="hide-small">Namespace</th><th>Status</th><th class="hide-small right">Generation</th><th class="right hide-small">Age</th></tr></thead>
+          <thead><tr>
+            <th>Name</th><th class="hide-small">Kind</th><th class="hide-small">Namespace</th><th>Status</th>
+            <th class="hide-small right">Generation</th><th class="right hide-small">Age</th>
+          </tr></thead>
           <tbody>{found.slice(0, limit).map((each) => <Row of={each} key={each.metadata.uid as string} />)}</tbody>
         </table></div> : <Empty>{all.length ? "No object fits the filters." : "The mesh has no objects yet."}</Empty>}
         {found.length > limit && <div class="body"><button class="btn" type="button" onClick={() => setLimit(limit * 4)}>Show more of {found.length}</button></div>}

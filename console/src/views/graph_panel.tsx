@@ -30,7 +30,8 @@ export function GraphPanel({ graph, id, onPick }: { graph: Graph; id: string; on
 
 function AboutNode({ graph, node, onPick }: { graph: Graph; node: GraphNode; onPick: (id: string) => void }) {
   const into = graph.edges.filter((edge) => edge.target === node.id), out = graph.edges.filter((edge) => edge.source === node.id);
-  const page = pageOf(graph, node.id);
+  const page = pageOf(graph, node.id), own = node.kind === "service" ? node.name : node.service || node.name;
+  const known = node.kind !== "unknown" && node.kind !== "other";
   return <>
     <div class="tags"><span class="tag">{node.kind}</span>{node.namespace && <span class="tag">{node.namespace}</span>}{node.version && <span class="tag">version {node.version}</span>}</div>
     {volume(node.inbound) > 0 && <Facts title="What it is asked" of={node.inbound} window={graph.window} />}
@@ -40,8 +41,8 @@ function AboutNode({ graph, node, onPick }: { graph: Graph; node: GraphNode; onP
     {!volume(node.inbound) && volume(node.outbound) > 0 && <Facts title="What it asks" of={node.outbound} window={graph.window} />}
     <Links>
       {page && <a class="link" href={page}>Routing, endpoints and policies</a>}
-      {node.kind !== "unknown" && node.kind !== "other" && <a class="link" href={tracesOf(node)}>Traces</a>}
-      {node.kind !== "unknown" && node.kind !== "other" && <a class="link" href={withQuery("/configuration", "", { text: node.kind === "service" ? node.name : node.service || node.name, all: "true" })}>Configuration</a>}
+      {known && <a class="link" href={tracesOf(node)}>Traces</a>}
+      {known && <a class="link" href={withQuery("/configuration", "", { text: own, all: "true" })}>Configuration</a>}
       {node.kind === "workload" && <a class="link" href={withQuery("/proxies", "", { text: node.name })}>Proxies</a>}
     </Links>
   </>;
@@ -53,7 +54,10 @@ function AboutEdge({ graph, edge, onPick }: { graph: Graph; edge: GraphEdge; onP
   return <>
     <p><button class="plain" type="button" onClick={() => onPick(edge.source)}><b>{named(edge.source)}</b></button> <span class="faint">→</span>{" "}
       <button class="plain" type="button" onClick={() => onPick(edge.target)}><b>{named(edge.target)}</b></button></p>
-    <div class="tags">{edge.protocols.map((each) => <span class="tag">{each}</span>)}<span class="tag">{percent(edge.share)} of what it sends</span>{edge.weights && <span class="tag">weights {edge.weights}</span>}</div>
+    <div class="tags">
+      {edge.protocols.map((each) => <span class="tag">{each}</span>)}<span class="tag">{percent(edge.share)} of what it sends</span>
+      {edge.weights && <span class="tag">weights {weightsText(edge.weights)}</span>}
+    </div>
     <Facts title="" of={edge.traffic} window={graph.window} tcp={isTcp(edge.traffic)} />
     <Links>
       {page && <a class="link" href={page}>Routing, endpoints and policies</a>}
@@ -61,6 +65,12 @@ function AboutEdge({ graph, edge, onPick }: { graph: Graph; edge: GraphEdge; onP
       {target && edge.traffic.errorShare > 0 && <a class="link" href={tracesOf(target, { status: "error" })}>Traces with errors</a>}
     </Links>
   </>;
+}
+
+/** `v1 95 | v2 5 +1`, in words. */
+function weightsText(weights: string): string {
+  const [shares = "", others] = weights.split(" +");
+  return others ? `${shares}; ${others === "1" ? "another route decides" : `${others} other routes decide`} of some requests` : shares;
 }
 
 function Links({ children }: { children: ComponentChildren }) {
@@ -75,7 +85,8 @@ function Facts({ title, of, window, tcp = false }: { title: string; of: Traffic;
       {title && <h3>{title}</h3>}
       <dl class="facts">
         {!tcp && of.requests > 0 && <><dt>Requests</dt><dd class="num">{rate(of.requestsPerSecond)}/s <span class="faint">({of.requests} in {Math.round(seconds)} s)</span></dd>
-          <dt>Errors</dt><dd class="num">{of.errorShare ? <Pill tone={of.errorShare >= 0.05 ? "bad" : "warn"}>{percent(100 * of.errorShare)}</Pill> : "none"}{of.denied > 0 && <span class="soft"> {of.denied} denied</span>}</dd></>}
+          <dt>Errors</dt><dd class="num">{of.errorShare ? <Pill tone={of.errorShare >= 0.05 ? "bad" : "warn"}>{percent(100 * of.errorShare)}</Pill> : "none"}
+            {of.denied > 0 && <span class="soft"> {of.denied} denied</span>}</dd></>}
         {of.latency && <><dt>Latency</dt><dd class="num">p50 {milliseconds(of.latency.p50)}, p95 {milliseconds(of.latency.p95)}, p99 {milliseconds(of.latency.p99)}</dd></>}
         {of.connectionsOpened + of.sentBytes > 0 && <><dt>TCP</dt><dd class="num">{of.connectionsOpened} opened, {bytes(of.sentBytes)} sent, {bytes(of.receivedBytes)} received</dd></>}
         {of.requests > 0 && <><dt>Bytes</dt><dd class="num">{bytes(Math.round(of.requestBytes / seconds))}/s in, {bytes(Math.round(of.responseBytes / seconds))}/s out</dd></>}

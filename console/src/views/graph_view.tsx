@@ -19,7 +19,7 @@ import { GraphTable } from "./graph_table";
 const KINDS: Record<GraphKind, string> = { versioned: "Versions", app: "Apps", workload: "Workloads", service: "Services" };
 const WINDOWS: Record<string, string> = { 30: "30 seconds", 60: "1 minute", 300: "5 minutes", 900: "15 minutes", 3600: "1 hour", 21600: "6 hours" };
 const LABELS: Record<Labels, string> = { rate: "Rate and errors", share: "Share of requests", p50: "Latency p50", p95: "Latency p95", p99: "Latency p99", none: "No labels" };
-const RULES = "/v1/objects?kind=VirtualService", SUBSETS = "/v1/objects?kind=DestinationRule";
+const RULES = "/v1/objects?kind=VirtualService,DestinationRule,HTTPRoute,GRPCRoute,TCPRoute,TLSRoute";
 
 export function GraphView({ url }: ViewProps) {
   const query = Object.fromEntries(url.searchParams) as Record<string, string>;
@@ -27,8 +27,8 @@ export function GraphView({ url }: ViewProps) {
   const labels = (query.labels && query.labels in LABELS ? query.labels : "rate") as Labels;
   const window = Number(query.window) || 60, namespace = query.namespace ?? "", still = query.still === "true";
   const found = useGraph(window, namespace, still);
-  const { data: rules } = useLive<{ items: Manifest[] }>(RULES, ["objects"]), { data: subsets } = useLive<{ items: Manifest[] }>(SUBSETS, ["objects"]);
-  const weights = useMemo(() => weightsIn([...(rules?.items ?? []), ...(subsets?.items ?? [])]), [rules, subsets]);
+  const { data: rules } = useLive<{ items: Manifest[] }>(RULES, ["objects"]);
+  const weights = useMemo(() => weightsIn(rules?.items ?? []), [rules]);
   const hidden = useMemo(() => filterOf(query.hide ?? ""), [query.hide]), wanted = useMemo(() => filterOf(query.find ?? ""), [query.find]);
   const whole = useMemo(() => found && graphOf(found, kind, weights), [found, kind, weights]);
   const graph = useMemo(() => whole && without(whole, hidden), [whole, hidden]);
@@ -50,21 +50,27 @@ export function GraphView({ url }: ViewProps) {
       <Controls query={query} kind={kind} labels={labels} moving={moving} namespaces={namespacesOf(found, namespace)} />
       {hidden.problem && <Notice tone="warn">Hide: {hidden.problem}</Notice>}
       {wanted.problem && <Notice tone="warn">Find: {wanted.problem}</Notice>}
-      {found && found.crowds.length > 0 && <Notice tone="warn">There are more than {found.mostEdges} edges. The rest is in “all others”; the most are made by {found.crowds.map((each) => each.node.split("/").at(-1)).join(", ")}.</Notice>}
-      {!graph ? null : !graph.edges.length ? <section class="panel"><Empty>{whole?.edges.length ? "Everything is hidden." : `No traffic in the last ${WINDOWS[window] ?? `${window} seconds`}. As soon as a request goes through the mesh, it shows here.`}</Empty></section>
+      {found && found.crowds.length > 0 && <Notice tone="warn">There are more than {found.mostEdges} edges. The rest is in “all others”; the most are
+        made by {found.crowds.map((each) => each.node.split("/").at(-1)).join(", ")}.</Notice>}
+      {!graph ? null : !graph.edges.length ? <section class="panel"><Empty>{whole?.edges.length ? "Everything is hidden."
+        : `No traffic in the last ${WINDOWS[window] ?? `${window} seconds`}. As soon as a request goes through the mesh, it shows here.`}</Empty></section>
         : table ? <GraphTable graph={graph} found={marked} onPick={(id) => setQuery({ view: "", picked: id })} />
         : <div class={`graph ${picked ? "split" : ""}`}>
           <section class="panel" aria-label="Graph">
             <GraphCanvas graph={graph} layout={layout!} look={look} moving={moving} onPick={pick} onOpen={open}
-              said={`${count(graph.nodes.length, "node")} and ${count(graph.edges.length, "edge")}. Arrows move, plus and minus zoom, 0 shows all, n and b pick the next and the one before, Enter opens it. “Show as a table” has the same in words.`} />
+              said={`${count(graph.nodes.length, "node")} and ${count(graph.edges.length, "edge")}. ${KEYS}`} />
             <Legend />
           </section>
           {picked && <GraphPanel graph={graph} id={picked} onPick={pick} />}
         </div>}
-      <Twin path={trafficPath(window, namespace)} command={`clew graph --window ${window}${namespace && ` -n ${namespace}`}`} />
+      <Twin path={trafficPath(window, namespace)} command={`clew graph --window ${window}${namespace && ` -n ${namespace}`} -o json`} />
     </div>
   );
 }
+
+const KEYS = "Arrows move, plus and minus zoom, 0 shows all, n and b pick the next and the one before, Enter opens it. "
+  + "“Show as a table” has the same in words.";
+const EXAMPLES = ["%error > 1", "rps > 5", "not healthy", "not mtls", "p95 > 200", "name contains ", "namespace = ", "node = workload"];
 
 /** Computed anew only when nodes or edges come or go; then what stays keeps its order. */
 function useStableLayout(graph: Graph | undefined): Layout | undefined {
@@ -114,7 +120,7 @@ function Controls({ query, kind, labels, moving, namespaces }: { query: Record<s
       <label class="check"><input type="checkbox" checked={query.locks !== "none"} onChange={(event) => setQuery({ locks: event.currentTarget.checked ? "" : "none" })} />mTLS</label>
       {expression("find", "Find", "rps > 5, %error > 1, not mtls …")}
       {expression("hide", "Hide", "name contains rev or node = unknown …")}
-      <datalist id="expressions">{["%error > 1", "rps > 5", "not healthy", "not mtls", "p95 > 200", "name contains ", "namespace = ", "node = workload"].map((each) => <option value={each} />)}</datalist>
+      <datalist id="expressions">{EXAMPLES.map((each) => <option value={each} />)}</datalist>
     </div>
   );
 }

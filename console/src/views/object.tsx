@@ -1,5 +1,5 @@
 // One object: its text to edit, whether it is in force, what it names and is named by, its past.
-import { useMemo, useState } from "preact/hooks";
+import { useMemo, useRef, useState } from "preact/hooks";
 import { keyOf, objectPath, remove } from "../lib/api";
 import { useLive } from "../lib/live";
 import { go, objectUrl, withQuery } from "../lib/router";
@@ -24,6 +24,9 @@ export function ObjectPage({ parts, url }: ViewProps) {
   const [deleting, setDeleting] = useState(false);
   const tab = url.searchParams.get("tab") ?? "";
   const gone = problem?.status === 404;
+  // What is typed stays while somebody looks at the other tabs.
+  const typed = useRef(false);
+  typed.current ||= tab === "";
   return (
     <>
       <Head title={name} sub={<><span>{kind}</span>{key.namespace && <span>in {key.namespace}</span>}
@@ -35,8 +38,9 @@ export function ObjectPage({ parts, url }: ViewProps) {
           {id === "status" && (status?.findings.length ?? 0) > 0 && <> ({status!.findings.length})</>}</a>
       ))}</nav>
       {problem && !gone && <ProblemNotice problem={problem} />}
-      {gone && tab !== "history" && <Notice tone="warn">There is no {keyText(key)}. If it was deleted, its <a class="link" href={withQuery(url.pathname, "", { tab: "history" })}>history</a> can bring it back.</Notice>}
-      {tab === "" && manifest && <Text of={manifest} status={status} at={url.searchParams.get("at") ?? ""} />}
+      {gone && tab !== "history" && <Notice tone="warn">There is no {keyText(key)}. If it was deleted,
+        its <a class="link" href={withQuery(url.pathname, "", { tab: "history" })}>history</a> can bring it back.</Notice>}
+      {typed.current && manifest && <div hidden={tab !== ""}><Text of={manifest} status={status} at={url.searchParams.get("at") ?? ""} /></div>}
       {tab === "status" && manifest && <Status of={manifest} status={status} />}
       {tab === "references" && <ReferenceList path={path} />}
       {tab === "history" && <HistoryList of={key} path={path} chosen={Number(url.searchParams.get("revision")) || 0} />}

@@ -64,7 +64,7 @@ function Verdict({ overview }: { overview: Overview }) {
   );
 }
 
-function Tiles({ overview: { proxies, objects, certificates, troubles }, graph }: { overview: Overview; graph: TrafficGraph | undefined }) {
+function Tiles({ overview: { proxies, objects, certificates, proxyCertificates, troubles }, graph }: { overview: Overview; graph: TrafficGraph | undefined }) {
   const configuration = ["VirtualService", "DestinationRule", "Gateway", "ServiceEntry", "HTTPRoute", "AuthorizationPolicy", "PeerAuthentication", "Sidecar"];
   const rules = configuration.reduce((sum, kind) => sum + (objects[kind] ?? 0), 0);
   const bad = new Set(troubles.map((each) => each.service).filter(Boolean)).size;
@@ -86,17 +86,25 @@ function Tiles({ overview: { proxies, objects, certificates, troubles }, graph }
         <div class="value">{rules}</div>
         <div class="note">{count(objects.VirtualService ?? 0, "VirtualService")}, {count(objects.DestinationRule ?? 0, "DestinationRule")}</div>
       </a>
-      {graph && graph.total.requests > 0 && graph.total.mutualTls !== null && <div class="panel tile">
+      {graph && graph.total.requests > 0 && graph.total.mutualTls !== null && <a class="panel tile" href="/security?tab=mtls">
         <div class="label">Requests over mTLS</div>
         <div class="value">{percent(100 * graph.total.mutualTls)}</div>
         <div class="note">in the last minute</div>
-      </div>}
-      {certificates[0] && <div class="panel tile">
-        <div class="label">First certificate expires in</div>
-        <div class="value">{certificates[0].secondsLeft > 0 ? span(certificates[0].secondsLeft) : "expired"}</div>
-        <div class="note wrap">{certificates[0].object.name}</div>
-      </div>}
+      </a>}
+      {proxyCertificates[0] && <EndTile of="a proxy" {...proxyCertificates[0]} />}
+      {certificates[0] && <EndTile of="a Secret" name={certificates[0].object.name} secondsLeft={certificates[0].secondsLeft} late={certificates[0].secondsLeft < SOON} />}
     </div>
+  );
+}
+
+/** When the first certificate of a kind ends. */
+function EndTile({ of, name, secondsLeft, late }: { of: string; name: string; secondsLeft: number; late: boolean }) {
+  return (
+    <a class="panel tile" href="/security?tab=certificates">
+      <div class="label">First certificate of {of} ends in</div>
+      <div class={`value ${secondsLeft <= 0 ? "badtext" : late ? "warntext" : ""}`}>{secondsLeft > 0 ? span(secondsLeft) : "expired"}</div>
+      <div class="note wrap">{name}</div>
+    </a>
   );
 }
 
@@ -136,7 +144,8 @@ function Busiest({ graph }: { graph: TrafficGraph }) {
         <tbody>{services.map(({ id, namespace, name, inbound }) => (
           <tr key={id}><td><a class="name" href={serviceUrl(namespace, name)}>{shortHost(name)}</a></td>
             <td class="right num nowrap">{rate(inbound.requestsPerSecond)}/s</td>
-            <td class="right num nowrap">{inbound.errorShare > 0 ? <Pill tone={inbound.errorShare > 0.01 ? "bad" : "warn"}>{percent(100 * inbound.errorShare)}</Pill> : <span class="soft">0 %</span>}</td>
+            <td class="right num nowrap">{inbound.errorShare > 0
+              ? <Pill tone={inbound.errorShare > 0.01 ? "bad" : "warn"}>{percent(100 * inbound.errorShare)}</Pill> : <span class="soft">0 %</span>}</td>
             <td class="right num nowrap">{inbound.latency ? milliseconds(inbound.latency.p99) : "–"}</td></tr>
         ))}</tbody>
       </table></div>

@@ -2,17 +2,18 @@
 import { useLive } from "../lib/live";
 import { proxyUrl, setQuery } from "../lib/router";
 import type { ProxyList, ProxyStatus, Refusal, TypeStatus } from "../lib/types";
-import { age } from "../lib/words";
+import { age, span } from "../lib/words";
 import type { ViewProps } from "../views";
 import { Empty, Head, Panel, Pill, ProblemNotice, Twin } from "../ui/parts";
 
-const TYPES = ["CDS", "LDS", "EDS", "RDS"];
+const ALWAYS = ["CDS", "LDS", "EDS", "RDS"];
 
 export function Proxies({ url }: ViewProps) {
   const { data, problem } = useLive<ProxyList>("/v1/proxies");
   const text = url.searchParams.get("text") ?? "", state = url.searchParams.get("state") ?? "";
   const found = (data?.proxies ?? []).filter((each) =>
     `${each.name}.${each.namespace} ${each.address}`.includes(text) && (!state || stateOf(each) === state));
+  const types = typesOf(data?.proxies ?? []);
   return (
     <>
       <Head title="Proxies" sub={data && `${data.proxies.length} connected, revision ${data.revision} published`} />
@@ -27,12 +28,16 @@ export function Proxies({ url }: ViewProps) {
       {data && <div class="stack">
         <Panel title="Connected">
           {found.length ? <div class="tablewrap"><table>
-            <thead><tr><th>Name</th><th class="hide-small">Type</th><th>State</th>{TYPES.map((type) => <th class="hide-small">{type}</th>)}<th class="hide-small">Address</th><th class="right">Connected</th></tr></thead>
+            <thead><tr>
+              <th>Name</th><th class="hide-small">Type</th><th>State</th>{types.map((type) => <th class="hide-small">{type}</th>)}
+              <th class="hide-small">Certificate</th><th class="hide-small">Address</th><th class="right">Connected</th>
+            </tr></thead>
             <tbody>{found.map((each) => <tr key={each.node}>
               <td><a class="name" href={proxyUrl(each.node)}>{each.name}</a><div class="soft">{each.namespace}</div></td>
               <td class="soft hide-small">{each.node.startsWith("router~") ? "gateway" : "sidecar"}</td>
               <td><StatePillOf state={stateOf(each)} /></td>
-              {TYPES.map((type) => <td class="hide-small"><TypeMark of={each.types[type]} /></td>)}
+              {types.map((type) => <td class="hide-small"><TypeMark of={each.types[type]} /></td>)}
+              <td class="hide-small nowrap num"><CertificateEnd of={each} /></td>
               <td class="mono soft hide-small">{each.address || "–"}</td>
               <td class="right num soft nowrap" title={each.since}>{each.connected ? age(each.since) : "lost"}</td>
             </tr>)}</tbody>
@@ -43,6 +48,18 @@ export function Proxies({ url }: ViewProps) {
       <Twin path="/v1/proxies" command="clew status -o json" />
     </>
   );
+}
+
+/** What proxies are told, in the order of `clew status`. */
+export function typesOf(proxies: readonly ProxyStatus[]): string[] {
+  const others = proxies.flatMap((each) => Object.keys(each.types)).filter((type) => !ALWAYS.includes(type));
+  return [...ALWAYS, ...[...new Set(others)].sort()];
+}
+
+function CertificateEnd({ of }: { of: ProxyStatus }) {
+  if (!of.certificateEnds) return <span class="faint">–</span>;
+  const left = of.certificateEnds - Date.now() / 1000;
+  return left > 0 ? <span class="soft">{span(left)}</span> : <Pill tone="bad">expired</Pill>;
 }
 
 export function stateOf(proxy: ProxyStatus): TypeStatus["state"] {

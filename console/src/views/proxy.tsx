@@ -10,7 +10,7 @@ import type { ViewProps } from "../views";
 import { Dialog, Empty, Head, KeyLink, Panel, Pill, ProblemNotice, Twin } from "../ui/parts";
 import { Refusals, StatePillOf, stateOf } from "./proxies";
 
-const NAMES: Record<string, string> = { CDS: "Clusters", LDS: "Listeners", EDS: "Endpoints", RDS: "Routes" };
+const NAMES: Record<string, string> = { CDS: "Clusters", LDS: "Listeners", EDS: "Endpoints", RDS: "Routes", ECDS: "Filters" };
 
 export function ProxyPage({ parts, url }: ViewProps) {
   const node = parts[0]!, path = `/v1/proxies/${encodeURIComponent(node)}`;
@@ -29,7 +29,8 @@ export function ProxyPage({ parts, url }: ViewProps) {
         <div class="tiles">{Object.entries(proxy.types).map(([name, status]) => {
           const mine = data.resources.filter((each) => each.type === name);
           return (
-            <a class="panel tile" href={`?type=${name}`} onClick={(event) => { event.preventDefault(); setQuery({ type: type === name ? "" : name }); }} aria-current={type === name ? "true" : undefined}>
+            <a class="panel tile" href={`?type=${name}`} aria-current={type === name ? "true" : undefined}
+              onClick={(event) => { event.preventDefault(); setQuery({ type: type === name ? "" : name }); }}>
               <div class="label">{NAMES[name] ?? name}</div>
               <div class="value">{mine.length}<small> {bytes(mine.reduce((sum, each) => sum + each.size, 0))}</small></div>
               <div class="note"><StatePillOf state={status.state} /></div>
@@ -65,7 +66,7 @@ export function ProxyPage({ parts, url }: ViewProps) {
         </div>
       </div>
       {open && <Resource node={path} of={open} onClose={() => setOpen(undefined)} />}
-      <Twin path={path} command="clew status -o json" />
+      <Twin path={path} command={`clew proxy-config all ${proxy.name}.${proxy.namespace} -o json`} />
     </>
   );
 }

@@ -14,6 +14,14 @@ import { Encryption, Policies } from "./security_policies";
 const TABS: Record<string, string> = { "": "Access", mtls: "mTLS", certificates: "Certificates", policies: "Policies" };
 const POLICIES = "/v1/objects?kind=";
 
+// The same in the API, and in the command line.
+const TWINS: Record<string, [string, string]> = {
+  "": ["/v1/authorization/matrix", "clew authz matrix -o json"],
+  mtls: ["/v1/traffic?window=60", "clew graph -o json"],
+  certificates: ["/v1/authority", "clew ca status -o json"],
+  policies: [`${POLICIES}AuthorizationPolicy,PeerAuthentication,RequestAuthentication`, "clew get authorizationpolicies,peerauthentications,requestauthentications -A -o json"],
+};
+
 export function Security({ url }: ViewProps) {
   const tab = url.searchParams.get("tab") ?? "", namespace = url.searchParams.get("namespace") ?? "";
   const { data: authority, problem } = useLive<Authority>("/v1/authority", ["proxies"]);
@@ -23,9 +31,8 @@ export function Security({ url }: ViewProps) {
   const peers = useLive<{ items: Manifest[] }>(`${POLICIES}PeerAuthentication`, ["objects"]).data?.items ?? [];
   const rules = useLive<{ items: Manifest[] }>(`${POLICIES}AuthorizationPolicy`, ["objects"]).data?.items ?? [];
   const tokens = useLive<{ items: Manifest[] }>(`${POLICIES}RequestAuthentication`, ["objects"]).data?.items ?? [];
-  const graph = useTraffic();
-  const twin = tab === "mtls" ? "/v1/traffic?window=60" : tab === "certificates" ? "/v1/authority" : tab === "policies" ? `${POLICIES}AuthorizationPolicy` : "/v1/authorization/matrix";
-  const command = tab === "mtls" ? "clew graph -o json" : tab === "certificates" ? "clew ca status -o json" : tab === "policies" ? "clew get authorizationpolicies -A -o json" : "clew authz matrix -o json";
+  const graph = useTraffic(), root = overview?.rootNamespace ?? "";
+  const [twin, command] = TWINS[tab] ?? TWINS[""]!;
   return (
     <>
       <Head title="Security" sub={authority && <span>trust domain {authority.trustDomain}</span>} />
@@ -36,9 +43,9 @@ export function Security({ url }: ViewProps) {
           <a href={`/security${name && `?tab=${name}`}`} aria-current={tab === name ? "page" : undefined}
             onClick={(event) => { event.preventDefault(); setQuery({ tab: name }); }}>{title}</a>
         ))}</nav>
-        {tab === "mtls" ? <Encryption graph={graph} modes={modesOf(peers)} />
+        {tab === "mtls" ? <Encryption graph={graph} modes={modesOf(peers, root)} />
           : tab === "certificates" ? <Certificates authority={authority} proxies={proxies} secrets={overview?.certificates ?? []} />
-          : tab === "policies" ? <Policies of={[...rules, ...peers, ...tokens]} troubles={overview?.troubles ?? []} />
+          : tab === "policies" ? <Policies of={[...rules, ...peers, ...tokens]} root={root} troubles={overview?.troubles ?? []} />
           : matrix && <AccessMatrix matrix={matrix} namespace={namespace} />}
       </div>
       <Twin path={twin} command={command} />

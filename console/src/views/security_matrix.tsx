@@ -25,7 +25,8 @@ export function AccessMatrix({ matrix, namespace }: { matrix: Matrix; namespace:
             {row.cells.map((cell, place) => <td><CellButton cell={cell} caller={row.caller} target={matrix.targets[place]!} onAsk={ask} /></td>)}
           </tr>)}</tbody>
         </table></div>
-        <ul class="body legend keys" aria-label="Legend">{Object.values(CELLS).map(({ mark, words, tone }) => <li><span class={`cell ${tone}`}>{mark}</span><span class="soft">{words}</span></li>)}</ul>
+        <ul class="body legend keys" aria-label="Legend">{Object.values(CELLS).map(({ mark, words, tone }) =>
+          <li><span class={`cell ${tone}`}>{mark}</span><span class="soft">{words}</span></li>)}</ul>
       </> : <Empty>There is no service with a workload{namespace && ` in ${namespace}`}.</Empty>}
       {asked && <Asked {...asked} onClose={() => ask(undefined)} />}
     </Panel>
@@ -60,7 +61,7 @@ function Asked({ caller, target, onClose }: { caller: string; target: string; on
         <p role="status"><Pill tone={TONES[data.outcome]}>{data.outcome}</Pill> {WORDS[data.outcome]}</p>
         {data.workloads.length ? <ul class="findings">{data.workloads.map((each) => <li><div><b>{each.workload}</b>: {each.outcome}{each.rule && <> by <code>{each.rule}</code></>}
           {each.reason && <div class="soft">{each.reason}</div>}{each.dryRuns.map((text) => <div class="soft">dry run: {text}</div>)}</div></li>)}</ul> : <Empty>The service has no workload.</Empty>}
-        <Twin path={address} command={`clew authz can ${caller || OUTSIDE} ${namespace ? `${namespace}/` : ""}${name} ${method} ${path} --port ${port}`} />
+        <Twin path={address} command={`clew authz can ${caller || OUTSIDE} ${namespace ? `${namespace}/` : ""}${name} ${method} ${path} --port ${port} -o json`} />
       </>}
     </Dialog>
   );

@@ -19,7 +19,8 @@ export function Encryption({ graph, modes }: { graph: TrafficGraph | undefined; 
           <thead><tr><th>Service</th><th class="lengths">Over mTLS</th><th class="right hide-small">Rate</th><th>In plaintext by</th></tr></thead>
           <tbody>{found.map(({ id, namespace, host, traffic, plain }) => <tr key={id}>
             <td><a class="name" href={serviceUrl(namespace, host)}>{shortHost(host)}</a><div class="soft">{namespace}</div></td>
-            <td class="lengths num">{percent(100 * traffic.mutualTls!)}<div class="meter" aria-hidden="true"><i class="good" style={{ width: `${100 * traffic.mutualTls!}%` }} /><i class="warn" style={{ width: `${100 - 100 * traffic.mutualTls!}%` }} /></div></td>
+            <td class="lengths num">{percent(100 * traffic.mutualTls!)}<div class="meter" aria-hidden="true">
+              <i class="good" style={{ width: `${100 * traffic.mutualTls!}%` }} /><i class="warn" style={{ width: `${100 - 100 * traffic.mutualTls!}%` }} /></div></td>
             <td class="right num nowrap hide-small">{traffic.requests ? `${rate(traffic.requestsPerSecond)}/s` : "TCP"}</td>
             <td class="wrap">{plain.join(", ") || <span class="faint">nobody</span>}</td></tr>)}</tbody>
         </table></div> : <Empty>No service was asked anything in the last minute.</Empty>}
@@ -30,7 +31,8 @@ export function Encryption({ graph, modes }: { graph: TrafficGraph | undefined; 
           <tbody>
             {!modes.some((each) => each.scope === "the whole mesh") && <tr><td>the whole mesh<div class="soft">where nothing else is said</div></td><td><Pill tone="warn">PERMISSIVE</Pill></td></tr>}
             {modes.map((each) => <tr><td>{each.scope}<div><KeyLink of={each.key} /></div></td>
-              <td><Pill tone={TONES[each.mode] ?? ""} icon={each.mode === "STRICT" ? "lock" : undefined}>{each.mode}</Pill>{each.ports.map(([port, mode]) => <div class="soft nowrap">{port}: {mode}</div>)}</td></tr>)}
+              <td><Pill tone={TONES[each.mode] ?? ""} icon={each.mode === "STRICT" ? "lock" : undefined}>{each.mode}</Pill>
+                {each.ports.map(([port, mode]) => <div class="soft nowrap">{port}: {mode}</div>)}</td></tr>)}
           </tbody>
         </table></div>
       </Panel>
@@ -39,8 +41,11 @@ export function Encryption({ graph, modes }: { graph: TrafficGraph | undefined; 
 }
 
 /** Policies with what is wrong with them, those first. */
-export function Policies({ of, troubles }: { of: readonly Manifest[]; troubles: readonly Trouble[] }) {
-  const wrong = (policy: Manifest) => { const key = keyOf(policy); return troubles.filter(({ object }) => object?.kind === key.kind && object.namespace === key.namespace && object.name === key.name); };
+export function Policies({ of, root, troubles }: { of: readonly Manifest[]; root: string; troubles: readonly Trouble[] }) {
+  const wrong = (policy: Manifest) => {
+    const { kind, namespace, name } = keyOf(policy);
+    return troubles.filter(({ object }) => object?.kind === kind && object.namespace === namespace && object.name === name);
+  };
   const sorted = [...of].sort((a, b) => wrong(b).length - wrong(a).length || a.kind.localeCompare(b.kind) || a.metadata.name.localeCompare(b.metadata.name));
   return (
     <Panel title={`Policies (${of.length})`} actions={<a class="btn small" href="/configuration/new?kind=AuthorizationPolicy"><Icon name="plus" size={14} />New policy</a>}>
@@ -49,7 +54,7 @@ export function Policies({ of, troubles }: { of: readonly Manifest[]; troubles: 
         <tbody>{sorted.map((policy) => {
           const key = keyOf(policy), state = stateOf(policy);
           return <tr key={policy.metadata.uid as string}><td><a class="name" href={objectUrl(key)}>{key.name}</a><div class="soft">{key.kind}<br />{key.namespace}</div></td>
-            <td class="wrap">{says(policy)}<div class="soft">{selected(policy)}</div>
+            <td class="wrap">{says(policy)}<div class="soft">{selected(policy, root)}</div>
               {wrong(policy).map((each) => <a class={`wrongs ${each.severity === "error" ? "badtext" : "warntext"}`} href={objectUrl(key, each.field ? { at: each.field } : {})}>
                 <Icon name={each.severity === "error" ? "bad" : "warn"} size={14} /><span><span class="sr">{each.severity}: </span>{each.problem}</span></a>)}</td>
             <td>{state && <StatePill state={state} />}</td></tr>;
@@ -69,8 +74,8 @@ function says({ kind, spec = {}, metadata }: Manifest): string {
   return `${action}${dry}: ${from.length ? `from ${from.join("; ")}` : "from anybody"}${to.length ? `, to ${to.join("; ")}` : ""}${rules.some((rule) => rule.when?.length) ? ", on conditions" : ""}`;
 }
 
-function selected({ spec = {}, metadata }: Manifest): string {
+function selected({ spec = {}, metadata }: Manifest, root: string): string {
   const labels = Object.entries(spec.selector?.matchLabels ?? {}).map(([name, value]) => `${name}=${value}`).join(", ");
   const targets = [...(spec.targetRefs ?? []), ...(spec.targetRef ? [spec.targetRef] : [])].map((each: any) => `${each.kind} ${each.name}`).join(", ");
-  return labels ? `workloads with ${labels}` : targets || `all workloads of ${metadata.namespace === "istio-system" ? "the mesh" : metadata.namespace}`;
+  return labels ? `workloads with ${labels}` : targets || `all workloads of ${metadata.namespace === root ? "the mesh" : metadata.namespace}`;
 }

@@ -55,7 +55,8 @@ export function ServicePage({ parts, url }: ViewProps) {
               {each.says.map((text) => <div class="soft">{text}</div>)}</div>)}</div> : <Empty>None: the mesh's defaults hold.</Empty>}
           </Panel>
           {Object.keys(data.mutualTls).length > 0 && <Panel title="mTLS that its workloads ask for"><div class="body"><dl class="facts">
-            {Object.entries(data.mutualTls).map(([name, mode]) => <><dt>{name}</dt><dd><Pill tone={mode === "STRICT" ? "good" : mode === "PERMISSIVE" ? "info" : "warn"} icon="lock">{mode}</Pill></dd></>)}
+            {Object.entries(data.mutualTls).map(([name, mode]) => <><dt>{name}</dt>
+              <dd><Pill tone={mode === "STRICT" ? "good" : mode === "PERMISSIVE" ? "info" : "warn"} icon="lock">{mode}</Pill></dd></>)}
           </dl></div></Panel>}
         </div>
       </div>

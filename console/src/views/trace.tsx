@@ -30,7 +30,7 @@ export function TracePage({ parts, url }: ViewProps) {
             onToggle={() => setQuery({ span: span.id === open ? "none" : span.id })} />)}</ol>
         </div>
       </Panel>
-      <Twin path={path} command={`clew trace show ${id}`} />
+      <Twin path={path} command={`clew trace show ${id} -o json`} />
     </>
   );
 }

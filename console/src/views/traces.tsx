@@ -37,12 +37,19 @@ export function Traces({ url }: ViewProps) {
         {found.length ? <div class="tablewrap"><table class="traces">
           <thead><tr><th>Request</th><th>Status</th><th class="lengths">Took</th><th class="right hide-small">Spans</th><th class="right">Began</th></tr></thead>
           <tbody>{found.map((each) => <Row key={each.id} of={each} longest={longest} />)}</tbody>
-        </table></div> : <Empty>{Object.keys(query).length ? "No trace fits the filters." : "Nothing has been traced. Meshes on one machine trace every request; elsewhere Telemetry says how many."}</Empty>}
-        {found.length === limit && limit < MOST && <div class="body"><button class="btn" type="button" onClick={() => setQuery({ limit: String(Math.min(MOST, limit + 2 * MORE)) })}>Show more</button></div>}
+        </table></div> : <Empty>{Object.keys(query).length ? "No trace fits the filters."
+          : "Nothing has been traced. Meshes on one machine trace every request; elsewhere Telemetry says how many."}</Empty>}
+        {found.length === limit && limit < MOST && <div class="body"><button class="btn" type="button"
+          onClick={() => setQuery({ limit: String(Math.min(MOST, limit + 2 * MORE)) })}>Show more</button></div>}
       </Panel>}
-      <Twin path={searchPath(query, Date.now())} command={`clew trace list${query.service ? ` --service ${query.service}` : ""}${query.status ? ` --status ${query.status}` : ""}${query.minDuration ? ` --min-duration ${query.minDuration}` : ""}${query.last ? ` --since ${query.last}s` : ""}`} />
+      <Twin path={searchPath(query, Date.now())} command={commandFor(query)} />
     </>
   );
+}
+
+function commandFor({ service, status, minDuration, last }: Record<string, string>): string {
+  const options = [["--service", service], ["--status", status], ["--min-duration", minDuration], ["--since", last && `${last}s`]];
+  return ["clew trace list", ...options.filter(([, value]) => value).map((each) => each.join(" ")), "-o json"].join(" ");
 }
 
 function Row({ of, longest }: { of: TraceSummary; longest: number }) {
@@ -52,7 +59,8 @@ function Row({ of, longest }: { of: TraceSummary; longest: number }) {
       <td><a class="name" href={`/traces/${of.id}`}>{of.operation || of.id}</a>
         <div class="soft">{of.services.map((each) => each.replace(/\.default$/, "")).join(" → ")}</div></td>
       <td>{of.status ? <Pill tone={of.status >= 500 ? "bad" : of.status >= 400 ? "warn" : failed ? "warn" : "good"}>{of.status}</Pill> : <span class="faint">–</span>}</td>
-      <td class="lengths num nowrap">{milliseconds(of.duration)}<div class="meter" aria-hidden="true"><i class={failed ? "bad" : "good"} style={{ width: `${(100 * of.duration) / longest}%` }} /></div></td>
+      <td class="lengths num nowrap">{milliseconds(of.duration)}<div class="meter" aria-hidden="true">
+        <i class={failed ? "bad" : "good"} style={{ width: `${(100 * of.duration) / longest}%` }} /></div></td>
       <td class="right num hide-small nowrap">{of.spans}{of.errors > 0 && <span class="badtext"> ({of.errors} failed)</span>}</td>
       <td class="right num soft nowrap" title={of.start}>{age(of.start)} ago</td>
     </tr>

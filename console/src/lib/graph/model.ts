@@ -16,13 +16,15 @@ export interface GraphEdge {
   id: string; source: string; target: string; protocols: string[]; traffic: Traffic;
   /** Of what its source sends, in percent. */
   share: number;
-  /** The weights that routes give, as `60` or `v1 95 | v2 5`; "" where nothing is split. */
+  /** The weights that routes give, as `60` or `v1 95 | v2 5`, `+1` where another route decides of some requests; "" where nothing is split. */
   weights: string;
 }
 export interface Graph { kind: GraphKind; window: number; nodes: GraphNode[]; edges: GraphEdge[] }
 
-/** Weights by host of the service, then by version: what percentage of its requests goes there. */
-export type Weights = ReadonlyMap<string, ReadonlyMap<string, number>>;
+/** Percentages by version, "" where the service has none of its own; `others`: how many routes for some requests decide otherwise. */
+export interface Split { shares: ReadonlyMap<string, number>; others: number }
+/** By the host of the service. */
+export type Weights = ReadonlyMap<string, Split>;
 
 export const NOTHING: Traffic = {
   requests: 0, requestsPerSecond: 0, clientErrors: 0, serverErrors: 0, errorShare: 0, denied: 0, codes: {}, flags: {}, latency: null,
@@ -110,13 +112,16 @@ function weightsOf(counted: readonly TrafficEdge[], source: string, target: stri
   if (!service || counted.some((each) => each.service !== service)) return "";
   const split = weights.get(service.split("/").slice(2).join("/"));
   if (!split) return "";
+  const { shares, others } = split, whole = shares.get("");
+  const more = others ? ` +${others}` : "";
+  if (whole !== undefined) return source === service ? "" : `${whole}${more}`;
   const versions = new Set(counted.map((each) => each.version));
   // Between a service and a version of it, or a workload alone: just its own.
   if ((kind === "versioned" && source === service) || kind === "workload") {
-    const own = versions.size === 1 ? split.get([...versions][0]!) : undefined;
+    const own = versions.size === 1 ? shares.get([...versions][0]!) : undefined;
     return own === undefined ? "" : String(own);
   }
-  return [...split].map(([version, weight]) => `${version} ${weight}`).join(" | ");
+  return [...shares].map(([version, weight]) => `${version} ${weight}`).join(" | ") + more;
 }
 
 /** Requests and connections. */

@@ -43,7 +43,7 @@ export function labelOf(edge: GraphEdge, labels: Labels, window: number): string
     : isTcp(traffic) ? `${rate((traffic.sentBytes + traffic.receivedBytes) / 1024 / (window || 1))} KB/s`
     : labels === "rate" ? `${rate(traffic.requestsPerSecond)}/s` : traffic.latency ? milliseconds(traffic.latency[labels]) : "";
   const errors = labels === "rate" && traffic.errorShare > 0 ? `${percent(100 * traffic.errorShare)} err` : "";
-  const weight = edge.weights && !edge.weights.includes(" ") ? `weight ${edge.weights}` : edge.weights;
+  const weight = /^\d+( \+\d+)?$/.test(edge.weights) ? `weight ${edge.weights}` : edge.weights;
   return [weight, [shown, errors].filter(Boolean).join(" · ")].filter(Boolean);
 }
 
