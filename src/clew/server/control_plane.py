@@ -6,11 +6,13 @@ import asyncio
 import gc
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+
+from starlette.applications import Starlette
 
 from clew.api.location import API_SOCKET, socket_path
 from clew.model.diagnostic import Diagnostic
@@ -51,7 +53,7 @@ from clew.snapshot.objects import objects_of
 from clew.snapshot.request_authentication import undiscovered_issuers
 from clew.stores.directory import DirectoryStore
 from clew.stores.sqlite import SqliteStore
-from clew.stores.store import Store
+from clew.stores.store import Store, Stored
 from clew.stores.traces import Traces
 from clew.stores.traces_file import TraceLimits
 
@@ -103,48 +105,39 @@ async def _serve(
 ) -> None:
     collect_rarely()
     revision, objects = await store.list()
-    file = settings.state / "held.json"
-    holds = Holds(await load_holds(file, store), on_change=partial(save_holds, file))
-    resources = [holds.in_force(stored.key, stored.resource) for stored in objects]
-    publisher = Publisher((each for each in resources if each is not None), revision)
-    directory = Directory(publisher, revision, holds)
-    ask = partial(discover, blocked=settings.blocked)
-    issuers = Issuers(partial(_undiscovered, publisher), publisher.learn, ask)
-    registration = Registration(store, now=_now, grace=settings.grace)
+    directory = await _directory(settings.state, store, revision, objects)
+    publisher, clock = directory.publisher, _clock()
     identities = Identities(
         settings.state, settings.authority, lambda: publisher.snapshot, now=_now
     )
-    app = build_app(
-        store,
-        mesh_status=directory.status,
-        now=_now,
-        problems=problems,
-        published=lambda: directory.revision,
-        standings=directory,
-    )
-    add_service_addresses(app, lambda: publisher.snapshot.registry, directory.changed)
-    clock = _clock()
+    ask = partial(discover, blocked=settings.blocked)
+    issuers = Issuers(partial(_undiscovered, publisher), publisher.learn, ask)
+    registration = Registration(store, now=_now, grace=settings.grace)
     reports = TrafficReports(TrafficWindow(began=clock()), clock)
     directory.tell(reports.come, reports.gone, reports.facts)
     troubles = TroublesNow(reports, directory, identities.authority)
+    explain = ExplanationsApi(directory)
+    tap = Tap(RuntimeSettings(directory.proxies, clock), directory, explain, clock)
+    traces = Traces(settings.state / "traces.db", settings.traces, now=clock)
+    tokens = ApiTokens(settings.state, now=_now)
+    monitoring = Monitoring(directory, identities, _now)
     views = MeshViews(
         store=store, directory=directory, now=_now, problems=problems, reported=troubles
     )
-    app.router.routes += views.routes()
-    app.router.routes += TrafficApi(reports, troubles).routes()
-    explain = ExplanationsApi(directory)
-    tap = Tap(RuntimeSettings(directory.proxies, clock), directory, explain, clock)
-    app.router.routes += [*explain.routes(), *TapApi(tap).routes()]
-    traces = Traces(settings.state / "traces.db", settings.traces, now=clock)
-    app.router.routes += TracesApi(traces).routes()
-    app.router.routes += AuthorizationApi(lambda: publisher.snapshot).routes()
-    app.router.routes += AuthorityApi(identities, _now).routes()
-    tokens = ApiTokens(settings.state, now=_now)
-    app.router.routes += AccessApi(tokens, partial(api_roots, settings.api, identities)).routes()
-    add_openapi(app)
-    monitoring = Monitoring(directory, identities, _now)
-    app.router.routes += monitoring.routes()
-    app.router.routes += console_routes()
+    app = _app(store, directory, problems)
+    for part in (
+        views,
+        TrafficApi(reports, troubles),
+        explain,
+        TapApi(tap),
+        TracesApi(traces),
+        AuthorizationApi(lambda: publisher.snapshot),
+        AuthorityApi(identities, _now),
+        AccessApi(tokens, partial(api_roots, settings.api, identities)),
+        monitoring,
+    ):
+        app.router.routes += part.routes()
+    app.router.routes += console_routes()  # last, as its pages are all paths that nothing else has
     spare_the_collector()
     async with (
         serving_proxies(
@@ -156,15 +149,41 @@ async def _serve(
         asyncio.TaskGroup() as tasks,
     ):
         tasks.create_task(serve_api(app, socket_path(settings.state, API_SOCKET)))
-        tasks.create_task(registration.run())
-        tasks.create_task(identities.run())
-        tasks.create_task(issuers.run())
-        tasks.create_task(traces.run())
+        for each in (registration, identities, issuers, traces):
+            tasks.create_task(each.run())
         log.info("ready state=%s objects=%d revision=%d", settings.state, len(objects), revision)
         async for changes in store.watch(revision):
             await take_in_stages(directory, changes)
             registration.take(changes)
             issuers.look()
+
+
+async def _directory(
+    state: Path, store: Store, revision: int, objects: Iterable[Stored]
+) -> Directory:
+    """Who is told what of these objects; those that were held when it last ran still are."""
+    file = state / "held.json"
+    holds = Holds(await load_holds(file, store), on_change=partial(save_holds, file))
+    resources = [holds.in_force(stored.key, stored.resource) for stored in objects]
+    publisher = Publisher((each for each in resources if each is not None), revision)
+    return Directory(publisher, revision, holds)
+
+
+def _app(
+    store: Store, directory: Directory, problems: Callable[[], Sequence[Diagnostic]]
+) -> Starlette:
+    """What is served of objects, proxies and services, and the document of all that is."""
+    app = build_app(
+        store,
+        mesh_status=directory.status,
+        now=_now,
+        problems=problems,
+        published=lambda: directory.revision,
+        standings=directory,
+    )
+    add_service_addresses(app, lambda: directory.publisher.snapshot.registry, directory.changed)
+    add_openapi(app)
+    return app
 
 
 def _undiscovered(publisher: Publisher) -> frozenset[str]:
