@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
+from clew.model.proxy import Proxy, ProxyType
+from clew.snapshot.concern import concerned
 from clew.snapshot.findings import mesh_findings
+from clew.snapshot.scope_builder import build_scope
 from tests.snapshot.world import istio, mesh, service
 
 ROUTE = "http: [{route: [{destination: {host: web}}]}]"
@@ -88,3 +95,26 @@ def test_of_two_sidecars_for_a_whole_namespace_the_later_is_named() -> None:
     selecting = "{workloadSelector: {labels: {a: b}}, " + everything + "}"
     assert said(one, istio("Sidecar", "two", selecting, age=2)) == []
     assert said(two, one) == [("Sidecar", "two", "")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [
+        ("PeerAuthentication", "mtls: {mode: STRICT}"),
+        ("Telemetry", "tracing: [{randomSamplingPercentage: 5}]"),
+    ],
+)
+def test_of_two_policies_for_a_whole_namespace_the_later_is_for_nobody(
+    kind: str, spec: str
+) -> None:
+    one, two = (istio(kind, n, f"{{{spec}}}", age=a) for n, a in (("one", 1), ("two", 2)))
+    chosen = istio(kind, "two", f"{{selector: {{matchLabels: {{a: b}}}}, {spec}}}", age=2)
+    elsewhere = istio(kind, "two", f"{{{spec}}}", "istio-system", age=2)
+    assert said(one, chosen) == said(one, elsewhere) == []
+    assert said(two, one) == [(kind, "two", "")]
+    client = Proxy(type=ProxyType.SIDECAR, name="a-0", namespace="default", ip="10.0.0.1")
+    client = replace(client, labels=(("a", "b"),))
+    for texts, names in (((two, one), {"one"}), ((one, chosen), {"one", "two"})):
+        snapshot = mesh(*texts)
+        found = concerned(snapshot, build_scope(snapshot, client))
+        assert {key.name for key in found if key.kind == kind} == names

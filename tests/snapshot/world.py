@@ -58,10 +58,11 @@ status: {{podIP: {ip}, conditions: [{conditions}]}}
 
 
 def istio(kind: str, name: str, spec: str, namespace: str = "default", age: int = 0) -> str:
-    """An object of Istio's networking API; the older the smaller ``age``."""
+    """An object of Istio's API; the older the smaller ``age``."""
     created = f"2020-01-{age + 1:02}T00:00:00Z"
+    group = {"PeerAuthentication": "security", "Telemetry": "telemetry"}.get(kind, "networking")
     return f"""
-apiVersion: {"security" if kind == "PeerAuthentication" else "networking"}.istio.io/v1
+apiVersion: {group}.istio.io/v1
 kind: {kind}
 metadata: {{name: {name}, namespace: {namespace}, creationTimestamp: "{created}"}}
 spec: {spec}

@@ -11,13 +11,14 @@ from clew.model.destination_rule import DestinationRule
 from clew.model.ingress import Ingress
 from clew.model.request_authentication import RequestAuthentication
 from clew.model.route_semantics import parents
+from clew.model.telemetry import Telemetry
 from clew.model.virtual_service import VirtualService
 from clew.model.workload_entry import WorkloadEntry
 from clew.snapshot.destination_rules import rule_host
 from clew.snapshot.ingress import ingress_gateway_name
 from clew.snapshot.labels import selects
 from clew.snapshot.objects import objects_of
-from clew.snapshot.policy_targets import binds, targets_of
+from clew.snapshot.policy_targets import binds, overruled, targets_of
 from clew.snapshot.scope import ProxyScope
 from clew.snapshot.sidecars import sidecar_for
 from clew.snapshot.snapshot import MeshSnapshot
@@ -128,16 +129,20 @@ def selecting(
     for kind, namespaces in snapshot.objects.items():
         if kind.__name__ in _SELECTING:
             for where in dict.fromkeys((root, namespace)):
-                for resource in namespaces.get(where, {}).values():
-                    if not targets_of(resource) and selects(_selector(resource), labels):
+                policies = namespaces.get(where, {}).values()
+                lost = overruled(policies)
+                for resource in policies:
+                    chosen = not targets_of(resource) and selects(_selector(resource), labels)
+                    if chosen and resource.key not in lost:
                         yield resource.key
 
 
 def _targeting(snapshot: MeshSnapshot, scope: ProxyScope) -> Iterator[ResourceKey]:
     """Yield the policies that are attached to the Gateway that a router serves."""
-    policies: Iterable[AuthorizationPolicy | RequestAuthentication] = chain(
+    policies: Iterable[AuthorizationPolicy | RequestAuthentication | Telemetry] = chain(
         objects_of(AuthorizationPolicy, snapshot.objects),
         objects_of(RequestAuthentication, snapshot.objects),
+        objects_of(Telemetry, snapshot.objects),
     )
     for policy in policies:
         if targets_of(policy) and binds(policy, scope.proxy, snapshot.mesh.root_namespace):

@@ -7,12 +7,20 @@ from collections.abc import Iterable, Iterator
 from clew.model.base import Resource, ResourceKey, age_order
 from clew.model.destination_rule import DestinationRule
 from clew.model.diagnostic import Diagnostic
+from clew.model.peer_authentication import PeerAuthentication
 from clew.model.service import ServiceKey
 from clew.model.service_entry import ServiceEntry
-from clew.model.status import CONFLICTING_HOSTS, SEVERAL_SIDECARS, object_warning
+from clew.model.status import (
+    CONFLICTING_HOSTS,
+    SEVERAL_SIDECARS,
+    SEVERAL_TELEMETRIES,
+    object_warning,
+)
+from clew.model.telemetry import Telemetry
 from clew.model.virtual_service import VirtualService
 from clew.snapshot.destination_rules import export_of, rule_host
 from clew.snapshot.objects import objects_of
+from clew.snapshot.policy_targets import overruled
 from clew.snapshot.snapshot import MeshSnapshot
 
 
@@ -96,6 +104,20 @@ def sidecars_of_others(snapshot: MeshSnapshot) -> Iterator[Diagnostic]:
                 code=SEVERAL_SIDECARS,
                 hint="give it a workloadSelector, or make one of the two",
             )
+
+
+def policies_of_whole_namespaces(snapshot: MeshSnapshot) -> Iterator[Diagnostic]:
+    """Yield the policies for all workloads of a namespace that has an older one of their kind."""
+    for kind, code in ((PeerAuthentication, ""), (Telemetry, SEVERAL_TELEMETRIES)):
+        for policies in snapshot.objects.get(kind, {}).values():
+            for key, first in overruled(policies.values()).items():
+                yield object_warning(
+                    key,
+                    f"{key.kind} {_name(first)}, which comes first, is for all workloads too: "
+                    "nothing of this one is in force",
+                    code=code,
+                    hint="give it a selector, or put both into one object",
+                )
 
 
 def _name(resource: Resource) -> str:

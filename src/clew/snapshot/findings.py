@@ -16,6 +16,7 @@ from clew.snapshot.conflicts import (
     entries_of_others,
     hosts_of_others,
     policies_of_others,
+    policies_of_whole_namespaces,
     sidecars_of_others,
 )
 from clew.snapshot.gateway_api.statuses import statuses_of
@@ -36,7 +37,7 @@ from clew.snapshot.telemetry_findings import telemetry_without_effect
 
 def gateway_api_statuses(snapshot: MeshSnapshot) -> Statuses:
     """Return the status of each object of the Gateway API that is ours."""
-    return statuses_of(snapshot.gateway_api, snapshot.objects, snapshot.services, snapshot.mesh)
+    return statuses_of(snapshot.gateway_api, snapshot.objects)
 
 
 def allocated_addresses(snapshot: MeshSnapshot) -> Statuses:
@@ -69,6 +70,7 @@ FINDINGS: tuple[Callable[[MeshSnapshot], Iterable[Diagnostic]], ...] = (
     policies_of_others,
     entries_of_others,
     sidecars_of_others,
+    policies_of_whole_namespaces,
     issuers_without_keys,
 )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from clew.model.authorization_policy import AuthorizationPolicy
-from clew.model.base import Resource
+from clew.model.base import Resource, ResourceKey, age_order
+from clew.model.peer_authentication import PeerAuthentication
 from clew.model.proxy import Proxy, ProxyType
 from clew.model.request_authentication import RequestAuthentication
 from clew.model.selectors import PolicyTargetReference
@@ -32,6 +33,28 @@ def binds(
     if targets := targets_of(policy):
         return is_target(proxy, targets, namespace)
     return selects(spec.selector.match_labels if spec.selector else {}, dict(proxy.labels))
+
+
+def overruled(policies: Iterable[Resource]) -> dict[ResourceKey, Resource]:
+    """Of one namespace's ``policies`` those that count for nobody, and the older one that does.
+
+    Of PeerAuthentications and Telemetries for all workloads of a namespace, or of the mesh, only
+    the oldest counts. Source: istio.
+    """
+    found: dict[ResourceKey, Resource] = {}
+    first: dict[type[Resource], Resource] = {}
+    for policy in sorted(filter(_is_for_all, policies), key=age_order):
+        older = first.setdefault(type(policy), policy)
+        if older is not policy:
+            found[policy.key] = older
+    return found
+
+
+def _is_for_all(policy: Resource) -> bool:
+    if not isinstance(policy, (PeerAuthentication, Telemetry)):
+        return False
+    selector = policy.spec.selector
+    return not targets_of(policy) and (selector is None or not selector.match_labels)
 
 
 def targets_of(policy: Resource) -> tuple[PolicyTargetReference, ...]:
