@@ -99,7 +99,8 @@ def compile_client_files(of_clients: Iterable[ClientTLSSettings]) -> Iterator[Se
     As secrets they are read again when they change, and a missing one stops nobody else.
     """
     for settings in of_clients:
-        if settings.credential_name or settings.mode not in OWN_TLS:
+        named = bool(settings.credential_name) and settings.ca_certificates != SYSTEM_ROOTS
+        if named or settings.mode not in OWN_TLS:
             continue
         if settings.client_certificate and settings.mode is ClientTLSMode.MUTUAL:
             yield _of_files(settings.client_certificate, settings.private_key)

@@ -86,7 +86,7 @@ def _verify_server(
     validation = CertificateValidationContext(
         match_typed_subject_alt_names=tls.any_type_matchers(sans)
     )
-    if settings.credential_name:
+    if settings.credential_name and settings.ca_certificates != SYSTEM_ROOTS:
         _verify_by_secret(
             context, validation, credential_name(settings.credential_name) + "-cacert"
         )

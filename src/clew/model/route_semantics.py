@@ -9,6 +9,8 @@ from clew.model.virtual_service import VirtualService
 PARENTS = "internal.istio.io/parents"
 GATEWAY_SEMANTICS = "internal.istio.io/gateway-semantics"
 ROUTE_SEMANTICS = "internal.istio.io/route-semantics"
+# Ours, of Gateways: the name by which proxies get what they present to backends.
+CLIENT_CERTIFICATE = "internal.istio.io/client-certificate"
 _GROUP = "gateway.networking.k8s.io"
 _EXPERIMENTAL = "gateway.networking.x-k8s.io"
 GATEWAY = "gateway"

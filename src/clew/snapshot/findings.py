@@ -37,7 +37,7 @@ from clew.snapshot.telemetry_findings import telemetry_without_effect
 
 def gateway_api_statuses(snapshot: MeshSnapshot) -> Statuses:
     """Return the status of each object of the Gateway API that is ours."""
-    return statuses_of(snapshot.gateway_api, snapshot.objects, snapshot.services, snapshot.mesh)
+    return statuses_of(snapshot.gateway_api, snapshot.objects)
 
 
 def allocated_addresses(snapshot: MeshSnapshot) -> Statuses:

@@ -10,6 +10,7 @@ from clew.model.base import ObjectMeta
 from clew.model.config_map import ConfigMap
 from clew.model.gateway import Gateway
 from clew.model.proxy import Proxy
+from clew.model.route_semantics import CLIENT_CERTIFICATE
 from clew.model.secret import Secret
 from clew.model.service import Protocol, Service
 from clew.snapshot.gateway_api.certificates import (
@@ -71,15 +72,18 @@ def _servers(snapshot: MeshSnapshot, proxy: Proxy) -> Iterator[GatewayServer]:
 def _credentials(
     snapshot: MeshSnapshot, namespace: str, servers: Iterable[GatewayServer]
 ) -> Iterator[Secret]:
-    """Yield the Secrets with the servers' certificates, and those of their clients' authorities.
+    """Yield the Secrets with the servers' certificates, and those of their clients' authorities;
+    and what the router presents to backends.
 
     Only a router of their own namespace gets them, except for those that a Gateway of the Gateway
     API refers to with permission. Source: istio's ``credentialName``.
     """
+    servers = list(servers)
     settings = [server.server.tls for server in servers if server.server.tls]
     names = {n for s in settings for n in (s.credential_name, *s.credential_names)}
     names |= {s.ca_cert_credential_name for s in settings}
     names |= {f"{name}-cacert" for name in names}
+    names |= {s.gateway.metadata.annotations.get(CLIENT_CERTIFICATE, "") for s in servers}
     secrets = snapshot.objects.get(Secret, {}).get(namespace, {})
     for name in sorted(names & secrets.keys()):
         if isinstance(secret := secrets[name], Secret):

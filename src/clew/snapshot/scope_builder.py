@@ -11,6 +11,7 @@ from clew.model.proxy import Interception, Proxy, ProxyType
 from clew.model.request_authentication import RequestAuthentication
 from clew.model.telemetry import Telemetry
 from clew.snapshot.authorization import authorization_at
+from clew.snapshot.client_certificates import presenting
 from clew.snapshot.envoy_filters import SelectedPatch, selected_patches
 from clew.snapshot.gateways import build_gateway
 from clew.snapshot.inbound import build_inbound, served_ports, serves_at_own_address
@@ -81,6 +82,8 @@ def build_scope(
     )
     inbound = None if router else guarded(build_inbound(snapshot, proxy))
     gateway = guarded(build_gateway(snapshot, proxy)) if router else None
+    if gateway is not None:
+        outbound = presenting(outbound, gateway)
     patches = _patches(snapshot, proxy)
     if previous is not None:
         outbound = previous.outbound if previous.outbound == outbound else outbound

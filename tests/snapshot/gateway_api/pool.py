@@ -85,7 +85,8 @@ def _gateways() -> Iterator[dict[str, Any]]:
         yield _manifest("ListenerSet", {**parent, "listeners": [{"name": "c", **secured}]})
     for roots in ("Secret", "ConfigMap"):
         validation = {"caCertificateRefs": [{"group": "", "kind": roots, "name": "a"}]}
-        tls = {"frontend": {"default": {"validation": validation}}}
+        tls: dict[str, Any] = {"frontend": {"default": {"validation": validation}}}
+        tls["backend"] = {"clientCertificateRef": {"name": "a"}}
         listener = {"name": "a", "protocol": "HTTPS", "port": 443}
         listener["tls"] = {"certificateRefs": [{"name": "b"}]}
         yield _manifest(

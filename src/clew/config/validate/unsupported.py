@@ -102,9 +102,6 @@ UNSUPPORTED: Mapping[str, str] = {
     "GatewayInfrastructure.parametersRef": (
         "accepted without effect; Istio merges a ConfigMap's Deployment into the gateway's"
     ),
-    "GatewayBackendTLS.clientCertificateRef": (
-        "checked and reported in the Gateway's status; backends are not shown the certificate"
-    ),
     "KubernetesGatewaySpec.defaultScope": _NO_DEFAULT_GATEWAYS,
     "HTTPRouteSpec.useDefaultGateways": _NO_DEFAULT_GATEWAYS,
     "GRPCRouteSpec.useDefaultGateways": _NO_DEFAULT_GATEWAYS,

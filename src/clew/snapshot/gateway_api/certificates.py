@@ -14,7 +14,12 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from clew.model.config_map import ConfigMap
-from clew.model.gateway_api.references import ObjectReference, SecretObjectReference
+from clew.model.gateway_api.gateway import KubernetesGateway
+from clew.model.gateway_api.references import (
+    GATEWAY_GROUP,
+    ObjectReference,
+    SecretObjectReference,
+)
 from clew.model.secret import Secret
 from clew.snapshot.gateway_api.conditions import Problem
 from clew.snapshot.gateway_api.grants import Referrer, Target
@@ -55,6 +60,21 @@ def certificate_reference(
         text = f"invalid certificate reference {_shown(reference)}, {why}"
         return Problem("InvalidCertificateRef", text)
     return f"{SECRET_REFERENCE}{namespace}/{reference.name}"
+
+
+def client_certificate(gateway: KubernetesGateway, sources: Sources) -> str | Problem:
+    """Return the name by which proxies get what they present to backends, or why there is none;
+    "" if none is wanted.
+    """
+    tls = gateway.spec.tls
+    reference = tls.backend.client_certificate_ref if tls and tls.backend else None
+    if reference is None:
+        return ""
+    referrer = Referrer(GATEWAY_GROUP, "Gateway", gateway.metadata.namespace)
+    found = certificate_reference(reference, referrer, sources)
+    if isinstance(found, Problem) and found.reason == "InvalidCertificateRef":
+        return Problem("InvalidClientCertificateRef", found.message)
+    return found
 
 
 def roots_reference(

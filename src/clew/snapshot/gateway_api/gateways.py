@@ -10,7 +10,7 @@ from clew.model.gateway import Gateway, GatewaySpec
 from clew.model.gateway_api.gateway import KubernetesGateway
 from clew.model.gateway_api.listener_set import ListenerSet
 from clew.model.gateway_api.references import GATEWAY_GROUP
-from clew.model.route_semantics import GATEWAY_SEMANTICS, PARENTS
+from clew.model.route_semantics import CLIENT_CERTIFICATE, GATEWAY_SEMANTICS, PARENTS
 from clew.snapshot.gateway_api.addresses import (
     Assigned,
     GatewayServices,
@@ -19,6 +19,7 @@ from clew.snapshot.gateway_api.addresses import (
     is_managed,
     managed_name,
 )
+from clew.snapshot.gateway_api.certificates import client_certificate
 from clew.snapshot.gateway_api.classes import ClassKind, class_kind
 from clew.snapshot.gateway_api.conditions import Problem
 from clew.snapshot.gateway_api.listeners import Listening, build_listeners, without_conflicts
@@ -53,6 +54,7 @@ class BoundGateway:
     listeners: tuple[Listening, ...] = ()
     sets: tuple[JoinedSet, ...] = ()
     assigned: Assigned = field(default_factory=Assigned)
+    client_certificate: str | Problem = ""
 
     @property
     def every_listener(self) -> tuple[Listening, ...]:
@@ -86,14 +88,20 @@ def _bound(
 ) -> BoundGateway:
     if kind.remote:
         return BoundGateway(gateway=gateway, kind=kind, services=GatewayServices())
-    services = gateway_services(gateway)
+    services, presented = gateway_services(gateway), client_certificate(gateway, sources)
     problems = [_set_problem(each, gateway, kind, services, sources) for each in sets]
     if services.problem is not None and not services.hostnames:
         refused = tuple(
             JoinedSet(listener_set=each, problem=problem)
             for each, problem in zip(sets, problems, strict=True)
         )
-        return BoundGateway(gateway=gateway, kind=kind, services=services, sets=refused)
+        return BoundGateway(
+            gateway=gateway,
+            kind=kind,
+            services=services,
+            sets=refused,
+            client_certificate=presented,
+        )
     every = list(build_listeners(gateway, gateway, kind, sources))
     for each, problem in zip(sets, problems, strict=True):
         if problem is None:
@@ -115,6 +123,7 @@ def _bound(
         listeners=tuple(one for one in every if one.owner is gateway),
         sets=joined,
         assigned=assign(gateway, kind, services.hostnames, ports, sources),
+        client_certificate=presented,
     )
 
 
@@ -161,6 +170,8 @@ def _istio_gateway(bound: BoundGateway, listening: Listening) -> Gateway:
     }
     if owner is not bound.gateway:
         annotations = {**annotations, _PARENT_NAMESPACE: bound.gateway.metadata.namespace}
+    if bound.client_certificate and isinstance(bound.client_certificate, str):
+        annotations = {**annotations, CLIENT_CERTIFICATE: bound.client_certificate}
     assert listening.server is not None
     return Gateway(
         api_version=ISTIO_API,

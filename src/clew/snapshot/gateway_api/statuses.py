@@ -8,11 +8,9 @@ from typing import Any
 from clew.model.base import Resource, ResourceKey
 from clew.model.gateway_api.listener_set import ListenerSet
 from clew.model.gateway_api.references import GATEWAY_GROUP, ParentReference
-from clew.model.mesh_config import MeshConfig
 from clew.model.status import Statuses
 from clew.snapshot.gateway_api.addresses import programmed
 from clew.snapshot.gateway_api.attachment import Attachment, verdicts
-from clew.snapshot.gateway_api.certificates import certificate_reference
 from clew.snapshot.gateway_api.classes import (
     GATEWAY_CONTROLLER,
     MESH_CONTROLLER,
@@ -27,28 +25,22 @@ from clew.snapshot.gateway_api.conditions import (
 )
 from clew.snapshot.gateway_api.conversion import GatewayApi, JudgedRoute
 from clew.snapshot.gateway_api.gateways import BoundGateway, JoinedSet
-from clew.snapshot.gateway_api.grants import Referrer, index_grants
 from clew.snapshot.gateway_api.listeners import Listening
 from clew.snapshot.gateway_api.policies import JudgedPolicy
-from clew.snapshot.gateway_api.sources import Sources
 from clew.snapshot.objects import Objects
-from clew.snapshot.service_index import Services
 
 Attached = dict[tuple[str, str, str, str], int]
 
 
-def statuses_of(
-    api: GatewayApi, objects: Objects, services: Services, mesh: MeshConfig
-) -> Statuses:
+def statuses_of(api: GatewayApi, objects: Objects) -> Statuses:
     """Return the status of each object that is ours, with what other controllers wrote there."""
-    sources = Sources(objects=objects, services=services, grants=index_grants(objects), mesh=mesh)
     attached = _attached(api.routes)
     found: dict[ResourceKey, dict[str, Any]] = {}
     for declared in our_classes(objects):
         handled = accepted("Handled by Istio controller")
         found[declared.key] = {"conditions": _conditions(declared, [handled])}
     for bound in api.bound:
-        found[bound.gateway.key] = _gateway(bound, attached, sources)
+        found[bound.gateway.key] = _gateway(bound, attached)
         for joined in bound.sets:
             found[joined.listener_set.key] = _listener_set(bound, joined, attached)
     for route in api.routes:
@@ -83,7 +75,7 @@ def _place(listening: Listening) -> tuple[str, str, str, str]:
     return (listening.owner.kind, meta.namespace, meta.name, listening.listener.name)
 
 
-def _gateway(bound: BoundGateway, attached: Attached, sources: Sources) -> dict[str, Any]:
+def _gateway(bound: BoundGateway, attached: Attached) -> dict[str, Any]:
     gateway = bound.gateway
     if bound.kind.remote:
         conditions = [
@@ -100,7 +92,7 @@ def _gateway(bound: BoundGateway, attached: Attached, sources: Sources) -> dict[
     conditions = [
         _accepted(bound, "Gateway", bound.listeners),
         programmed(bound.services, bound.assigned),
-        _client_certificate(bound, sources),
+        _client_certificate(bound),
     ]
     status: dict[str, Any] = {"conditions": _conditions(gateway, conditions)}
     if bound.assigned.addresses:
@@ -126,19 +118,10 @@ def _accepted(bound: BoundGateway, kind: str, listeners: tuple[Listening, ...]) 
     return accepted("Resource accepted")
 
 
-def _client_certificate(bound: BoundGateway, sources: Sources) -> Condition:
+def _client_certificate(bound: BoundGateway) -> Condition:
     """Return whether what the Gateway presents to its backends can be had."""
-    tls = bound.gateway.spec.tls
-    reference = tls.backend.client_certificate_ref if tls and tls.backend else None
-    if reference is None:
-        return RESOLVED
-    referrer = Referrer(GATEWAY_GROUP, "Gateway", bound.gateway.metadata.namespace)
-    found = certificate_reference(reference, referrer, sources)
-    if not isinstance(found, Problem):
-        return RESOLVED
-    permitted = found.reason == "InvalidCertificateRef"
-    reason = "InvalidClientCertificateRef" if permitted else found.reason
-    return Condition("ResolvedRefs", False, reason, found.message)
+    found = bound.client_certificate
+    return found.refuses("ResolvedRefs") if isinstance(found, Problem) else RESOLVED
 
 
 def _listener(listening: Listening, attached: Attached) -> dict[str, Any]:
