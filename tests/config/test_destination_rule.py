@@ -115,6 +115,10 @@ def test_a_policy_sets_something_that_can_be(fields: dict[str, Any], wrong: list
             ["consistentHash"],
         ),
         ({"consistentHash": {"httpCookie": {"name": ""}}}, ["consistentHash.httpCookie.name"]),
+        (
+            {"consistentHash": {"httpCookie": {"name": "a", "attributes": [{"name": ""}]}}},
+            ["consistentHash.httpCookie.attributes[0].name"],
+        ),
         ({"consistentHash": {"useSourceIp": True, "maglev": {"tableSize": 65537}}}, []),
         (
             {"consistentHash": {"useSourceIp": True, "maglev": {"tableSize": 65536}}},

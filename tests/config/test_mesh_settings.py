@@ -43,11 +43,28 @@ def provider(**kinds: Any) -> list[str]:
         ({"trustDomainAliases": ["a", "b:c"]}, ["trustDomainAliases[1]"]),
         ({"serviceSettings": [{"hosts": ["a_b"]}]}, ["serviceSettings[0].hosts[0]"]),
         ({"meshMTLS": {"ecdhCurves": ["P-256"]}}, ["meshMTLS.ecdhCurves"]),
-        ({"defaultHttpRetryPolicy": {"attempts": 0, "retryOn": "5xx"}}, ["defaultHttpRetryPolicy"]),
+        ({"defaultHttpRetryPolicy": {"attempts": 0, "retryOn": "5xx"}}, []),
+        (
+            {"defaultHttpRetryPolicy": {"attempts": 1, "perTryTimeout": "-1s"}},
+            ["defaultHttpRetryPolicy.perTryTimeout"],
+        ),
+        (
+            {"defaultInboundHttpRetryPolicy": {"attempts": 0, "retryOn": "5xx"}},
+            ["defaultInboundHttpRetryPolicy"],
+        ),
     ],
 )
 def test_settings_of_the_mesh(settings: dict[str, Any], wrong: list[str]) -> None:
     assert mesh(**settings) == wrong
+
+
+def test_retries_of_the_mesh_that_have_no_effect_are_warned_of() -> None:
+    def warned(**policy: Any) -> list[str]:
+        return mesh(Severity.WARNING, defaultHttpRetryPolicy=policy)
+
+    assert warned(attempts=2, retryOn="5xx") == []
+    assert warned(attempts=0, retryOn="5xx") == ["defaultHttpRetryPolicy"]
+    assert warned(attempts=2, retryOn="sometimes") == ["defaultHttpRetryPolicy.retryOn"]
 
 
 def test_curves_that_nobody_knows_are_warned_of() -> None:

@@ -83,6 +83,10 @@ def test_an_external_authorizer_is_asked_before_anybody_is_known() -> None:
     assert source("CUSTOM", principals=["a"]) == ["principals"]
     assert source("CUSTOM", requestPrincipals=["a"]) == ["requestPrincipals"]
     assert source("CUSTOM", ipBlocks=["1.2.3.4"]) == []
+    provider = {"action": "CUSTOM", "provider": {"name": "p"}}
+    when = [{"key": "source.trustDomain", "values": ["a"]}]
+    spec = {**provider, "rules": [{"when": when}]}
+    assert errors("AuthorizationPolicy", spec) == ["rules[0].when[0].key"]
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,31 @@ def test_dynamic_dns_is_for_wildcards_of_protocols_that_name_the_host() -> None:
     assert entry(hosts=["*.a.b"], resolution="DYNAMIC_DNS") == []
     assert entry(hosts=["a.b"], resolution="DYNAMIC_DNS") == ["hosts[0]"]
     assert entry(hosts=["*.a.b"], resolution="DYNAMIC_DNS", ports=[TCP]) == ["ports[0].protocol"]
+    https = {"number": 443, "name": "b", "protocol": "HTTPS"}
+    assert entry(hosts=["*.a.b"], resolution="DYNAMIC_DNS", ports=[https]) == ["ports[0].protocol"]
+    assert entry_warnings(hosts=["*a.b"]) == ["hosts[0]"]
+    assert entry_warnings(hosts=["*a.b"], resolution="DYNAMIC_DNS") == []
+
+
+@pytest.mark.parametrize(
+    ("waypoint", "location", "wrong"),
+    [
+        ("w", "MESH_INTERNAL", ["location"]),
+        ("w", "MESH_EXTERNAL", []),
+        ("None", "MESH_INTERNAL", []),
+    ],
+)
+def test_a_waypoint_resolves_no_names_of_the_mesh(
+    waypoint: str, location: str, wrong: list[str]
+) -> None:
+    labels = {"istio.io/use-waypoint": waypoint}
+    spec = {
+        "hosts": ["*.a.b"],
+        "ports": [HTTP],
+        "resolution": "DYNAMIC_DNS",
+        "location": location,
+    }
+    assert errors("ServiceEntry", spec, labels=labels) == wrong
 
 
 def test_what_cannot_be_told_apart_or_has_no_effect_is_warned_of() -> None:
@@ -142,6 +167,8 @@ def test_a_workload_entry_has_an_address_or_a_network(
 
 def test_a_workload_without_an_address_is_warned_of() -> None:
     assert warnings("WorkloadEntry", {"network": "n"}) == ["address"]
+    endpoint = [{"network": "n"}]
+    assert entry_warnings(resolution="STATIC", endpoints=endpoint) == ["endpoints[0].address"]
 
 
 def group(**spec: Any) -> list[str]:
@@ -157,6 +184,10 @@ def group(**spec: Any) -> list[str]:
         ({"httpGet": {"port": 80, "scheme": "ftp"}}, [".httpGet.scheme"]),
         (
             {"httpGet": {"port": 80, "httpHeaders": [{"name": "a b", "value": "c"}]}},
+            [".httpGet.httpHeaders[0].name"],
+        ),
+        (
+            {"httpGet": {"port": 80, "httpHeaders": [{"name": "a_b", "value": "c"}]}},
             [".httpGet.httpHeaders[0].name"],
         ),
         ({"tcpSocket": {"port": 80}, "periodSeconds": -1}, [".periodSeconds"]),

@@ -36,6 +36,8 @@ def test_an_empty_sidecar_says_nothing() -> None:
     [
         ({"defaultEndpoint": "127.0.0.1:80"}, []),
         ({"defaultEndpoint": "[::1]:80"}, []),
+        ({"defaultEndpoint": "[127.0.0.1]:80"}, []),
+        ({"defaultEndpoint": "::1:80"}, ["defaultEndpoint"]),
         ({"defaultEndpoint": ":80"}, []),
         ({"defaultEndpoint": "unix:///a"}, []),
         ({"defaultEndpoint": "unix://a"}, ["defaultEndpoint"]),

@@ -34,6 +34,7 @@ _NOT_CUSTOM_KEYS = (
     "source.namespace",
     "source.principal",
     "source.serviceAccount",
+    "source.trustDomain",
     "request.auth.",
 )
 _BOOLEANS = frozenset("1 t T TRUE true True 0 f F FALSE false False".split())

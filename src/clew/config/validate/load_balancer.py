@@ -71,8 +71,10 @@ def _check_consistent_hash(lb: ConsistentHashLB, path: FieldPath) -> Iterator[Fi
             yield Finding((*path, "httpCookie", "name"), "the name is empty")
         names = [attribute.name for attribute in lb.http_cookie.attributes]
         for index, name in enumerate(names):
-            if name in names[:index]:
-                at = (*path, "httpCookie", "attributes", index, "name")
+            at = (*path, "httpCookie", "attributes", index, "name")
+            if not name:
+                yield Finding(at, "the name is empty")
+            elif name in names[:index]:
                 yield Finding(at, f'the attribute "{name}" is there twice')
     algorithms = (lb.ring_hash, lb.maglev, lb.minimum_ring_size)
     if sum(algorithm is not None for algorithm in algorithms) > 1:

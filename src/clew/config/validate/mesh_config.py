@@ -6,6 +6,7 @@ Source: istio ``ValidateMeshConfig``.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from clew.config.finding import FieldPath, Finding
 from clew.config.validate.extension_providers import check_providers
@@ -20,6 +21,7 @@ from clew.model.duration import Duration
 from clew.model.mesh_config import MeshConfig
 
 _LONGEST_CONNECT = Duration.parse("1h")
+_DURATIONS = ("perTryTimeout", "backoff")
 
 
 def validate_mesh_config(mesh: MeshConfig) -> Iterator[Finding]:
@@ -77,15 +79,15 @@ def _check_traffic(mesh: MeshConfig) -> Iterator[Finding]:
             yield from check_outlier_detection(
                 policy.outlier_detection, (*path, "outlierDetection")
             )
-    for name, retries in (
-        ("defaultHttpRetryPolicy", mesh.default_http_retry_policy),
-        ("defaultInboundHttpRetryPolicy", mesh.default_inbound_http_retry_policy),
-    ):
-        if retries is None:
-            continue
-        yield from check_retries(retries, (name,))
+    if (retries := mesh.default_http_retry_policy) is not None:
+        for found in check_retries(retries, ("defaultHttpRetryPolicy",)):
+            # Istio takes all of it; of a duration below zero Envoy would refuse every route.
+            yield replace(found, warning=found.path[-1] not in _DURATIONS)
+    if (retries := mesh.default_inbound_http_retry_policy) is not None:
+        path = ("defaultInboundHttpRetryPolicy",)
+        yield from check_retries(retries, path)
         if not retries.attempts and retries.backoff is not None:
-            yield Finding((name, "backoff"), "with attempts: 0 nothing is retried")
+            yield Finding((*path, "backoff"), "with attempts: 0 nothing is retried")
 
 
 def _check_services(mesh: MeshConfig) -> Iterator[Finding]:

@@ -17,12 +17,12 @@ from clew.config.validate.selectors import check_workload_selector
 from clew.config.validate.sockets import UNIX
 from clew.config.validate.workload_entry import check_workload
 from clew.model.addresses import is_ip
-from clew.model.service_entry import Resolution, ServiceEntry, ServiceEntrySpec
+from clew.model.service_entry import Location, Resolution, ServiceEntry, ServiceEntrySpec
 from clew.model.workload_entry import WorkloadEntrySpec
 
 _WITH_RANGES = (None, Resolution.NONE, Resolution.STATIC)
 _BY_DNS = (Resolution.DNS, Resolution.DNS_ROUND_ROBIN)
-_NAMES_ITS_HOST = frozenset({"HTTP", "HTTP2", "GRPC", "HTTPS", "TLS"})
+_NAMES_ITS_HOST = frozenset({"HTTP", "HTTP2", "GRPC", "TLS"})
 
 
 def validate_service_entry(resource: ServiceEntry) -> Iterator[Finding]:
@@ -36,7 +36,7 @@ def validate_service_entry(resource: ServiceEntry) -> Iterator[Finding]:
             )
         elif problem := host_problem(host):
             yield Finding(("spec", "hosts", index), problem)
-        elif host.startswith("*") and not host.startswith("*."):
+        elif spec.resolution is not Resolution.DYNAMIC_DNS and _is_part_of_a_label(host):
             problem = f'"{host}": * should stand for a whole label'
             yield Finding(("spec", "hosts", index), problem, warning=True)
     yield from check_export_to(spec.export_to, namespace, ("spec", "exportTo"), nowhere=True)
@@ -46,7 +46,11 @@ def validate_service_entry(resource: ServiceEntry) -> Iterator[Finding]:
     yield from _check_endpoints(spec)
     yield from check_workload_selector(spec.workload_selector)
     if spec.resolution is Resolution.DYNAMIC_DNS:
-        yield from _check_dynamic_dns(spec)
+        yield from _check_dynamic_dns(resource)
+
+
+def _is_part_of_a_label(host: str) -> bool:
+    return host.startswith("*") and not host.startswith("*.")
 
 
 def _check_addresses(spec: ServiceEntrySpec) -> Iterator[Finding]:
@@ -130,6 +134,9 @@ def _check_endpoint(
     yield from check_workload(endpoint, path)
     if not address and (not endpoint.network or spec.resolution in _BY_DNS):
         yield Finding(at, "the address is missing", "only endpoints of a network need none")
+    elif static and not address:
+        problem = f'without an address it is reached through network "{endpoint.network}" only'
+        yield Finding(at, problem, warning=True)
     elif static and address.startswith(UNIX):
         if len(spec.ports) != 1:
             yield Finding(at, "a Unix socket is the endpoint of exactly one port")
@@ -141,8 +148,12 @@ def _check_endpoint(
         yield Finding((*path, "ports", name), f'there is no service port named "{name}"')
 
 
-def _check_dynamic_dns(spec: ServiceEntrySpec) -> Iterator[Finding]:
+def _check_dynamic_dns(resource: ServiceEntry) -> Iterator[Finding]:
     """Hosts are resolved when a request names them, so there is nothing else to declare."""
+    spec, waypoint = resource.spec, resource.metadata.labels.get("istio.io/use-waypoint", "")
+    if waypoint.lower() not in ("", "none") and spec.location is Location.MESH_INTERNAL:
+        problem = "with a waypoint, DYNAMIC_DNS is for hosts outside of the mesh"
+        yield Finding(("spec", "location"), problem, "use location MESH_EXTERNAL")
     for index, host in enumerate(spec.hosts):
         if not host.startswith("*"):
             problem = "DYNAMIC_DNS is for wildcard hosts"

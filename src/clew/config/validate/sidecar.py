@@ -23,7 +23,8 @@ from clew.model.sidecar import (
     SidecarPort,
 )
 
-_LOCAL = frozenset({"", "127.0.0.1", "0.0.0.0", "[::1]", "[::]"})
+_LOCAL = frozenset({"", "127.0.0.1", "0.0.0.0"})
+_IN_BRACKETS = frozenset(f"[{address}]" for address in (*_LOCAL, "::1", "::"))
 
 
 def validate_sidecar(resource: Sidecar) -> Iterator[Finding]:
@@ -87,7 +88,8 @@ def _check_endpoint(endpoint: str, path: FieldPath) -> Iterator[Finding]:
         yield from check_socket(endpoint, path)
         return
     address, colon, port = endpoint.rpartition(":")
-    if not colon or address not in _LOCAL or not (port.isdecimal() and 1 <= int(port) <= 65535):
+    local = colon and address in _LOCAL | _IN_BRACKETS
+    if not local or not (port.isdecimal() and 1 <= int(port) <= 65535):
         hint = "127.0.0.1:PORT, [::1]:PORT, 0.0.0.0:PORT, [::]:PORT or unix:///path"
         yield Finding(path, f'"{endpoint}" is not an endpoint of this workload', hint)
 

@@ -13,7 +13,7 @@ from clew.config.validate.workload_entry import check_place
 from clew.model.pod import Probe
 from clew.model.workload_group import WorkloadGroup
 
-_HEADER = re.compile(r"[-_A-Za-z0-9]+")
+_HEADER = re.compile(r"[-A-Za-z0-9]+")
 
 
 def validate_workload_group(resource: WorkloadGroup) -> Iterator[Finding]:
