@@ -130,7 +130,8 @@ class Controller:
 
     async def _follow(self) -> None:
         while True:
-            with contextlib.suppress(Unreachable):
+            # What is wrong with the control plane, its log says: what runs goes on meanwhile.
+            with contextlib.suppress(Unreachable, ApiError):
                 async for objects in self._client.follow(kinds=KINDS, secrets=True):
                     self._world.update(objects)
                     self._seen = True
