@@ -22,6 +22,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize, exp
 from clew.api.client import Client
 from clew.local.dashboard import Door, api_client, build_door, listen_on
 from clew.server.directory import Directory
+from tests.e2e.mesh import Mesh, running_mesh
 from tests.server.api_server import server_thread
 from tests.server.shop import ROUTES, SHOP
 
@@ -31,6 +32,17 @@ PHONE: ViewportSize = {"width": 390, "height": 844}
 # What a page may wait for; a loaded machine is slow.
 PATIENCE = 20_000
 expect.set_options(timeout=PATIENCE)
+
+ALL_TO_V1 = """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews}
+spec:
+  hosts: [reviews]
+  http:
+  - route:
+    - {destination: {host: reviews, subset: v1}}
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -104,6 +116,25 @@ def dashboard(home: Path, mesh: str = "default") -> Iterator[str]:
             yield json.loads("".join(running.stdout.readline() for _ in range(3)))["url"]
         finally:
             running.send_signal(signal.SIGINT)
+
+
+@pytest.fixture(scope="package")
+def mesh() -> Iterator[Mesh]:
+    """A whole mesh with Bookinfo, whose requests for reviews all go to v1; tests leave it so."""
+    with running_mesh("seen", capture="netns") as running:
+        applied = running.clew("apply", "--wait", "-f", "-", text=ALL_TO_V1)
+        assert applied.returncode == 0, applied.stderr
+        yield running
+
+
+@pytest.fixture
+def mesh_page(browser: Browser, mesh: Mesh) -> Iterator[Page]:
+    """A page of it that has been let in, at the overview."""
+    with (
+        dashboard(mesh.directory.parent, mesh.name) as url,
+        entered(browser, url) as found,
+    ):
+        yield found
 
 
 @pytest.fixture

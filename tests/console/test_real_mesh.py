@@ -5,44 +5,22 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.console.conftest import dashboard, entered
-from tests.e2e.mesh import REVIEWS, Mesh, eventually, needs_root, running_mesh
+from clew.api.client import Client
+from clew.model.base import ResourceKey
+from tests.e2e.mesh import REVIEWS, Mesh, eventually, needs_root
 
 pytestmark = needs_root
 
 SERVICE = "/services/default/reviews.default.svc.cluster.local"
-ALL_TO_V1 = """\
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: reviews}
-spec:
-  hosts: [reviews]
-  http:
-  - route:
-    - {destination: {host: reviews, subset: v1}}
-"""
-
-
-@pytest.fixture(scope="module")
-def mesh() -> Iterator[Mesh]:
-    with running_mesh("seen", capture="netns") as running:
-        applied = running.clew("apply", "--wait", "-f", "-", text=ALL_TO_V1)
-        assert applied.returncode == 0, applied.stderr
-        yield running
 
 
 @pytest.fixture
-def page(browser: Browser, mesh: Mesh) -> Iterator[Page]:
-    with (
-        dashboard(mesh.directory.parent, mesh.name) as url,
-        entered(browser, url) as found,
-    ):
-        yield found
+def page(mesh_page: Page) -> Page:
+    return mesh_page
 
 
 def versions(mesh: Mesh, count: int) -> list[str]:
@@ -112,9 +90,13 @@ def test_security_tells_of_the_identities_and_certificates_of_proxies(page: Page
 
 def test_the_overview_comes_alive_and_names_a_workload_that_ended(page: Page, mesh: Mesh) -> None:
     eventually(lambda: mesh.get(REVIEWS)[0] == 200, what="an answer")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Nothing is wrong")
+    # What other tests brought about is told for a minute.
+    expect(page.get_by_role("heading", level=1)).to_have_text("Nothing is wrong", timeout=90_000)
     expect(page.get_by_text("100 %", exact=True)).to_be_visible()  # over mTLS
-    deleted = mesh.clew("delete", "deployment", "reviews-v3")
-    assert deleted.returncode == 0, deleted.stderr
-    verdict = page.get_by_role("region", name="Verdict")
-    expect(verdict.get_by_role("link").first).to_be_visible()
+    deployment = ResourceKey("apps", "Deployment", "default", "reviews-v3")
+    with Client(mesh.directory / "api.sock") as client:
+        client.delete(deployment)
+        verdict = page.get_by_role("region", name="Verdict")
+        expect(verdict.get_by_role("link").first).to_be_visible()
+        client.rollback(deployment)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Nothing is wrong")
