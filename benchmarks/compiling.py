@@ -13,7 +13,7 @@ from clew.compile.memo import Memo
 from clew.compile.proxy import compile_proxy
 from clew.model.base import Resource
 from clew.model.proxy import Proxy, ProxyType
-from clew.server.control_plane import collect_rarely
+from clew.server.garbage import collect_rarely
 from clew.server.publisher import Publisher
 from clew.snapshot.scope_builder import build_scope
 from clew.snapshot.snapshot import MeshSnapshot, build_snapshot, update_snapshot

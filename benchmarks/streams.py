@@ -33,7 +33,7 @@ from benchmarks.table import show, verdict
 from clew.agent.certificates import new_key, signing_request
 from clew.ca.authority import issue
 from clew.model.names import spiffe_id
-from clew.server.control_plane import collect_rarely, spare_the_collector
+from clew.server.garbage import collect_rarely, spare_the_collector
 from clew.server.mtls import proxy_dns_name
 from clew.server.publisher import Publisher
 

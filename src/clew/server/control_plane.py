@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -26,6 +25,7 @@ from clew.server.authorization_api import AuthorizationApi
 from clew.server.console import console_routes
 from clew.server.directory import Directory
 from clew.server.explanations_api import ExplanationsApi
+from clew.server.garbage import collect_rarely, spare_the_collector
 from clew.server.holds import Holds
 from clew.server.holds_file import load_holds, save_holds
 from clew.server.identities import AuthoritySettings, Identities
@@ -188,20 +188,6 @@ def _app(
 
 def _undiscovered(publisher: Publisher) -> frozenset[str]:
     return undiscovered_issuers(objects_of(RequestAuthentication, publisher.snapshot.objects))
-
-
-def collect_rarely() -> None:
-    """Look for garbage less often: nearly all objects of a mesh are there to stay."""
-    gc.set_threshold(50_000, 20, 20)
-
-
-def spare_the_collector() -> None:
-    """Take what has been loaded out of garbage collection.
-
-    It lives as long as the process, and walking it costs a tenth of a second in a big mesh.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def _clock() -> Callable[[], float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from clew.model.selectors import LabelSelector, LabelSelectorRequirement
 from clew.model.service import Locality
@@ -21,7 +22,13 @@ _NODE_LOCALITY = (
 
 
 def sorted_labels(labels: Mapping[str, str]) -> Labels:
-    return tuple(sorted(labels.items()))
+    """The same object for the replicas of a workload, one after the other."""
+    return _kept(tuple(sorted(labels.items())))
+
+
+@lru_cache(maxsize=1024)
+def _kept(labels: Labels) -> Labels:
+    return labels
 
 
 def selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
