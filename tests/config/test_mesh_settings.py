@@ -42,6 +42,10 @@ def provider(**kinds: Any) -> list[str]:
         ({"trustDomain": ""}, ["trustDomain"]),
         ({"trustDomainAliases": ["a", "b:c"]}, ["trustDomainAliases[1]"]),
         ({"serviceSettings": [{"hosts": ["a_b"]}]}, ["serviceSettings[0].hosts[0]"]),
+        (
+            {"zoneAwareLbSetting": {"failover": [{"from": "a", "to": "a"}]}},
+            ["zoneAwareLbSetting.failover[0]"],
+        ),
         ({"meshMTLS": {"ecdhCurves": ["P-256"]}}, ["meshMTLS.ecdhCurves"]),
         ({"defaultHttpRetryPolicy": {"attempts": 0, "retryOn": "5xx"}}, []),
         (
@@ -65,6 +69,19 @@ def test_retries_of_the_mesh_that_have_no_effect_are_warned_of() -> None:
     assert warned(attempts=2, retryOn="5xx") == []
     assert warned(attempts=0, retryOn="5xx") == ["defaultHttpRetryPolicy"]
     assert warned(attempts=2, retryOn="sometimes") == ["defaultHttpRetryPolicy.retryOn"]
+    inbound = {"attempts": 1, "perTryTimeout": "1s", "retryIgnorePreviousHosts": True}
+    assert mesh(Severity.WARNING, defaultInboundHttpRetryPolicy=inbound) == [
+        "defaultInboundHttpRetryPolicy.perTryTimeout",
+        "defaultInboundHttpRetryPolicy.retryIgnorePreviousHosts",
+    ]
+
+
+def test_old_ways_to_give_hosts_addresses_are_warned_of() -> None:
+    found = mesh(
+        Severity.WARNING,
+        defaultConfig={"proxyMetadata": {"ISTIO_META_DNS_AUTO_ALLOCATE": "true"}},
+    )
+    assert found == ["defaultConfig.proxyMetadata.ISTIO_META_DNS_AUTO_ALLOCATE"]
 
 
 def test_curves_that_nobody_knows_are_warned_of() -> None:
@@ -107,6 +124,15 @@ def test_curves_that_nobody_knows_are_warned_of() -> None:
             ["privateKeyProvider.qat.pollDelay"],
         ),
         ({"concurrency": -1}, ["concurrency"]),
+        ({"connectionSettings": {"listenerConnectionLimit": 1}}, []),
+        (
+            {"connectionSettings": {"listenerConnectionLimit": 0}},
+            ["connectionSettings.listenerConnectionLimit"],
+        ),
+        (
+            {"connectionSettings": {"httpMaxConcurrentStreams": 0}},
+            ["connectionSettings.httpMaxConcurrentStreams"],
+        ),
     ],
 )
 def test_settings_of_proxies(settings: dict[str, Any], wrong: list[str]) -> None:

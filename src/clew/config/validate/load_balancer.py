@@ -14,6 +14,7 @@ from clew.model.destination_rule import (
     LocalityFailover,
     LocalityLoadBalancerSetting,
     WarmupConfiguration,
+    ZoneAwareLoadBalancerSetting,
 )
 
 _LARGEST_MAGLEV = 5_000_011
@@ -38,9 +39,7 @@ def check_load_balancer(lb: LoadBalancerSettings, path: FieldPath) -> Iterator[F
     if lb.locality_lb_setting is not None:
         yield from check_locality(lb.locality_lb_setting, (*path, "localityLbSetting"))
     if (zones := lb.zone_aware_lb_setting) is not None:
-        at = (*path, "zoneAwareLbSetting")
-        yield from _check_failover(zones.failover, (*at, "failover"))
-        yield from _check_priority(zones.failover_priority, (*at, "failoverPriority"))
+        yield from check_zones(zones, (*path, "zoneAwareLbSetting"))
     if lb.warmup is not None and lb.warmup_duration_secs is not None:
         yield Finding(path, "warmup and warmupDurationSecs exclude each other")
     yield from check_duration(lb.warmup_duration_secs, (*path, "warmupDurationSecs"))
@@ -102,6 +101,12 @@ def check_locality(setting: LocalityLoadBalancerSetting, path: FieldPath) -> Ite
     yield from _check_failover(setting.failover, (*path, "failover"))
     if setting.failover:
         yield from _check_priority(setting.failover_priority, (*path, "failoverPriority"))
+
+
+def check_zones(setting: ZoneAwareLoadBalancerSetting, path: FieldPath) -> Iterator[Finding]:
+    """Source: istio ``ValidateZoneAwareLbSetting``."""
+    yield from _check_failover(setting.failover, (*path, "failover"))
+    yield from _check_priority(setting.failover_priority, (*path, "failoverPriority"))
 
 
 def _check_distribute(rules: Sequence[LocalityDistribute], path: FieldPath) -> Iterator[Finding]:

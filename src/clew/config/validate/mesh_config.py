@@ -12,7 +12,7 @@ from clew.config.finding import FieldPath, Finding
 from clew.config.validate.extension_providers import check_providers
 from clew.config.validate.hosts import check_port, host_problem, is_host_label
 from clew.config.validate.http_retries import check_retries
-from clew.config.validate.load_balancer import check_locality
+from clew.config.validate.load_balancer import check_locality, check_zones
 from clew.config.validate.mesh_proxy_config import check_proxy_config
 from clew.config.validate.scalars import check_duration
 from clew.config.validate.tls_parameters import check_curves
@@ -50,6 +50,8 @@ def validate_mesh_config(mesh: MeshConfig) -> Iterator[Finding]:
             yield Finding(path, f'"{domain}" is not a trust domain such as cluster.local')
     if mesh.locality_lb_setting is not None:
         yield from check_locality(mesh.locality_lb_setting, ("localityLbSetting",))
+    if mesh.zone_aware_lb_setting is not None:
+        yield from check_zones(mesh.zone_aware_lb_setting, ("zoneAwareLbSetting",))
     yield from _check_traffic(mesh)
     yield from _check_services(mesh)
     yield from check_providers(mesh.extension_providers)
@@ -88,6 +90,14 @@ def _check_traffic(mesh: MeshConfig) -> Iterator[Finding]:
         yield from check_retries(retries, path)
         if not retries.attempts and retries.backoff is not None:
             yield Finding((*path, "backoff"), "with attempts: 0 nothing is retried")
+        for name, value in (
+            ("perTryTimeout", retries.per_try_timeout),
+            ("retryRemoteLocalities", retries.retry_remote_localities),
+            ("retryIgnorePreviousHosts", retries.retry_ignore_previous_hosts),
+        ):
+            if value is not None:
+                problem = f"{name} has no effect on requests to the workload itself"
+                yield Finding((*path, name), problem, warning=True)
 
 
 def _check_services(mesh: MeshConfig) -> Iterator[Finding]:

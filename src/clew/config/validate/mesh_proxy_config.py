@@ -24,6 +24,12 @@ from clew.model.mesh_proxy_config import (
 )
 
 _SMALLEST_WINDOW, _LARGEST_WINDOW = 65_535, 2**31 - 1
+_POSITIVE = (
+    "http_max_concurrent_streams",
+    "listener_connection_limit",
+    "global_downstream_connection_limit",
+)
+_OLD_ADDRESSES = "ISTIO_META_DNS_AUTO_ALLOCATE"
 _VARIABLE = re.compile(r"\$\([A-Z_]+\)")
 
 
@@ -60,6 +66,9 @@ def check_proxy_config(proxy: MeshProxyConfig, path: FieldPath) -> Iterator[Find
                 provider.poll_delay and provider.poll_delay.nanoseconds > 0
             ):
                 yield Finding(at, "the delay must be more than 0")
+    if _OLD_ADDRESSES in proxy.proxy_metadata:
+        problem = "this setting is deprecated: hosts without addresses have them anyway"
+        yield Finding((*path, "proxyMetadata", _OLD_ADDRESSES), problem, warning=True)
     if proxy.connection_settings is not None:
         yield from _check_connections(proxy.connection_settings, (*path, "connectionSettings"))
 
@@ -109,5 +118,7 @@ def _check_connections(settings: ConnectionSettings, path: FieldPath) -> Iterato
             yield Finding(at, "cannot be negative")
         elif field.name.startswith("http2_initial_"):
             yield from check_range(value, _SMALLEST_WINDOW, _LARGEST_WINDOW, at)
+        elif field.name in _POSITIVE:
+            yield from check_range(value, 1, 2**31 - 1, at)
         elif isinstance(value, int) and value < 0:
             yield Finding(at, "cannot be negative")
