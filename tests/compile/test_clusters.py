@@ -79,7 +79,9 @@ def test_with_no_sidecar_behind_it_a_service_is_called_in_plain_http1() -> None:
 def test_where_only_some_endpoints_have_sidecars_each_is_called_its_own_way() -> None:
     found = cluster(scope_of(endpoint(), endpoint("172.16.0.2", mutual_tls=False)), NAME)
     assert speaks(found) == "HTTP/1.1"
-    assert [m.name for m in found.transport_socket_matches] == ["tlsMode-istio", "tlsMode-disabled"]
+    plain, others = found.transport_socket_matches
+    assert (plain.name, dict(plain.match)) == ("tlsMode-disabled", {"tlsMode": "disabled"})
+    assert (others.name, dict(others.match)) == ("tlsMode-istio", {})
 
 
 def test_the_server_must_be_one_of_the_identities_of_its_endpoints() -> None:

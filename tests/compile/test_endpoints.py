@@ -57,11 +57,23 @@ def test_the_unhealthy_are_named_as_such_and_the_leaving_are_not_named() -> None
     assert only.health_status == HealthStatus.UNHEALTHY
 
 
-def test_an_endpoint_says_who_it_is_and_whether_it_takes_mtls() -> None:
+def test_an_endpoint_says_who_it_is() -> None:
     found = load_assignment(endpoint(labels={"app": "reviews", "version": "v1"}))
     metadata = found.endpoints[0].lb_endpoints[0].metadata.filter_metadata
     assert metadata["istio"]["workload"] == "app;default;reviews;v1;Kubernetes"
-    assert metadata["envoy.transport_socket_match"]["tlsMode"] == "istio"
+    assert "envoy.transport_socket_match" not in metadata
+
+
+def test_those_in_plaintext_are_marked_where_others_take_mtls() -> None:
+    plain = endpoint("10.0.0.2", mutual_tls=False)
+    assert _marks(load_assignment(endpoint("10.0.0.1"), plain)) == ["", "disabled"]
+    assert _marks(load_assignment(plain)) == [""]
+
+
+def _marks(found: ClusterLoadAssignment) -> list[str]:
+    metadata = [each.metadata.filter_metadata for each in found.endpoints[0].lb_endpoints]
+    name = "envoy.transport_socket_match"
+    return [str(each[name]["tlsMode"]) if name in each else "" for each in metadata]
 
 
 def test_endpoints_of_other_ports_and_host_names_are_left_out() -> None:

@@ -14,6 +14,7 @@ from clew.compile.locality import Client, Group, group_endpoints
 from clew.compile.preference import preference
 from clew.compile.resources import resource, sources
 from clew.compile.traffic_policy import Policy, policy_for
+from clew.compile.upstream_tls import PLAINTEXT, SOCKET_MATCH, TLS_MODE
 from clew.model import names
 from clew.model.addresses import is_ip
 from clew.model.destination_rule import DestinationRule
@@ -31,7 +32,7 @@ _OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _IPV4 = re.compile(rf"{_OCTET}(\.{_OCTET}){{3}}")
 
 
-def compile_assignment(
+def compile_assignment(  # noqa: PLR0913  (all that an assignment follows from)
     service: Service,
     port: ServicePort,
     rule: DestinationRule | None,
@@ -40,17 +41,21 @@ def compile_assignment(
     client: Client,
     mesh: MeshConfig,
     name: str = "",
+    *,
+    marks: bool = False,
 ) -> EnvoyResource:
     """The endpoints of one cluster, which may be none; ``name``: the cluster's, if not the usual.
 
-    ``endpoints`` are those of the port. Source: istio ``EndpointBuilder``.
+    ``endpoints`` are those of the port; ``marks``: those in plaintext are marked for the cluster.
+    Source: istio ``EndpointBuilder``.
     """
     name = name or names.outbound_cluster(port.number, service.hostname, subset)
     policy = policy_for(rule, port.number, subset, mesh)
     near = _of_node(endpoints, service, client)
     usable = [e for e in _serving(near, rule, subset, policy) if _has_address(e)]
     groups = _groups(usable, client, policy, service, mesh)
-    return resource(name, _assignment(name, groups), sources=sources(service, rule))
+    assignment = _assignment(name, groups, marks=marks)
+    return resource(name, assignment, sources=sources(service, rule))
 
 
 def built_in_assignment(
@@ -61,12 +66,15 @@ def built_in_assignment(
     endpoints: tuple[Endpoint, ...],
     client: Client,
     mesh: MeshConfig,
+    *,
+    marks: bool = False,
 ) -> ClusterLoadAssignment:
     """The same for a cluster that resolves its endpoints' names itself and has them built in."""
     policy = policy_for(rule, port.number, subset, mesh)
     usable = _serving(endpoints, rule, subset, policy)
     name = names.outbound_cluster(port.number, service.hostname, subset)
-    return _assignment(name, _groups(usable, client, policy, service, mesh))
+    groups = _groups(usable, client, policy, service, mesh)
+    return _assignment(name, groups, marks=marks)
 
 
 def workload_metadata(workload: Workload) -> str:
@@ -133,9 +141,9 @@ def _groups(
     )
 
 
-def _assignment(name: str, groups: Iterable[Group]) -> ClusterLoadAssignment:
+def _assignment(name: str, groups: Iterable[Group], *, marks: bool) -> ClusterLoadAssignment:
     """Filled in place: there are many endpoints, and a message copied into another would cost as
-    much as all the rest.
+    much as all the rest. ``marks``: those in plaintext are marked, see ``upstream_tls``.
     """
     assignment = ClusterLoadAssignment(cluster_name=name)
     for group in groups:
@@ -144,7 +152,11 @@ def _assignment(name: str, groups: Iterable[Group]) -> ClusterLoadAssignment:
         found.locality.CopyFrom(EnvoyLocality(region=region, zone=zone, sub_zone=subzone))
         found.load_balancing_weight.value = group.weight
         for endpoint in group.endpoints:
-            _fill(found.lb_endpoints.add(health_status=_HEALTH[endpoint.health]), endpoint)
+            compiled = found.lb_endpoints.add(health_status=_HEALTH[endpoint.health])
+            _fill(compiled, endpoint)
+            if marks and not endpoint.mutual_tls:
+                mark = compiled.metadata.filter_metadata[SOCKET_MATCH]
+                mark.fields[TLS_MODE].string_value = PLAINTEXT
     return assignment
 
 
@@ -155,10 +167,8 @@ def _fill(compiled: LbEndpoint, endpoint: Endpoint) -> None:
         more = compiled.endpoint.additional_addresses.add()
         _set_address(more.address, each, endpoint.port)
     compiled.load_balancing_weight.value = max(endpoint.weight, 1)
-    metadata = compiled.metadata.filter_metadata
-    metadata["istio"].fields["workload"].string_value = workload_metadata(endpoint.workload)
-    if endpoint.mutual_tls:
-        metadata["envoy.transport_socket_match"].fields["tlsMode"].string_value = "istio"
+    facts = compiled.metadata.filter_metadata["istio"].fields
+    facts["workload"].string_value = workload_metadata(endpoint.workload)
 
 
 def _set_address(target: Address, address: str, port: int) -> None:

@@ -147,16 +147,17 @@ def _compiled(  # noqa: PLR0913  (the arguments are the key in the memo)
         if networks.gateways or view:
             own = memo.call(seen_from, network, view, own, networks)
         subsets = [subset for _, subset in cluster_names(service, port, rule)]
+        mixed = facts.coverage is Coverage.SOME
         if how is not Resolution.EDS:
             built_in = (
-                built_in_assignment(service, port, rule, subset, own, client, mesh)
+                built_in_assignment(service, port, rule, subset, own, client, mesh, marks=mixed)
                 for subset in subsets
                 if how in _BY_DNS
             )
             clusters += compile_clusters(upstream, rule, tuple(built_in), site, mesh)
             continue
         endpoints += (
-            compile_assignment(service, port, rule, subset, own, client, mesh)
+            compile_assignment(service, port, rule, subset, own, client, mesh, marks=mixed)
             for subset in subsets
             if discovery(service, rule, port.number, site, subset) is Resolution.EDS
         )
