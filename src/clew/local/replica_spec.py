@@ -28,7 +28,8 @@ def replica_spec(
     """
     app, listening = None, dict[int, int]()
     if not is_gateway(workload.template):
-        ports = [port.container_port for port in the_container(workload).ports]
+        # Those of UDP its proxy leaves alone.
+        ports = [p.container_port for p in the_container(workload).ports if p.protocol == "TCP"]
         listening = listening_ports(ports, place, take_port)
         here = Place(
             name=where.name,
