@@ -122,6 +122,7 @@ def test_on_tcp_rules_of_http_do_not_allow(shop: Shell) -> None:
     [
         (("nobody", "reviews", "--port", "80"), 'no workload with a proxy is called "nobody"'),
         (("web", "nothing"), 'there is no service "nothing"'),
+        (("web", "reviewz"), 'did you mean "reviews"?'),
         (("web", "reviews"), "name the port; its ports are: 80, 90"),
         (("web", "reviews", "--port", "1"), "has no port 1"),
         (("web", "reviews", "--port", "80", "--claim", "x"), "name=value"),

@@ -43,4 +43,5 @@ def test_without_an_earlier_revision_nothing_happens(mesh: Shell) -> None:
     result = mesh.clew("rollback", "vs", "reviews")
     assert result.exit_code == 1
     assert "no earlier revision" in result.stderr
+    assert "there is no VirtualService default/never" in mesh.clew("rollback", "vs/never").stderr
     assert mesh.clew("rollback", "vs").exit_code == 2

@@ -50,6 +50,7 @@ def command(window: int, namespace: str, output: str | None, mesh: str) -> None:
         case _ if graph.edges:
             click.echo(f"{summary(graph)}\n\n{table(edge_rows(graph))}")
         case _:
-            click.echo(f"No traffic in the last {window} s.", err=True)
+            where = f" in {namespace} namespace" if namespace else ""
+            click.echo(f"No traffic in the last {window} s{where}.", err=True)
     if output != "json" and (warning := crowded(graph)):
         click.echo(warning, err=True)

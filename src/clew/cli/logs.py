@@ -20,6 +20,11 @@ from clew.local.logs import Log, Reader, access_log_of, logs_of, replica_specs, 
 from clew.local.state import SERVER_LOG, is_locked
 
 _POLL_SECONDS = 0.2
+_NO_ACCESS_LOG = (
+    "There is no line of an access log yet.\n"
+    "  hint: it is written where MeshConfig has accessLogFile: /dev/stdout, or a Telemetry asks "
+    "for it; clew tap shows requests without one"
+)
 
 
 @click.command("logs")
@@ -63,6 +68,7 @@ def command(
     except BadLocation as error:
         raise click.UsageError(str(error)) from None
     chosen = access_log_of if access else (lambda spec: logs_of(spec, proxy=proxy))
+    nothing = _NO_ACCESS_LOG if access else ""
 
     def logs() -> dict[Log, AgentSpec | None]:
         if not workload:
@@ -81,7 +87,7 @@ def command(
             log: _Page(Reader(log.path, last=tail), spec, access, explained)
             for log, spec in first.items()
         }
-        _echo(pages, named=len({log.replica for log in pages}) > 1)
+        _echo(pages, named=len({log.replica for log in pages}) > 1, otherwise=nothing)
         while follow and is_locked(directory):
             time.sleep(_POLL_SECONDS)
             for log, spec in logs().items():
@@ -144,14 +150,20 @@ def _explainer(client: Client) -> Callable[[AgentSpec, str], Iterable[Explanatio
     return explained
 
 
-def _echo(pages: dict[Log, _Page], *, named: bool) -> None:
-    for log, page in pages.items():
-        _echo_lines(log, page.lines(), named=named)
+def _echo(pages: dict[Log, _Page], *, named: bool, otherwise: str = "") -> None:
+    """Print what is new; ``otherwise``: what to say if that is nothing."""
+    printed = [_echo_lines(log, page.lines(), named=named) for log, page in pages.items()]
+    if otherwise and not any(printed):
+        click.echo(otherwise, err=True)
 
 
-def _echo_lines(log: Log, lines: Iterator[str], *, named: bool) -> None:
+def _echo_lines(log: Log, lines: Iterator[str], *, named: bool) -> bool:
+    """Whether there was one."""
+    printed = False
     for text in lines:
         click.echo(f"[{log.replica}] {text}" if named else text)
+        printed = True
+    return printed
 
 
 def _not_found(directory: Path, namespace: str, workload: str) -> str:

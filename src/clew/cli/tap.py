@@ -38,9 +38,10 @@ def command(
 ) -> None:
     """Show requests as they happen, until Ctrl-C: who calls whom, what for, and what becomes of it.
 
-    WORKLOAD is its name, namespace/name, or its label app. Proxies tell of requests only while
-    somebody watches, an hour at most. Of a failed request it is said why, and which object is to
-    blame if one is. With -o json, each line is an object.
+    WORKLOAD is its name (reviews-v1, default/reviews-v1 or reviews-v1.default) or its label app; of
+    who is called also a host. Proxies tell of requests only while somebody watches, an hour at
+    most. Of a failed request it is said why, and which object is to blame if one is. With -o json,
+    each line is an object.
     """
     import time
 

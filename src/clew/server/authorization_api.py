@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from clew.config.structure import did_you_mean
 from clew.model.service import Protocol, Service, ServicePort
 from clew.server.authorization import (
     NOBODY,
@@ -82,7 +83,9 @@ def _service(snapshot: MeshSnapshot, name: str, namespace: str) -> Service:
     elsewhere = snapshot.services.by_host.get(host, ())
     if len(elsewhere) == 1:
         return elsewhere[0]
-    raise NotFound(f'there is no service "{host}" in the namespace {where}')
+    known = {each.partition(".")[0] for each in snapshot.services.by_host}
+    hint = f"; {meant}" if (meant := did_you_mean(host, sorted(known))) else ""
+    raise NotFound(f'there is no service "{host}" in the namespace {where}{hint}')
 
 
 def _port(service: Service, wanted: int | None) -> ServicePort:

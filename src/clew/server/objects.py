@@ -243,6 +243,8 @@ def _earlier(
     key: ResourceKey, entries: Sequence[HistoryEntry], revision: int | None
 ) -> tuple[int, Mapping[str, Any]]:
     """What to bring back: that of ``revision``, else the one before the newest."""
+    if not entries:
+        raise NotFound(f"there is no {key}, and never was")
     if revision is None:
         for entry in entries[1:]:
             if entry.manifest is not None:
