@@ -23,6 +23,7 @@ from clew._pb.envoy.service.discovery.v3.discovery_pb2 import (
 from clew._pb.istio.v1.auth.ca_pb2 import IstioCertificateRequest, IstioCertificateResponse
 from clew.model.xds import Published
 from clew.xds.delta_stream import DeltaStream
+from tests.certificates import private_pem
 
 ISTIOD = "spiffe://cluster.local/ns/istio-system/sa/istiod"
 
@@ -54,11 +55,7 @@ class Authority:
         """Return a new key and its certificate, PEM."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.UniformResourceIdentifier(identity)
-        pem = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
+        pem = private_pem(key)
         return pem, self._certificate(key.public_key(), [name]).encode()
 
     def _certificate(self, key: Any, names: list[Any], *, authority: bool = False) -> str:

@@ -14,7 +14,6 @@ from typing import Any
 
 import grpc
 import pytest
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from clew.agent.certificates import signing_request
@@ -31,6 +30,7 @@ from clew.model.pod import (
     TCPSocketAction,
 )
 from tests.agent.test_bootstrap import without_capture
+from tests.certificates import private_pem
 
 APP = AppSpec(command=("true",), env={"PATH": os.environ["PATH"]})
 NOWHERE = 9  # the port of "discard", where nobody listens
@@ -109,11 +109,7 @@ def server_tls(folder: Path) -> ssl.SSLContext:
     key = ec.generate_private_key(ec.SECP256R1())
     name = "spiffe://cluster.local/ns/default/sa/app"
     chain = issue(authority, signing_request(key, name), name, now=datetime.now(UTC), serial=12345)
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
+    private = private_pem(key)
     file = folder / "server.pem"
     file.write_bytes(private + "".join(chain).encode())
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

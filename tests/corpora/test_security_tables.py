@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -31,6 +30,7 @@ from clew.server.access import bearer_token
 from clew.snapshot.hosts import covers, overlap
 from clew.snapshot.protocols import select_protocol
 from clew.snapshot.scope import GatewayServer
+from tests.certificates import private_pem
 from tests.corpora.conftest import Score
 from tests.corpora.corpus import cases
 
@@ -206,11 +206,7 @@ def _files(now: datetime) -> dict[str, bytes]:
     """A new authority as files that can be plugged in."""
     with tempfile.TemporaryDirectory() as folder:
         authority = load_or_create(Path(folder), "cluster.local", now=now)
-    key = authority.key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
+    key = private_pem(authority.key)
     return {
         CERTIFICATE: pem(authority.certificate).encode(),
         KEY: key,

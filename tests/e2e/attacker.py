@@ -15,7 +15,6 @@ from typing import Any
 
 import grpc
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from google.protobuf.struct_pb2 import Struct
 
 from clew._pb.envoy.service.discovery.v3.discovery_pb2 import (
@@ -28,6 +27,7 @@ from clew.ca.authority import Authority, issue
 from clew.ca.keys import load_or_create
 from clew.model.xds import CLUSTER
 from clew.server.mtls import proxy_dns_name
+from tests.certificates import private_pem
 
 _SERVER = "istiod.istio-system.svc"
 _ALPN = ["istio-http/1.1", "istio", "http/1.1"]
@@ -43,11 +43,7 @@ class Stolen:
     roots: str
 
     def key_pem(self) -> bytes:
-        return self.key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
+        return private_pem(self.key)
 
     def credentials(self) -> grpc.ChannelCredentials:
         return grpc.ssl_channel_credentials(

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from clew.compile.memo import Memo
 from clew.compile.proxy import compile_proxy
@@ -18,6 +14,7 @@ from clew.model.proxy import Proxy, ProxyType
 from clew.model.xds import SECRET, Published
 from clew.snapshot.scope_builder import build_scope
 from clew.snapshot.snapshot import build_snapshot
+from tests.certificates import self_signed
 from tests.envoy.program import backend
 from tests.envoy.rig import envoy_rig, free_port
 from tests.manifests import resources_of
@@ -71,25 +68,8 @@ stringData:
 
 def certificate(serial: int) -> tuple[str, str]:
     """A self-signed certificate of web.example.com and its key, PEM on one YAML line."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "web.example.com")])
-    now = datetime.now(UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(serial)
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.DNSName("web.example.com")]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    chain = built.public_bytes(Encoding.PEM)
-    return chain.decode().replace("\n", "\\n"), pem.decode().replace("\n", "\\n")
+    chain, key = self_signed("web.example.com", "web.example.com", serial=serial)
+    return chain.replace("\n", "\\n"), key.replace("\n", "\\n")
 
 
 def published(port: int, upstream: int, serial: int) -> Published:

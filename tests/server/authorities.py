@@ -10,6 +10,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.certificates import private_pem
+
 _START = datetime.now(UTC) - timedelta(hours=1)
 _END = _START + timedelta(days=2)
 
@@ -41,13 +43,7 @@ class Authority:
         certificate = builder.sign(self._key, hashes.SHA256())
         files = self._folder / f"{common_name}.pem", self._folder / f"{common_name}.key"
         files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        files[1].write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
+        files[1].write_bytes(private_pem(key))
         return files
 
 

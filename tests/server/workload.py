@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 
 import grpc
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from clew.agent.certificates import signing_request
 from clew.ca.authority import Authority, issue
 from clew.model.names import spiffe_id
 from clew.server.mtls import proxy_dns_name
+from tests.certificates import private_pem
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,7 @@ class Workload:
     root: str
 
     def credentials(self) -> grpc.ChannelCredentials:
-        private_key = self.key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
+        private_key = private_pem(self.key)
         return grpc.ssl_channel_credentials(
             self.root.encode(), private_key, "".join(self.chain).encode()
         )

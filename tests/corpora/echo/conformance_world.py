@@ -17,8 +17,8 @@ import yaml
 from clew.config.parse import parse_documents
 from clew.snapshot.gateway_api.deployment import GATEWAY_NAME
 from clew.snapshot.snapshot import build_snapshot
+from tests.certificates import self_signed
 from tests.corpora.corpus import FOLDER
-from tests.corpora.echo.certificate import self_signed
 from tests.corpora.echo.manifests import HEALTH_PORT, Port
 from tests.corpora.echo.world import APP, CERTIFICATE, World, eventually, running_world
 
@@ -213,7 +213,8 @@ def _referenced(text: str, certificate: str) -> Iterator[Manifest]:
     for key in build_snapshot(resources).gateway_api.referenced:
         if key in declared or "nonexist" in key.name or key.group:
             continue
-        shown = self_signed("mismatch").decode() if "mismatch" in key.name else certificate
+        chain, own = self_signed("echo", "mismatch")
+        shown = own + chain if "mismatch" in key.name else certificate
         begin = shown.index("-----BEGIN CERTIFICATE")
         metadata = {"name": key.name, "namespace": key.namespace}
         made: Manifest = {"apiVersion": "v1", "kind": key.kind, "metadata": metadata}

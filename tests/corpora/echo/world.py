@@ -21,7 +21,7 @@ from clew.api.client import Client
 from clew.api.location import API_SOCKET
 from clew.api.messages import ProxyStatus
 from clew.local.state import read_state
-from tests.corpora.echo.certificate import self_signed
+from tests.certificates import self_signed
 from tests.corpora.echo.manifests import HEALTH_PORT, App, Port, world_manifests
 
 ROOT = Path(__file__).parents[3]
@@ -150,7 +150,8 @@ def running_world(
     try:
         with ExitStack() as stack:
             certificate = home / CERTIFICATE
-            certificate.write_bytes(self_signed(*(app.host for app in apps), *names))
+            chain, key = self_signed("echo", *(app.host for app in apps), *names)
+            certificate.write_text(key + chain)
             world = _start(home, apps, [_health(), *ports], tuple(manifests))
             stack.callback(_stop, world)
             _wait_until_ready(world)

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from clew.server.http2.tls import server_context
+from tests.certificates import private_pem
 
 OPTIONS = [("grpc.ssl_target_name_override", "localhost")]
 
@@ -61,11 +62,7 @@ def _leaf(
     builder = _builder("leaf", "root", key.public_key())
     names = x509.SubjectAlternativeName([name])
     certificate = builder.add_extension(names, critical=True).sign(signer, hashes.SHA256())
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
+    private = private_pem(key)
     return private, certificate.public_bytes(serialization.Encoding.PEM)
 
 
