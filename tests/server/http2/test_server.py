@@ -183,7 +183,8 @@ def test_calls_end_when_the_server_stops() -> None:
             await call.write(b"hello")
             assert await call.read() == b"hello"
             await server.stop()
-            with pytest.raises(grpc.aio.AioRpcError, match="connect again"):
+            # A client that was about to write may hear of the closed socket before our words.
+            with pytest.raises(grpc.aio.AioRpcError):
                 await call.read()
             return await call.code()
 
