@@ -80,11 +80,22 @@ def endpoint_slice(name: str, namespace: str, first: int, count: int) -> Manifes
 
 
 def pod(service_name: str, namespace: str, replica: int, address: str) -> Manifest:
+    """Return a pod of the service's Deployment."""
     labels = {"app": service_name, "version": "v1", "security.istio.io/tlsMode": "istio"}
+    labels["pod-template-hash"] = "5d4f8c7b9"
+    owner = f"{service_name}-v1-5d4f8c7b9"
+    metadata = {
+        **_metadata(f"{owner}-{replica}", namespace),
+        "labels": labels,
+        "ownerReferences": [
+            {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner, "uid": owner}
+            | {"controller": True}
+        ],
+    }
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {**_metadata(f"{service_name}-{replica}", namespace), "labels": labels},
+        "metadata": metadata,
         "spec": {"serviceAccountName": service_name},
         "status": {"podIP": address, "conditions": [{"type": "Ready", "status": "True"}]},
     }
