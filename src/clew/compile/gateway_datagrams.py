@@ -110,6 +110,8 @@ def compile_datagram_upstreams(
 ) -> Iterator[tuple[str, Upstreams]]:
     """Yield the clusters and endpoints that a router's datagrams go to, by hostname."""
     targets = memo.call(_targets, scope)
+    if not targets:
+        return
     services = {s.hostname: s for s in outbound.services if s.hostname in targets}
     for host, service in services.items():
         if service.resolution not in _TOLD:
