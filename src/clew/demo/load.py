@@ -51,11 +51,12 @@ class Load:
         for thread in self._threads:
             thread.join(timeout=15)
 
-    def sample(self, count: int, *, timeout: float = 60.0) -> list[Outcome]:
+    def sample(self, count: int, *, timeout: float = 30.0) -> list[Outcome]:
         """Return the next ``count`` outcomes of requests that have not begun yet.
 
         Raises:
-            TimeoutError: the mesh answered too few requests in ``timeout`` seconds.
+            TimeoutError: the mesh answered nothing for ``timeout`` seconds. A slow machine may
+                take its time.
         """
         began = time.monotonic()
         with self._arrived:
@@ -64,11 +65,15 @@ class Load:
             def begun_since() -> list[Outcome]:
                 return [o for o in self._outcomes[before:] if o.began >= began]
 
-            if not self._arrived.wait_for(lambda: len(begun_since()) >= count, timeout):
-                raise TimeoutError(
-                    f"only {len(begun_since())} of {count} requests came back in {timeout:.0f} s"
-                )
-            return begun_since()[:count]
+            found = begun_since()
+            while len(found) < count:
+                known = len(self._outcomes)
+                if not self._arrived.wait(timeout) and len(self._outcomes) == known:
+                    raise TimeoutError(
+                        f"only {len(found)} of {count} requests came back, none in {timeout:.0f} s"
+                    )
+                found = begun_since()
+            return found[:count]
 
     @property
     def outcomes(self) -> list[Outcome]:
