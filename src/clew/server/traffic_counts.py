@@ -53,8 +53,9 @@ def unpack(packed: bytes) -> Counts:
 
 
 def add(into: Counts, counts: Mapping[int, int]) -> None:
+    before = into.get
     for key, count in counts.items():
-        into[key] = into.get(key, 0) + count
+        into[key] = before(key, 0) + count
 
 
 def requests(number: int, code: int, flags: str, encrypted: bool | None) -> Counts:
@@ -115,10 +116,16 @@ def spread(counts: Counts, start: float, end: float, width: float) -> Iterator[t
     for step in range(first, last):
         share = ((step + 1) * width - start) / (end - start)
         start = (step + 1) * width
-        part = {key: round(count * share) for key, count in rest.items()}
-        rest = {key: count - part[key] for key, count in rest.items()}
-        yield step, {key: count for key, count in part.items() if count}
-    yield last, {key: count for key, count in rest.items() if count}
+        part: Counts = {}
+        later: Counts = {}
+        for key, count in rest.items():
+            if number := round(count * share):
+                part[key] = number
+            if count != number:
+                later[key] = count - number
+        rest = later
+        yield step, part
+    yield last, rest
 
 
 def bytes_of(bins: Mapping[int, int]) -> int:
