@@ -175,6 +175,30 @@ spec:
     assert modes == {443: ServerTLSMode.MUTUAL, 8443: ServerTLSMode.OPTIONAL_MUTUAL}
 
 
+def test_a_gateway_says_whether_it_lets_unverified_clients_in() -> None:
+    def told(mode: str, before: str = "") -> list[tuple[str, str]]:
+        authorities = "caCertificateRefs: [{kind: ConfigMap, group: '', name: roots}]"
+        validation = f"{{default: {{validation: {{mode: {mode}, {authorities}}}}}}}"
+        text = f"""
+apiVersion: {GROUP}/v1
+kind: Gateway
+metadata: {{name: web, namespace: default}}
+spec:
+  gatewayClassName: istio
+  listeners: [{{name: a, port: 443, protocol: HTTPS, tls: {{certificateRefs: [{{name: c}}]}}}}]
+  tls: {{frontend: {validation}}}
+status: {{conditions: [{before}]}}
+"""
+        snapshot = build_snapshot(resources_of(text))
+        [status] = own_statuses(snapshot).values()
+        kind = "InsecureFrontendValidationMode"
+        return [(c["status"], c["reason"]) for c in status["conditions"] if c["type"] == kind]
+
+    lenient = "{type: InsecureFrontendValidationMode, status: 'True', reason: ConfigurationChanged}"
+    assert told("AllowInsecureFallback") == [("True", "ConfigurationChanged")]
+    assert told("AllowValidOnly", before=lenient) == []
+
+
 def policy(validation: str, target: str = "kind: Service, name: shop") -> DestinationRule:
     text = f"""
 apiVersion: v1

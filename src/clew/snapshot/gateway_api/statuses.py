@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from clew.model.base import Resource, ResourceKey
+from clew.model.gateway_api.gateway import FrontendValidationMode, KubernetesGateway
 from clew.model.gateway_api.listener_set import ListenerSet
 from clew.model.gateway_api.references import GATEWAY_GROUP, ParentReference
 from clew.model.status import Statuses
@@ -30,6 +31,8 @@ from clew.snapshot.gateway_api.policies import JudgedPolicy
 from clew.snapshot.objects import Objects
 
 Attached = dict[tuple[str, str, str, str], int]
+# Source: Gateway API ``GatewayConditionInsecureFrontendValidationMode``.
+_LENIENT = "InsecureFrontendValidationMode"
 
 
 def statuses_of(api: GatewayApi, objects: Objects) -> Statuses:
@@ -53,8 +56,11 @@ def statuses_of(api: GatewayApi, objects: Objects) -> Statuses:
 
 
 def _conditions(resource: Resource, conditions: Iterable[Condition]) -> list[dict[str, Any]]:
+    now = list(conditions)
     before = resource.status.get("conditions") if isinstance(resource.status, dict) else None
-    return condition_values(conditions, resource.metadata.generation, before)
+    found = condition_values(now, resource.metadata.generation, before)
+    stays = any(each.type == _LENIENT for each in now)
+    return [each for each in found if stays or each["type"] != _LENIENT]
 
 
 # Gateways and ListenerSets
@@ -93,6 +99,7 @@ def _gateway(bound: BoundGateway, attached: Attached) -> dict[str, Any]:
         _accepted(bound, "Gateway", bound.listeners),
         programmed(bound.services, bound.assigned),
         _client_certificate(bound),
+        *_lenient(gateway),
     ]
     status: dict[str, Any] = {"conditions": _conditions(gateway, conditions)}
     if bound.assigned.addresses:
@@ -116,6 +123,16 @@ def _accepted(bound: BoundGateway, kind: str, listeners: tuple[Listening, ...]) 
         text = f"One or more of the {kind}'s listeners are invalid"
         return Condition("Accepted", True, "ListenersNotValid", text)
     return accepted("Resource accepted")
+
+
+def _lenient(gateway: KubernetesGateway) -> Iterator[Condition]:
+    """Say that clients without a valid certificate are let in; else there is no such condition."""
+    frontend = gateway.spec.tls.frontend if gateway.spec.tls else None
+    configs = (frontend.default, *(p.tls for p in frontend.per_port)) if frontend else ()
+    modes = (config.validation.mode for config in configs if config.validation)
+    if FrontendValidationMode.ALLOW_INSECURE_FALLBACK in modes:
+        text = "Clients without a valid certificate are let in: AllowInsecureFallback"
+        yield Condition(_LENIENT, True, "ConfigurationChanged", text)
 
 
 def _client_certificate(bound: BoundGateway) -> Condition:
