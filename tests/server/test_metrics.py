@@ -99,6 +99,8 @@ def test_the_page_says_what_is_so_at_the_moment() -> None:
     assert 'istio_build{component="pilot",tag="1.2"} 1\n' in text
     assert "citadel_server_csr_count 3\n" in text
     assert "citadel_server_root_cert_expiry_seconds 9.5\n" in text
+    resident = next(x for x in text.splitlines() if x.startswith("process_resident_memory_bytes "))
+    assert 10e6 < float(resident.split()[1]) < 10e9
 
 
 def test_the_page_has_a_port_of_its_own_where_an_address_is_given(tmp_path: Path) -> None:

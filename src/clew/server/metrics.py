@@ -8,6 +8,7 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 from clew.model.virtual_service import VirtualService
 from clew.model.xds import CLUSTER, ENDPOINTS, LISTENER, NAME_TABLE, ROUTE, SECRET, TypeUrl
@@ -169,3 +170,8 @@ def _process() -> Iterator[str]:
     yield from Counter(
         "process_cpu_seconds_total", words, {(): used.ru_utime + used.ru_stime}
     ).lines()
+    # Source: proc(5): the sizes of the whole and of what is in memory, in pages.
+    sizes = Path("/proc/self/statm").read_text().split()
+    for name, pages in zip(("virtual", "resident"), sizes, strict=False):
+        bytes_ = int(pages) * resource.getpagesize()
+        yield from gauge(f"process_{name}_memory_bytes", "Memory in use.", [((), bytes_)])
