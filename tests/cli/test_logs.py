@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
+import pytest
+
 from clew.agent.spec import AgentSpec, encode
-from clew.local.state import SPEC, agent_directory
+from clew.local.state import SERVER_LOG, SPEC, agent_directory, lock
 from tests.cli.mesh import Shell, shell
 
 
@@ -32,3 +35,15 @@ def test_without_an_access_log_it_is_said_how_there_is_one(home: Path) -> None:
     (place / "envoy.log").write_text('[2026-03-01T12:00:00.000Z] "GET / HTTP/1.1" 200\n')
     told = shell(home).clew("logs", "web", "--access")
     assert (told.stdout.count("GET /"), told.stderr) == (1, "")
+
+
+def test_ctrl_c_is_how_following_ends(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    (home / "default").mkdir()
+    (home / "default" / SERVER_LOG).write_text("started\n")
+    monkeypatch.setattr(time, "sleep", interrupted)
+    with lock(home / "default"):
+        found = shell(home).clew("logs", "--control-plane", "-f")
+    assert (found.exit_code, found.stdout, found.stderr) == (0, "started\n", "")

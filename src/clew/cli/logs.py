@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -97,11 +98,12 @@ def command(
         for log, page in pages.items():
             _echo_lines(log, page.rest(), named=len(pages) > 1)
 
-    if explain:
-        with connected(mesh) as client:
-            show(_explainer(client))
-    else:
-        show(None)
+    with suppress(*([KeyboardInterrupt] if follow else [])):
+        if explain:
+            with connected(mesh) as client:
+                show(_explainer(client))
+        else:
+            show(None)
 
 
 @dataclass(frozen=True, slots=True)
