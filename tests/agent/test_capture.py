@@ -24,8 +24,8 @@ from clew.agent.capture import ruleset
 from clew.agent.spec import AgentSpec, Capture
 from clew.model.interception import Interception
 from clew.model.xds import CLUSTER, LISTENER, NAME_TABLE, EnvoyResource
+from tests.agent.agent_process import agent, specification, until
 from tests.agent.control_plane import running
-from tests.agent.test_run import agent, specification, until
 
 # Loaded, so that their types are known when the configuration below is read.
 assert original_dst_pb2

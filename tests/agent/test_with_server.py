@@ -21,8 +21,8 @@ from clew.server.ads import AdsServer, require_identity
 from clew.server.csr import CertificateService
 from clew.server.mtls import ServingCertificate
 from clew.server.trust import TrustBundles
+from tests.agent.agent_process import SERVER, Agent, agent, specification, until
 from tests.agent.control_plane import Authority, ControlPlane
-from tests.agent.test_run import SERVER, Agent, agent, specification, until
 from tests.server.directory import Directory
 from tests.server.serving import serving
 

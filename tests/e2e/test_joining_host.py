@@ -15,7 +15,7 @@ import pytest
 from cryptography import x509
 
 from clew.agent.spec import AgentSpec, AppSpec, Capture, encode
-from tests.agent.test_run import SERVER, free_port
+from tests.agent.agent_process import SERVER, free_port
 from tests.e2e.mesh import REVIEWS, Mesh, eventually, running_mesh
 
 

@@ -26,8 +26,8 @@ from clew.server.registration import Registration
 from clew.server.trust import OnPublish
 from clew.xds.answers import Acked, Conversation
 from tests.server.directory import Connected, Directory
+from tests.server.joined_group import GROUP, Place, health, is_gone
 from tests.server.serving import serving
-from tests.server.test_registration import GROUP, Place, health, is_gone
 from tests.server.workload import call_options, workload
 from tests.xds.conversation import resources
 
