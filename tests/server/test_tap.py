@@ -45,7 +45,7 @@ CALL: dict[str, Any] = {
         "downstream_direct_remote_address": {
             "socket_address": {"address": "10.0.0.1", "port_value": 1}
         },
-        "upstream_cluster": "outbound|9080||reviews",
+        "upstream_cluster": "outbound|9080||reviews.default.svc.cluster.local",
         "route_name": "default",
     },
     "protocol_version": "HTTP11",
@@ -103,7 +103,7 @@ def test_a_call_is_told_by_the_callers_proxy() -> None:
         duration=12.0,
         details="via_upstream",
         route="default",
-        cluster="outbound|9080||reviews",
+        cluster="outbound|9080||reviews.default.svc.cluster.local",
         upstream="10.0.0.2",
         trace=TRACE,
     )
@@ -136,6 +136,8 @@ def test_the_called_ones_proxy_tells_only_what_it_alone_knows() -> None:
         ({"caller": "productpage-v1.default"}, True),
         ({"caller": "other/productpage-v1"}, False),
         ({"called": "reviews"}, True),
+        ({"called": "reviews.default"}, True),
+        ({"called": "default/reviews"}, False),
         ({"called": "ratings"}, False),
         ({"caller": "reviews"}, False),
         ({"path": "/reviews"}, True),

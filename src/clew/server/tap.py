@@ -64,7 +64,7 @@ class TapFilter:
         """``apps``: the label app by workload."""
         return (
             _is_it(self.caller, event.source, apps)
-            and _is_it(self.called, event.destination, apps, event.authority)
+            and _is_called(self.called, event, apps)
             and event.path.startswith(self.path)
             and _has_status(self.status, event.status)
             and event.duration >= self.min_duration
@@ -96,14 +96,19 @@ def names_of(workload: str, app: str) -> tuple[str, ...]:
     return (workload, name, f"{name}.{namespace}", *([app] if app else []))
 
 
-def _is_it(wanted: str, workload: str, apps: Mapping[str, str], authority: str = "") -> bool:
-    """A request that reached no workload went to the host that was asked for."""
-    if not wanted:
+def _is_it(wanted: str, workload: str, apps: Mapping[str, str]) -> bool:
+    return not wanted or (bool(workload) and wanted in names_of(workload, apps.get(workload, "")))
+
+
+def _is_called(wanted: str, event: TapEvent, apps: Mapping[str, str]) -> bool:
+    """By the workload, or the host: the one that was asked for, or that of the service."""
+    if _is_it(wanted, event.destination, apps):
         return True
-    if workload:
-        return wanted in names_of(workload, apps.get(workload, ""))
-    host = authority.partition(":")[0]
-    return f"{host}.".startswith(f"{wanted.rpartition('/')[2]}.")
+    namespace, _, name = wanted.rpartition("/")
+    if event.destination and namespace:
+        return False
+    hosts = (event.authority.partition(":")[0], event.cluster.rpartition("|")[2])
+    return any(f"{host}.".startswith(f"{name}.") for host in hosts)
 
 
 def _has_status(wanted: str, status: int) -> bool:
