@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -57,6 +58,7 @@ def test_a_burst_of_changes_is_few_events() -> None:
     async def scenario(client: AsyncClient, socket: Path) -> None:
         async with listening(socket) as lines:
             await event(lines)
+            began = time.monotonic()
             for number in range(30):
                 await client.apply(SHOP.replace("port: 9080}]\n", f"port: {9000 + number}}}]\n"))
             last, count = 0, 0
@@ -64,6 +66,7 @@ def test_a_burst_of_changes_is_few_events() -> None:
                 name, data = await event(lines)
                 if name == "objects":
                     last, count = int(str(data["revision"])), count + 1
-            assert count < 15
+            # However long the changes take on a busy machine: five a second, and one at each end.
+            assert count <= 5 * (time.monotonic() - began) + 2
 
     asyncio.run(with_server(scenario))
