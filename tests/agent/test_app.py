@@ -5,7 +5,7 @@ import pytest
 from clew.agent.app import environment
 from clew.agent.probes import listening_address, port_number
 from clew.agent.spec import AppSpec
-from tests.agent.test_bootstrap import SPEC, without_capture
+from tests.agent.specs import SPEC, without_capture
 
 APP = AppSpec(command=("reviews",), env={"A": "b"}, ports={"http-web": 9080, "metrics": 9090})
 

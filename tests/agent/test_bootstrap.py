@@ -10,35 +10,9 @@ import pytest
 from clew.agent.bootstrap import bootstrap, encode_bootstrap
 from clew.agent.certificates import certificate_secret, root_secret
 from clew.agent.envoy_process import envoy_binary
-from clew.agent.spec import AgentSpec, Capture
-from clew.config.parse import parse_mesh_config
+from clew.agent.spec import AgentSpec
 from tests.agent.control_plane import Authority
-
-SPEC = AgentSpec(
-    mesh="test",
-    type="sidecar",
-    name="reviews-v1-0",
-    namespace="books",
-    workload="reviews-v1",
-    ip="10.0.0.7",
-    labels={"version": "v1", "app": "reviews"},
-    service_account="bookinfo-reviews",
-    locality="region1/zone1",
-    network="network1",
-    xds="unix:/run/clew/xds.sock",
-    ca="unix:/run/clew/ca.sock",
-    directory="/run/clew/reviews",
-)
-
-
-def without_capture(**changes: Any) -> AgentSpec:
-    return msgspec.structs.replace(SPEC, capture=Capture.ENV, **changes)
-
-
-def with_settings(text: str) -> AgentSpec:
-    settings = parse_mesh_config(f"defaultConfig: {text}")[0].default_config
-    assert settings is not None
-    return msgspec.structs.replace(SPEC, settings=settings)
+from tests.agent.specs import SPEC, with_settings, without_capture
 
 
 def special() -> AgentSpec:

@@ -13,7 +13,7 @@ from clew.agent.envoy_process import (
     failure_message,
 )
 from clew.agent.spec import AgentSpec
-from tests.agent.test_bootstrap import SPEC, with_settings
+from tests.agent.specs import SPEC, with_settings
 
 STATS = """\
 http.inbound_0.0.0.0_9080.downstream_cx_active: 2

@@ -9,7 +9,7 @@ from clew.agent.health_information import health_request, problem
 from clew.agent.spec import AppSpec
 from clew.model.pod import Probe, TCPSocketAction
 from clew.model.xds import HEALTH_INFORMATION
-from tests.agent.test_bootstrap import SPEC
+from tests.agent.specs import SPEC
 from tests.agent.test_node import read_back
 
 MEMBER = msgspec.structs.replace(

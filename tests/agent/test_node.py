@@ -11,7 +11,7 @@ from clew.agent.node import node
 from clew.agent.spec import AgentSpec
 from clew.model.proxy import Interception, LocalPort, Proxy, ProxyType
 from clew.model.service import Locality
-from tests.agent.test_bootstrap import SPEC, with_settings, without_capture
+from tests.agent.specs import SPEC, with_settings, without_capture
 
 
 def read_back(spec: AgentSpec) -> Proxy:

@@ -29,7 +29,7 @@ from clew.model.pod import (
     Probe,
     TCPSocketAction,
 )
-from tests.agent.test_bootstrap import without_capture
+from tests.agent.specs import without_capture
 from tests.certificates import private_pem
 
 APP = AppSpec(command=("true",), env={"PATH": os.environ["PATH"]})

@@ -13,9 +13,9 @@ from clew.ca.authority import (
     self_signed_root,
     signed_intermediate,
 )
+from tests.ca.requests import IDENTITY, signing_request
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
-IDENTITY = "spiffe://cluster.local/ns/default/sa/bookinfo-reviews"
 
 
 def authority(now: datetime = NOW) -> Authority:
@@ -25,17 +25,6 @@ def authority(now: datetime = NOW) -> Authority:
         root, root_key, key.public_key(), "cluster.local", now=now, serial=2
     )
     return Authority(certificate=certificate, key=key, roots=(root,))
-
-
-def signing_request(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | None = None) -> str:
-    """A request that claims a name of its own, which must not count."""
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "admin")])
-    claim = x509.SubjectAlternativeName([x509.UniformResourceIdentifier("spiffe://evil/ns/x/sa/y")])
-    builder = x509.CertificateSigningRequestBuilder().subject_name(name)
-    request = builder.add_extension(claim, critical=False).sign(
-        key or ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()
-    )
-    return request.public_bytes(serialization.Encoding.PEM).decode()
 
 
 def issued(lifetime: timedelta = timedelta(0), now: datetime = NOW) -> list[x509.Certificate]:

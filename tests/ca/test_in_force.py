@@ -18,8 +18,8 @@ from clew.ca.in_force import AuthorityInForce, Phase, RotationRefused
 from clew.ca.keys import KeyKind
 from clew.ca.plugged_in import UnusableAuthority
 from tests.ca.issuer import Issuer
-from tests.ca.test_authority import IDENTITY, signing_request
-from tests.ca.test_plugged_in import files
+from tests.ca.plugged_in_files import files
+from tests.ca.requests import IDENTITY, signing_request
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 

@@ -5,34 +5,17 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.verification import PolicyBuilder, Store
 
-from clew.ca.authority import SigningKey, bundle, issue, pem
+from clew.ca.authority import bundle, issue, pem
 from clew.ca.plugged_in import FILES, UnusableAuthority, plugged_in, read_files
 from tests.ca.issuer import Issuer
-from tests.ca.test_authority import IDENTITY, signing_request
+from tests.ca.plugged_in_files import files, key_pem
+from tests.ca.requests import IDENTITY, signing_request
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
-
-
-def key_pem(key: SigningKey, password: bytes | None = None) -> bytes:
-    encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
-    if password:
-        encryption = serialization.BestAvailableEncryption(password)
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, encryption
-    )
-
-
-def files(signer: Issuer, *above: Issuer, roots: str = "") -> dict[str, bytes]:
-    return {
-        "ca-cert.pem": pem(signer.certificate).encode(),
-        "ca-key.pem": key_pem(signer.key),
-        "cert-chain.pem": bundle(each.certificate for each in (signer, *above)).encode(),
-        "root-cert.pem": (roots or pem(above[-1].certificate)).encode(),
-    }
 
 
 @pytest.fixture(scope="module")

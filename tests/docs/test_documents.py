@@ -16,7 +16,7 @@ import yaml
 from clew.cli.main import main
 from clew.demo.steps import canary
 from tests.ca.issuer import Issuer
-from tests.ca.test_plugged_in import files
+from tests.ca.plugged_in_files import files
 from tests.docs.commands import DOCUMENTS, ROOT, Shown, shown_commands
 from tests.e2e.mesh import Mesh, eventually, needs_root, running_mesh
 

@@ -14,7 +14,7 @@ from cryptography import x509
 
 from clew.ca.authority import fingerprint
 from tests.ca.issuer import Issuer
-from tests.ca.test_plugged_in import files
+from tests.ca.plugged_in_files import files
 from tests.e2e.mesh import Mesh, eventually, needs_root, running_mesh
 from tests.e2e.test_failures import load
 

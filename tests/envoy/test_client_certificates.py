@@ -17,7 +17,7 @@ from clew.snapshot.scope_builder import build_scope
 from clew.snapshot.snapshot import build_snapshot
 from tests.envoy.program import echo
 from tests.envoy.rig import envoy_rig, free_port
-from tests.envoy.test_gateway_tls import certificate
+from tests.envoy.tls_gateway import certificate
 from tests.manifests import resources_of
 
 ROUTER = Proxy(

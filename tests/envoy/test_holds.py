@@ -10,7 +10,7 @@ import pytest
 from tests.envoy.mesh import answer, eventually_answers, ingress, live_mesh
 from tests.envoy.program import backend
 from tests.envoy.rig import free_port
-from tests.envoy.test_gateway_tls import certificate, visit
+from tests.envoy.tls_gateway import certificate, visit
 from tests.envoy.worlds import LISTENING
 
 RULE = """

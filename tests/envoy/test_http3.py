@@ -19,7 +19,7 @@ from clew.snapshot.scope_builder import build_scope
 from clew.snapshot.snapshot import build_snapshot
 from tests.envoy.program import backend
 from tests.envoy.rig import address, envoy_rig, free_port
-from tests.envoy.test_gateway_tls import MESH, ROUTER, certificate
+from tests.envoy.tls_gateway import MESH, ROUTER, certificate
 from tests.manifests import resources_of
 
 SERVICE = """

@@ -16,7 +16,7 @@ from clew.agent.system_roots import link_system_roots
 from tests.envoy.mesh import live_mesh
 from tests.envoy.program import echo
 from tests.envoy.rig import free_port, running_envoy
-from tests.envoy.test_gateway_tls import certificate
+from tests.envoy.tls_gateway import certificate
 
 OUTSIDE = """
 apiVersion: networking.istio.io/v1

@@ -14,7 +14,7 @@ from clew.config.parse import parse_mesh_config
 from clew.local.programs import CannotRun
 from clew.local.proxy_settings import with_proxy_settings
 from clew.model.mesh_proxy_config import ANNOTATION
-from tests.agent.test_bootstrap import SPEC
+from tests.agent.specs import SPEC
 from tests.manifests import resources_of
 
 WORKLOAD = msgspec.structs.replace(SPEC, namespace="default", labels={"app": "reviews"})

@@ -11,7 +11,9 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import httpx2
 
 from clew.api.async_client import AsyncClient
 from clew.api.messages import ProxyStatus
@@ -177,3 +179,19 @@ async def _exists(socket: Path, serving: asyncio.Future[None]) -> None:
             await asyncio.sleep(0.01)
     if serving.done():
         serving.result()
+
+
+def run(
+    scenario: Callable[[AsyncClient, Path], Awaitable[None]],
+    store: Store | None = None,
+    **options: Any,
+) -> None:
+    """Run the scenario in an event loop of its own; ``options``: those of ``with_server``."""
+    asyncio.run(with_server(scenario, store, **options))
+
+
+async def raw(socket: Path, method: str, path: str, **options: Any) -> httpx2.Response:
+    """One request over the socket, as nobody's client makes it."""
+    transport = httpx2.AsyncHTTPTransport(uds=str(socket))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://clew") as client:
+        return await client.request(method, path, **options)

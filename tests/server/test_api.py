@@ -6,11 +6,9 @@ import pwd
 import socket as sockets
 import stat
 import tempfile
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 
 from clew.api.answers import ApiError, Unreachable, WatchEnded
@@ -21,8 +19,7 @@ from clew.model.base import ResourceKey
 from clew.model.diagnostic import Diagnostic, Place, Severity
 from clew.server.api import build_app, serve_api
 from clew.stores.directory import DirectoryStore
-from clew.stores.store import Store
-from tests.server.api_server import with_server
+from tests.server.api_server import raw, run
 from tests.stores.memory import MemoryStore
 from tests.stores.objects import config_map, key, noon, pod, put
 
@@ -37,18 +34,6 @@ spec:
 """
 REVIEWS_KEY = ResourceKey("networking.istio.io", "VirtualService", "default", "reviews")
 MISSPELT = REVIEWS.replace("route:", "rout:").replace("name: reviews", "name: bad")
-
-Scenario = Callable[[AsyncClient, Path], Awaitable[None]]
-
-
-def run(scenario: Scenario, store: Store | None = None, **options: Any) -> None:
-    asyncio.run(with_server(scenario, store, **options))
-
-
-async def raw(socket: Path, method: str, path: str, **options: Any) -> httpx2.Response:
-    transport = httpx2.AsyncHTTPTransport(uds=str(socket))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://clew") as client:
-        return await client.request(method, path, **options)
 
 
 def test_a_list_is_of_names_and_status_alone_where_that_is_enough() -> None:

@@ -26,7 +26,7 @@ from clew.server.join_tokens import FILE, Claim
 from clew.server.replies import EXCEPTION_HANDLERS
 from clew.snapshot.snapshot import MeshSnapshot, build_snapshot
 from tests.ca.issuer import Issuer
-from tests.ca.test_plugged_in import files
+from tests.ca.plugged_in_files import files
 
 NOW = datetime.now(UTC)
 

@@ -13,8 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from clew.api.async_client import AsyncClient
 from clew.server.console import FILES, ConsoleForAll
-from tests.server.api_server import with_server
-from tests.server.test_api import raw
+from tests.server.api_server import raw, with_server
 
 HTML = {"Accept": "text/html", "Accept-Encoding": "identity"}
 # All compressed files together.

@@ -11,7 +11,7 @@ import pytest
 from clew.api.async_client import AsyncClient
 from clew.model.base import ResourceKey
 from clew.server.redaction import REDACTED, redacted
-from tests.server.test_api import raw, run
+from tests.server.api_server import raw, run
 
 VALUE = b64encode(b"a very secret value").decode()
 SECRET = {

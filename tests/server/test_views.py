@@ -19,9 +19,8 @@ from clew.api.views import (
     ServiceList,
     ServiceView,
 )
-from tests.server.api_server import with_server
+from tests.server.api_server import raw, with_server
 from tests.server.shop import ROUTES, SHOP
-from tests.server.test_api import raw
 from tests.stores.objects import noon
 
 T = TypeVar("T")
