@@ -27,7 +27,7 @@ def delta_response(
 
 
 # The proxies of a class are told the same, one right after the other: it is joined once for them.
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def _delta_content(
     type_url: TypeUrl, resources: tuple[EnvoyResource, ...], removed: tuple[str, ...]
 ) -> bytes:
