@@ -173,6 +173,7 @@ def misspell(page: Page) -> None:
     page.keyboard.press("Control+a")
     page.keyboard.press("Delete")
     page.keyboard.insert_text("\n".join(lines).replace("timeout: 2s", "timeot: 2s"))
+    page.keyboard.press("Control+Home")
 
 
 def take(page: Page, name: str, shows: str) -> None:

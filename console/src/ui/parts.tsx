@@ -68,6 +68,17 @@ export function Twin({ path, command }: { path: string; command?: string }) {
   );
 }
 
+/** Of a field whose value counts once it is entered; until then it keeps what is typed, whatever is drawn anew. */
+export function useEntered(value: string, onEnter: (value: string) => void) {
+  const [typed, set] = useState<string>();
+  return {
+    value: typed ?? value,
+    onInput: (event: { currentTarget: HTMLInputElement }) => set(event.currentTarget.value),
+    onChange: (event: { currentTarget: HTMLInputElement }) => { set(undefined); onEnter(event.currentTarget.value); },
+    onBlur: () => set(undefined),
+  };
+}
+
 export function Findings({ of, onPick }: { of: readonly Finding[]; onPick?: (finding: Finding) => void }) {
   return (
     <ul class="findings">

@@ -91,19 +91,19 @@ function Tiles({ overview: { proxies, objects, certificates, proxyCertificates, 
         <div class="value">{percent(100 * graph.total.mutualTls)}</div>
         <div class="note">in the last minute</div>
       </a>}
-      {proxyCertificates[0] && <EndTile of="a proxy" {...proxyCertificates[0]} />}
-      {certificates[0] && <EndTile of="a Secret" name={certificates[0].object.name} secondsLeft={certificates[0].secondsLeft} late={certificates[0].secondsLeft < SOON} />}
+      {proxyCertificates[0] && <EndTile kind="proxy" {...proxyCertificates[0]} />}
+      {certificates[0] && <EndTile kind="Secret" name={certificates[0].object.name} secondsLeft={certificates[0].secondsLeft} late={certificates[0].secondsLeft < SOON} />}
     </div>
   );
 }
 
 /** When the first certificate of a kind ends. */
-function EndTile({ of, name, secondsLeft, late }: { of: string; name: string; secondsLeft: number; late: boolean }) {
+function EndTile({ kind, name, secondsLeft, late }: { kind: string; name: string; secondsLeft: number; late: boolean }) {
   return (
     <a class="panel tile" href="/security?tab=certificates">
-      <div class="label">First certificate of {of} ends in</div>
-      <div class={`value ${secondsLeft <= 0 ? "badtext" : late ? "warntext" : ""}`}>{secondsLeft > 0 ? span(secondsLeft) : "expired"}</div>
-      <div class="note wrap">{name}</div>
+      <div class="label">First certificate ends</div>
+      <div class={`value ${secondsLeft <= 0 ? "badtext" : late ? "warntext" : ""}`}>{secondsLeft > 0 ? `in ${span(secondsLeft)}` : "expired"}</div>
+      <div class="note wrap">{kind} {name}</div>
     </a>
   );
 }

@@ -1,11 +1,11 @@
 // Single requests through the mesh: found by who took part, how it ended and how long it took.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { type ApiProblem, ask } from "../lib/api";
 import { setQuery } from "../lib/router";
 import { searchPath, type TraceSummary } from "../lib/traces";
 import { useTraffic } from "../lib/traffic";
 import { age, count, milliseconds } from "../lib/words";
-import { Empty, Head, Panel, Pill, ProblemNotice, Twin } from "../ui/parts";
+import { Empty, Head, Panel, Pill, ProblemNotice, Twin, useEntered } from "../ui/parts";
 import type { ViewProps } from "../views";
 
 const TIMES: Record<string, string> = { "": "Any time", 300: "Last 5 minutes", 900: "Last 15 minutes", 3600: "Last hour", 21600: "Last 6 hours" };
@@ -15,6 +15,7 @@ const MORE = 50, MOST = 1000;
 export function Traces({ url }: ViewProps) {
   const query = Object.fromEntries(url.searchParams) as Record<string, string>;
   const { found, problem } = useFound(url.search, query);
+  const shortest = useEntered(query.minDuration ?? "", (value) => setQuery({ minDuration: value.trim() }));
   const [services, setServices] = useState<string[]>([]);
   useEffect(() => { void ask<{ data: string[] }>("/api/services").then(({ data }) => setServices(data ?? []), () => {}); }, []);
   const longest = Math.max(...(found ?? []).map((each) => each.duration), 1), limit = Number(query.limit ?? MORE);
@@ -27,8 +28,7 @@ export function Traces({ url }: ViewProps) {
         <datalist id="traced">{services.map((each) => <option value={each} />)}</datalist>
         <select aria-label="Status" value={query.status ?? ""} onChange={(event) => setQuery({ status: event.currentTarget.value })}>
           {[...Object.entries(STATUSES), ...(query.status && !(query.status in STATUSES) ? [[query.status, query.status]] : [])].map(([value, text]) => <option value={value}>{text}</option>)}</select>
-        <input type="text" class="brief" aria-label="Took at least" placeholder="At least: 100ms" value={query.minDuration ?? ""}
-          onChange={(event) => setQuery({ minDuration: event.currentTarget.value.trim() })} />
+        <input type="text" class="brief" aria-label="Took at least" placeholder="At least: 100ms" {...shortest} />
         <select aria-label="Time" value={query.last ?? ""} onChange={(event) => setQuery({ last: event.currentTarget.value })}>
           {Object.entries(TIMES).sort(([a], [b]) => Number(a) - Number(b)).map(([value, text]) => <option value={value}>{text}</option>)}</select>
       </div>
@@ -70,20 +70,28 @@ function Row({ of, longest }: { of: TraceSummary; longest: number }) {
 const READ_AGAIN = 5000;
 
 /** What a search finds, searched again while there is traffic to tell of. */
-function useFound(search: string, query: Record<string, string>): { found: TraceSummary[] | undefined; problem: ApiProblem | undefined } {
-  const [state, set] = useState<{ search: string; at: number; found?: TraceSummary[]; problem?: ApiProblem }>({ search, at: 0 });
-  const traffic = useTraffic();
+function useFound(search: string, query: Record<string, string>): { found?: TraceSummary[]; problem?: ApiProblem } {
+  const [state, set] = useState<{ search: string; found?: TraceSummary[]; problem?: ApiProblem }>({ search });
+  const again = useRef(() => {}), traffic = useTraffic();
   useEffect(() => {
-    if (state.search === search && performance.now() - state.at < READ_AGAIN && state.found) return;
-    const stop = new AbortController();
-    const at = performance.now();
+    let gone = false, asking = false, at = -READ_AGAIN;
+    const read = async () => {
+      if (asking || performance.now() - at < READ_AGAIN) return;
+      asking = true;
+      at = performance.now();
+      try {
+        const { items } = await ask<{ items: TraceSummary[] }>(searchPath(query, Date.now()));
+        if (!gone) set({ search, found: items });
+      } catch (problem) {
+        if (!gone) set({ search, problem: problem as ApiProblem });
+      }
+      asking = false;
+    };
+    again.current = () => void read();
     // What is typed is looked for when the hand rests.
-    const timer = setTimeout(() => {
-      ask<{ items: TraceSummary[] }>(searchPath(query, Date.now()), { signal: stop.signal }).then(
-        ({ items }) => set({ search, at, found: items }),
-        (problem: ApiProblem) => { if (!stop.signal.aborted) set({ search, at, problem }); });
-    }, state.search === search ? 0 : 250);
-    return () => { clearTimeout(timer); stop.abort(); };
-  }, [search, traffic]);
-  return { found: state.found, problem: state.problem };
+    const timer = setTimeout(() => void read(), state.search === search ? 0 : 250);
+    return () => { gone = true; clearTimeout(timer); };
+  }, [search]);
+  useEffect(() => again.current(), [traffic]);
+  return state;
 }

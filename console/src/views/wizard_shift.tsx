@@ -3,7 +3,7 @@ import { rebalanced, type Share, withShares, withSubsets } from "../lib/edits";
 import { missingVersions, sharesOf } from "../lib/targets";
 import type { ServiceView } from "../lib/types";
 import { shortHost } from "../lib/words";
-import { Empty } from "../ui/parts";
+import { Empty, useEntered } from "../ui/parts";
 import type { TaskProps } from "./wizard";
 
 export function Shift({ service, rule, index, destinationRule, propose }: TaskProps) {
@@ -30,8 +30,7 @@ export function Shift({ service, rule, index, destinationRule, propose }: TaskPr
             <span class="who"><span class={`dot c${place % 5}`} aria-hidden="true" /><b class="wrap">{name}</b></span>
             <input type="range" min="0" max="100" step="1" value={share.weight} aria-label={`Share of ${name}`} aria-valuetext={`${share.weight} percent`}
               onInput={(event) => move(place, Number(event.currentTarget.value))} />
-            <span class="pct"><input type="number" min="0" max="100" value={share.weight} aria-label={`Percent of ${name}`}
-              onChange={(event) => move(place, Number(event.currentTarget.value))} /> %</span>
+            <span class="pct"><Percent of={name} value={share.weight} onValue={(value) => move(place, value)} /> %</span>
           </div>
         );
       })}
@@ -45,4 +44,9 @@ export function Shift({ service, rule, index, destinationRule, propose }: TaskPr
 function nameOf(service: ServiceView, share: Share): string {
   const own = share.host === service.summary.host || share.host === shortHost(service.summary.host);
   return share.subset ? (own ? share.subset : `${shortHost(share.host)} ${share.subset}`) : shortHost(share.host);
+}
+
+function Percent({ of, value, onValue }: { of: string; value: number; onValue: (value: number) => void }) {
+  const entered = useEntered(String(value), (text) => onValue(Number(text)));
+  return <input type="number" min="0" max="100" aria-label={`Percent of ${of}`} {...entered} />;
 }
