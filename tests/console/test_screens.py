@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,6 +113,25 @@ def test_everybody_can_use_it_in_any_light_and_size(page: Page, screen: Screen) 
     assert found == []
     if screen.path != "/nowhere":
         check_twins(page)
+
+
+def test_everybody_can_use_what_opens_above_it(page: Page) -> None:
+    found: list[str] = []
+    by_path = {each.path: each for each in SCREENS}
+    ways: tuple[tuple[str, Callable[[], object]], ...] = (
+        ("/", lambda: page.keyboard.press("Control+k")),
+        ("/services", lambda: page.keyboard.press("?")),
+        ("/security", lambda: page.locator("button.cell").first.click()),
+        (f"/proxies/{NODE}", lambda: page.locator("td button").first.click()),
+        (f"{RULE}?tab=history", lambda: page.get_by_role("button", name="Delete").click()),
+    )
+    for path, opens in ways:
+        show(page, by_path[path])
+        opens()
+        page.get_by_role("dialog").wait_for()
+        page.evaluate(AXE_SCRIPT)
+        found += check(page, path)
+    assert found == []
 
 
 def check(page: Page, how: str, *rules: str) -> list[str]:
