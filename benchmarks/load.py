@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,12 +52,6 @@ def running(command: Sequence[str], core: str, log: Path) -> Iterator[int]:
     finally:
         process.terminate()
         process.wait(timeout=30)
-
-
-@contextmanager
-def all_running(commands: Sequence[Sequence[str]], core: str, log: Path) -> Iterator[list[int]]:
-    with ExitStack() as stack:
-        yield [stack.enter_context(running(command, core, log)) for command in commands]
 
 
 def measure(url: str, pids: Sequence[int], *, seconds: int, connections: int = 32) -> Sample:

@@ -10,8 +10,6 @@ from math import floor
 
 import msgspec
 
-from clew.model.histogram import total
-
 Counts = dict[int, int]
 
 (
@@ -126,8 +124,3 @@ def spread(counts: Counts, start: float, end: float, width: float) -> Iterator[t
         rest = later
         yield step, part
     yield last, rest
-
-
-def bytes_of(bins: Mapping[int, int]) -> int:
-    """About what sizes in bins add up to."""
-    return round(total(bins))
