@@ -61,8 +61,17 @@ def compile_upstreams(
     services: Iterable[Service], outbound: OutboundScope, site: Site, memo: Memo
 ) -> Iterator[Upstreams]:
     """The clusters and endpoints of ``services``, compiled again only where something changed."""
-    mesh, trust_domain = outbound.mesh, outbound.trust_domain
-    region, zone, subzone = outbound.locality
+    mesh = outbound.mesh
+    place = memo.call(
+        _Place,
+        *outbound.locality,
+        outbound.network,
+        frozenset(outbound.network_view),
+        outbound.networks,
+        outbound.trust_domain,
+        site,
+        mesh,
+    )
     compares_all = _compares_labels(mesh, None)
     for service in services:
         if service.resolution is Resolution.ALIAS:
@@ -84,15 +93,7 @@ def compile_upstreams(
             frozenset((p.number, outbound.mutual_tls.get((host, p.number))) for p in service.ports),
             frozenset(outbound.labels) if compares else frozenset(),
             outbound.node if service.by_node else "",
-            outbound.network,
-            frozenset(outbound.network_view),
-            outbound.networks,
-            region,
-            zone,
-            subzone,
-            trust_domain,
-            site,
-            mesh,
+            place,
         )
 
 
@@ -115,7 +116,22 @@ def upstreams_shape(
     return shape
 
 
-def _compiled(  # noqa: PLR0913  (the arguments are the key in the memo)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Place:
+    """Where a proxy is, and in which mesh: one object for all proxies of which this is the same."""
+
+    region: str
+    zone: str
+    subzone: str
+    network: str
+    view: frozenset[str]
+    networks: Networks
+    trust_domain: str
+    site: Site
+    mesh: MeshConfig
+
+
+def _compiled(
     memo: Memo,
     service: Service,
     rule: DestinationRule | None,
@@ -123,29 +139,23 @@ def _compiled(  # noqa: PLR0913  (the arguments are the key in the memo)
     modes: frozenset[tuple[int, MutualTls | None]],
     labels: frozenset[tuple[str, str]],
     node: str,
-    network: str,
-    view: frozenset[str],
-    networks: Networks,
-    region: str,
-    zone: str,
-    subzone: str,
-    trust_domain: str,
-    site: Site,
-    mesh: MeshConfig,
+    place: _Place,
 ) -> Upstreams:
-    client = Client(Locality(region, zone, subzone), network, tuple(sorted(labels)), node)
+    network, site, mesh = place.network, place.site, place.mesh
+    locality = Locality(place.region, place.zone, place.subzone)
+    client = Client(locality, network, tuple(sorted(labels)), node)
     mode_by_port = dict(modes)
     clusters: list[EnvoyResource] = []
     endpoints: list[EnvoyResource] = []
     for port in _ports(service):
         own = memo.call(endpoints_of_port, members, port.name)
         how = discovery(service, rule, port.number, site)
-        facts = memo.call(endpoint_facts, own, trust_domain)
+        facts = memo.call(endpoint_facts, own, place.trust_domain)
         upstream = memo.call(
             _upstream, service, port, mode_by_port[port.number], facts.coverage, facts.identities
         )
-        if networks.gateways or view:
-            own = memo.call(seen_from, network, view, own, networks)
+        if place.networks.gateways or place.view:
+            own = memo.call(seen_from, network, place.view, own, place.networks)
         subsets = [subset for _, subset in cluster_names(service, port, rule)]
         mixed = facts.coverage is Coverage.SOME
         if how is not Resolution.EDS:

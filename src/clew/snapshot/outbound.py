@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import partial
 
 from clew.model.base import Resource
@@ -29,6 +29,7 @@ from clew.snapshot.sidecars import (
     sidecar_for,
 )
 from clew.snapshot.snapshot import MeshSnapshot
+from clew.snapshot.views import Views
 
 _NO_RULES = VirtualServices()
 
@@ -40,10 +41,11 @@ def build_outbound(snapshot: MeshSnapshot, proxy: Proxy) -> OutboundScope:
     sidecar = (
         None if router else sidecar_for(snapshot.sidecars, namespace, labels, mesh.root_namespace)
     )
-    view = partial(snapshot.views.get)
+    view = snapshot.views.get
     name = (namespace, router, sidecar.key if sidecar is not None else None)
     rules = _NO_RULES if router else snapshot.virtual_services
-    egress = view(("egress", name), partial(_egress, namespace), sidecar, snapshot.services, rules)
+    find = partial(_egress, namespace, name, snapshot.views)
+    egress = view(("egress", name), find, sidecar, snapshot.services, rules)
     services = view(("services", name), _union, egress)
     selected = view(
         ("labels", namespace), partial(_selected, namespace), snapshot.destination_rules
@@ -116,19 +118,26 @@ def _selected(namespace: str, rules: Mapping[str, HostRules]) -> frozenset[str]:
 
 
 def _egress(
-    namespace: str, sidecar: Sidecar | None, services: Services, rules: VirtualServices
+    namespace: str,
+    name: Hashable,
+    views: Views,
+    sidecar: Sidecar | None,
+    services: Services,
+    rules: VirtualServices,
 ) -> tuple[EgressListener, ...]:
+    """The services of a listener are a view of their own: rules change without them."""
     if sidecar is None or not sidecar.spec.egress:
         everything = EgressListener(
             services=services.seen_by(namespace), virtual_services=rules.seen_by(namespace)
         )
         return (everything,)
     listeners = []
-    for declared in sidecar.spec.egress:
+    find = partial(imported_services, namespace=namespace)
+    for place, declared in enumerate(sidecar.spec.egress):
         imported = imported_virtual_services(declared, rules, namespace)
         listener = EgressListener(
             declared=None if declared == EVERYTHING else declared,
-            services=imported_services(declared, services, imported, namespace),
+            services=views.get(("imported", name, place), find, declared, services, imported),
             virtual_services=imported,
         )
         listeners.append(listener)
