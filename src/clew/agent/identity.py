@@ -23,9 +23,9 @@ from clew.agent.certificates import (
 )
 from clew.agent.directory import SDS_DIRECTORY
 from clew.agent.envoy_secrets import wait_until_in_use
-from clew.ca.private_file import write_private
 from clew.agent.signing import BadToken, request_certificate, way_to_sign
 from clew.agent.spec import AgentSpec
+from clew.ca.private_file import write_private
 from clew.ca.renewal import renewal_time
 from clew.model.xds import TRUST_BUNDLE
 

@@ -23,7 +23,6 @@ from clew.agent.health import report_once, run_reports
 from clew.agent.health_information import HealthReports
 from clew.agent.identity import IdentityRefused, WorkloadIdentity
 from clew.agent.name_table import NameTables
-from clew.ca.private_file import write_private
 from clew.agent.prometheus import MetricsServer
 from clew.agent.resolvers import machine_resolvers, on_loopback
 from clew.agent.runtime_settings import ProxyRuntime
@@ -31,6 +30,7 @@ from clew.agent.service_names import ServiceNames
 from clew.agent.spec import AgentSpec, Capture
 from clew.agent.system_roots import link_system_roots
 from clew.agent.traffic import TrafficReports
+from clew.ca.private_file import write_private
 
 log = logging.getLogger("clew.agent")
 
