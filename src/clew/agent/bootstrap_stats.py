@@ -32,6 +32,20 @@ _SUFFIXES = (
     "outlier_detection.ejections_active",
 )
 _REGEX = r"vhost\..*\.route\..*"
+# Clusters and connection managers by their whole names, which may have dots in them: what is up to
+# `;` is the name. And what authorization decides, and would decide if a dry run held.
+# Source: the tags of Istio's bootstrap.
+_NAME = r"(([^;.]+(?:[^;]*(?=;\.))?);?\.+)"
+_TAGS = {
+    "envoy.cluster_name": rf"^cluster\.{_NAME}",
+    "envoy.http_conn_manager_prefix": rf"^http\.{_NAME}",
+    # Envoy's own would take these for the names of what has an RBAC filter.
+    "envoy.rbac_prefix": r"^((?!tcp\.|http\.)(.*?)\.)rbac\.",
+    "envoy.tcp_prefix": r"^tcp\.(((?!rbac\.).*?)\.)\w+?$",
+    "authz_enforce_result": r"rbac(\.(allowed|denied))",
+    "authz_dry_run_action": r"(\.istio_dry_run_(allow|deny)_)",
+    "authz_dry_run_result": r"(\.shadow_(allowed|denied))",
+}
 
 
 def stats(more: ProxyStatsMatcher | None) -> dict[str, Any]:
@@ -50,4 +64,8 @@ def _matcher(more: ProxyStatsMatcher) -> dict[str, Any]:
         *({"suffix": suffix} for suffix in (*_SUFFIXES, *more.inclusion_suffixes)),
         *({"safe_regex": {"regex": r}} for r in (_REGEX, *more.inclusion_regexps)),
     ]
-    return {"stats_matcher": {"inclusion_list": {"patterns": patterns}}}
+    return {
+        "stats_tags": [{"tag_name": name, "regex": regex} for name, regex in _TAGS.items()],
+        "allow_default_tag_overrides": True,
+        "stats_matcher": {"inclusion_list": {"patterns": patterns}},
+    }

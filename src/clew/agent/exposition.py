@@ -25,9 +25,9 @@ from clew.model.metrics import (
     istio_labels,
 )
 
-# How Envoy calls what the stats access logger counts in the scope "istio".
-_PREFIX = "envoy_istio_"
-_TYPE = f"# TYPE {_PREFIX}"
+# How Envoy calls what the stats access logger counts in the scope "istio": all of Istio's names.
+_PREFIX, _ISTIOS = "envoy_istio_", "envoy_istio_istio_"
+_TYPE, _ISTIOS_TYPE = f"# TYPE {_PREFIX}", f"# TYPE {_ISTIOS}"
 _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
 _ESCAPED = {'\\"': '"', "\\\\": "\\", "\\n": "\n"}
 _ANY_ESCAPED = re.compile(r'\\["\\n]')
@@ -61,10 +61,10 @@ def istio_page(text: str, own: Own) -> str:
     # Envoy repeats a series' labels for each of its buckets.
     labels = cache(partial(_labels, own))
     for line in text.splitlines():
-        if line.startswith(_TYPE):
+        if line.startswith(_ISTIOS_TYPE):
             name, _, kind = line.removeprefix(_TYPE).partition(" ")
             families.setdefault(name, Family(kind))
-        elif line.startswith(_PREFIX):
+        elif line.startswith(_ISTIOS):
             _take(families, line.removeprefix(_PREFIX), labels)
         else:
             rest.append(line)
