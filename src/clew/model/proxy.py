@@ -148,18 +148,12 @@ class Proxy:
             namespace=namespace,
             ip=ip,
             dns_domain=domain,
-            extra_ips=tuple(
-                i for i in str(metadata.get("INSTANCE_IPS", "")).split(",") if i and i != ip
-            ),
+            extra_ips=tuple(each for each in _listed(metadata, "INSTANCE_IPS") if each != ip),
             labels=tuple(sorted(dict(metadata.get("LABELS") or {}).items())),
             service_account=str(metadata.get("SERVICE_ACCOUNT", "")) or "default",
             locality=locality,
             network=str(metadata.get("NETWORK", "")),
-            network_view=tuple(
-                each.strip()
-                for each in str(metadata.get("REQUESTED_NETWORK_VIEW", "")).split(",")
-                if each.strip()
-            ),
+            network_view=_listed(metadata, "REQUESTED_NETWORK_VIEW"),
             cluster_id=str(metadata.get("CLUSTER_ID", "")),
             node_name=str(metadata.get("NODE_NAME", "")),
             interception=Interception(metadata.get("INTERCEPTION_MODE") or "REDIRECT"),
@@ -174,11 +168,11 @@ class Proxy:
                 for upstream, local in sorted(dict(metadata.get("CLEW_LOCAL_PORTS") or {}).items())
             ),
             bind_address=str(metadata.get("CLEW_BIND_ADDRESS", "")),
-            unprivileged=str(metadata.get("UNPRIVILEGED_POD", "")).lower() == "true",
+            unprivileged=_flag(metadata, "UNPRIVILEGED_POD"),
             trace_sampling=_percent(str(metadata.get("CLEW_TRACE_SAMPLING", ""))),
-            tapped=str(metadata.get("CLEW_TAP", "")).lower() == "true",
-            explains=str(metadata.get("CLEW_EXPLAIN", "")).lower() == "true",
-            self_discovery=str(metadata.get(SELF_DISCOVERY, "")).lower() == "true",
+            tapped=_flag(metadata, "CLEW_TAP"),
+            explains=_flag(metadata, "CLEW_EXPLAIN"),
+            self_discovery=_flag(metadata, SELF_DISCOVERY),
             grpc=metadata.get("GENERATOR") == "grpc",
             version=str(metadata.get("ISTIO_VERSION", "")),
             metadata=tuple(sorted((k, v) for k, v in metadata.items() if isinstance(v, str))),
@@ -187,6 +181,16 @@ class Proxy:
             health_checked=bool(dict(metadata.get("PROXY_CONFIG") or {}).get("readinessProbe")),
             config=_own_config(dict(metadata.get("PROXY_CONFIG") or {})),
         )
+
+
+def _flag(metadata: Mapping[str, Any], key: str) -> bool:
+    return str(metadata.get(key, "")).lower() == "true"
+
+
+def _listed(metadata: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """What stands there with commas between."""
+    texts = (each.strip() for each in str(metadata.get(key, "")).split(","))
+    return tuple(text for text in texts if text)
 
 
 def _own_config(said: Mapping[str, Any]) -> str:
