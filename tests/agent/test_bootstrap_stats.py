@@ -11,7 +11,8 @@ from clew.agent.bootstrap_stats import stats
 
 def read(name: str) -> tuple[str, dict[str, str]]:
     """What Envoy does: each tag's first group is taken out of the name, the second is its value."""
-    found, taken = {}, set()
+    found: dict[str, str] = {}
+    taken: set[int] = set()
     for tag in stats(None)["stats_config"]["stats_tags"]:
         if match := re.search(tag["regex"], name):
             found[tag["tag_name"]] = match[2]
