@@ -155,7 +155,7 @@ def take_all(page: Page) -> None:
     page.locator(".cm-content").wait_for()
     misspell(page)
     take(page, "editor", ".cm-lintRange-error")
-    page.goto("/traces?status=error")
+    page.goto("/traces?service=productpage.default&status=error")
     page.locator("tbody a").first.click()
     take(page, "trace", ".spanfacts")
     page.goto("/proxies")
@@ -178,7 +178,8 @@ def misspell(page: Page) -> None:
 
 def take(page: Page, name: str, shows: str) -> None:
     page.locator(shows).first.wait_for()
-    page.get_by_text("live", exact=True).or_(page.locator(".live:not(.off)")).first.wait_for()
+    page.locator(".live:not(.off)").wait_for()
+    page.mouse.move(0, 0)
     time.sleep(6.0)  # two reports of the sidecars, and the fonts
     options = {"format": "webp", "quality": QUALITY}
     found = page.context.new_cdp_session(page).send("Page.captureScreenshot", options)

@@ -172,7 +172,7 @@ def _target(edge: Edge) -> str:
 def _requests(number: int, counts: Counts) -> str:
     """``3 of 40 requests``."""
     total = counts.get(REQUESTS, 0)
-    return f"{number} of {total} requests" if total != number else f"all {total} requests"
+    return f"all {total} requests" if number == total > 1 else f"{number} of {total} requests"
 
 
 def _who(caller: str) -> str:
