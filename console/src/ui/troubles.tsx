@@ -3,8 +3,14 @@ import { causeText, causeUrl } from "../lib/causes";
 import type { Trouble } from "../lib/types";
 import { Icon } from "./icons";
 
+// The worst come first; where so much is wrong, more lines help nobody.
+const SHOWN = 40;
+
 export function TroubleList({ of }: { of: readonly Trouble[] }) {
-  return <ul>{of.map((each) => <li><TroubleRow of={each} /></li>)}</ul>;
+  return <>
+    <ul>{of.slice(0, SHOWN).map((each) => <li><TroubleRow of={each} /></li>)}</ul>
+    {of.length > SHOWN && <p class="empty">{of.length - SHOWN} more: <code>clew status</code> lists them all.</p>}
+  </>;
 }
 
 function TroubleRow({ of }: { of: Trouble }) {

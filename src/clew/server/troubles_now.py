@@ -33,8 +33,8 @@ from clew.snapshot.snapshot import MeshSnapshot
 NOW_SECONDS = 15.0
 # Clocks are looked at so often while somebody watches.
 _LOOK_SECONDS = 1.0
-# It takes no more than about a twentieth of the time, however many look.
-_LEAST_PAUSE, _PAUSES = 0.25, 20
+# It takes no more than about a fortieth of the time, however many look.
+_LEAST_PAUSE, _PAUSES = 0.5, 40
 
 _Asked = tuple[int, str, Service | None, tuple[str, str]]
 
