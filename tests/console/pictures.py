@@ -155,7 +155,7 @@ def take_all(page: Page) -> None:
     page.locator(".cm-content").wait_for()
     misspell(page)
     take(page, "editor", ".cm-lintRange-error")
-    page.goto("/traces?service=productpage.default&status=error")
+    page.goto("/traces?status=error")
     page.locator("tbody a").first.click()
     take(page, "trace", ".spanfacts")
     page.goto("/proxies")
