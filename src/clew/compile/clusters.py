@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 from clew._pb.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from clew._pb.envoy.config.core.v3.config_source_pb2 import (
@@ -299,23 +298,23 @@ def _describe(
 ) -> None:
     """Say what the cluster came from, where explain, metrics and the access log look for it."""
     service = upstream.service
-    named = {"host": service.hostname, "name": service.name, "namespace": service.namespace}
-    facts: dict[str, Any] = {
-        "services": [named],
-        "default_original_port": upstream.port.number,
-    }
+    facts = cluster.metadata.filter_metadata["istio"].fields
+    named = facts["services"].list_value.values.add().struct_value.fields
+    named["host"].string_value = service.hostname
+    named["name"].string_value = service.name
+    named["namespace"].string_value = service.namespace
+    facts["default_original_port"].number_value = upstream.port.number
     if rule is not None:
         meta = rule.metadata
-        facts["config"] = names.config_path(
+        facts["config"].string_value = names.config_path(
             "networking.istio.io", "v1", meta.namespace, "destination-rule", meta.name
         )
     if subset:
-        facts["subset"] = subset
+        facts["subset"].string_value = subset
     if service.mesh_external:
-        facts["external"] = True
+        facts["external"].bool_value = True
     if not service.kubernetes:
-        facts["namespace"] = service.namespace  # as the host does not say it
-    cluster.metadata.filter_metadata["istio"].update(facts)
+        facts["namespace"].string_value = service.namespace  # as the host does not say it
 
 
 def cluster_names(

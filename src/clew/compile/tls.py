@@ -55,6 +55,9 @@ def sds_file(name: str) -> SdsSecretConfig:
     return SdsSecretConfig(name=name, sds_config=source)
 
 
+_CERTIFICATE, _ROOTS = sds_file(names.WORKLOAD_CERTIFICATE), sds_file(names.ROOT_CERTIFICATE)
+
+
 def sds_stream(name: str) -> SdsSecretConfig:
     """The SDS secret ``name`` from the control plane."""
     source = ConfigSource(ads=AggregatedConfigSource(), resource_api_version=ApiVersion.V3)
@@ -143,14 +146,14 @@ def _mesh_context(
             "",
             (settings.cipher_suites if settings else ()) or CIPHER_SUITES,
         ),
-        tls_certificate_sds_secret_configs=[sds_file(names.WORKLOAD_CERTIFICATE)],
+        tls_certificate_sds_secret_configs=[_CERTIFICATE],
         alpn_protocols=alpn,
     )
     combined = context.combined_validation_context
     combined.default_validation_context.CopyFrom(
         CertificateValidationContext(match_typed_subject_alt_names=uri_matchers(peers))
     )
-    combined.validation_context_sds_secret_config.CopyFrom(sds_file(names.ROOT_CERTIFICATE))
+    combined.validation_context_sds_secret_config.CopyFrom(_ROOTS)
     return context
 
 
