@@ -82,6 +82,8 @@ def test_the_page_about_policies_can_be_typed_from_top_to_bottom() -> None:
             assert run.returncode in ((0, 1) if asked else (0,)), (shown.line, run.stderr)
             if asked:
                 said.append(run.stdout)
+            elif shown.line.startswith("clew proxy-log"):
+                assert mesh.get("/api/v1/products/0/reviews")[0] == 200
         status, _ = mesh.get("/api/v1/products/0/reviews")
     outcomes = [each.partition(":")[0] for each in said]
     assert outcomes == ["allowed", "allowed", "allowed", "allowed"]

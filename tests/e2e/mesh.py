@@ -93,7 +93,7 @@ def running_mesh(
     )
     mesh = Mesh(name, home / name, process, environ)
     try:
-        eventually(lambda: _is_served(mesh, served), what=f"{served} of mesh {name}")
+        eventually(lambda: _is_served(mesh, served), seconds=120, what=f"{served} of mesh {name}")
         yield mesh
     finally:
         if process.poll() is None:
