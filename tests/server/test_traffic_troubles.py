@@ -117,6 +117,11 @@ def test_a_flag_is_said_in_words_with_what_is_to_blame(flags: str, says: str, ki
     assert trouble.service == f"default/{HOST}"
 
 
+def test_those_that_went_nowhere_are_some_of_all_that_were_for_the_service() -> None:
+    (trouble,) = found(never_arrived("FI", number=6), arrived(200, 44))
+    assert "6 of 50 requests of web-v1.default" in trouble.problem
+
+
 RULE = """
 metadata: {name: no-gets, namespace: default}
 spec:

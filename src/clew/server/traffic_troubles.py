@@ -62,8 +62,11 @@ def traffic_troubles(
     """
     lost = cache(partial(_lost, snapshot))
     for (caller, _), edges in sorted(_together(sums).items()):
+        called = sum(counts.get(REQUESTS, 0) for _, counts in edges)
         for edge, counts in edges:
-            for trouble in _by_flag(edge, counts, caller, snapshot, lost):
+            # What went nowhere has an edge of its own, though the others were no different.
+            total = counts.get(REQUESTS, 0) if edge.destination else called
+            for trouble in _by_flag(edge, counts, total, caller, snapshot, lost):
                 placed = trouble.object is not None or trouble.service
                 proxy = None if placed else proxy_of(edge.counted_by)
                 yield trouble if proxy is None else replace(trouble, proxy=proxy.node_id)
@@ -97,9 +100,10 @@ def _lost(snapshot: MeshSnapshot) -> tuple[Key | None, str]:
     return key_message(resource) if resource is not None else None, "" if others else field
 
 
-def _by_flag(
+def _by_flag(  # noqa: PLR0913  (what is told of one edge)
     edge: Edge,
     counts: Counts,
+    total: int,
     caller: str,
     snapshot: MeshSnapshot,
     lost: Callable[[], tuple[Key | None, str]],
@@ -113,7 +117,7 @@ def _by_flag(
             )
             yield Trouble(
                 severity=severity,
-                problem=f"{_requests(number, counts)} of {_who(caller)}{_target(edge)} "
+                problem=f"{_requests(number, total)} of {_who(caller)}{_target(edge)} "
                 f"{meaning.says_of_several} ({flag})",
                 hint=meaning.hint[:1].upper() + meaning.hint[1:],
                 object=blamed,
@@ -140,7 +144,7 @@ def _denied(
         number = codes(counts).get(code, 0)
         found = denied_by(code, proxy, service, edge[:2] if by else ("", "")) if number else None
         if found is not None:
-            requests = f"{_requests(number, counts)}{by}"
+            requests = f"{_requests(number, counts.get(REQUESTS, 0))}{by}"
             yield Trouble(
                 severity="warning",
                 problem=f"{workload}.{namespace} denied {requests}: {found.says}",
@@ -159,7 +163,7 @@ def _failed(edge: Edge, counts: Counts, caller: str, snapshot: MeshSnapshot) -> 
     if name and failed >= _MANY and failed >= _SHARE * total:
         yield Trouble(
             severity="error",
-            problem=f"{name} answered {_requests(failed, counts)} of {_who(caller)} with 5xx",
+            problem=f"{name} answered {_requests(failed, total)} of {_who(caller)} with 5xx",
             hint=f"What it wrote: clew logs {edge.destination}" if edge.destination else "",
             service=_service(edge, snapshot),
         )
@@ -169,9 +173,8 @@ def _target(edge: Edge) -> str:
     return f" to {edge.service}" if edge.service else ""
 
 
-def _requests(number: int, counts: Counts) -> str:
+def _requests(number: int, total: int) -> str:
     """``3 of 40 requests``."""
-    total = counts.get(REQUESTS, 0)
     return f"all {total} requests" if number == total > 1 else f"{number} of {total} requests"
 
 
