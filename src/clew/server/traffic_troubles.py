@@ -100,7 +100,7 @@ def _lost(snapshot: MeshSnapshot) -> tuple[Key | None, str]:
     return key_message(resource) if resource is not None else None, "" if others else field
 
 
-def _by_flag(  # noqa: PLR0913  (what is told of one edge)
+def _by_flag(
     edge: Edge,
     counts: Counts,
     total: int,
