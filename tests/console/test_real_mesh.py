@@ -80,6 +80,24 @@ def test_a_request_is_a_trace_with_all_its_hops(page: Page, mesh: Mesh) -> None:
     expect(page.get_by_text("the program, port 9080")).to_be_visible()
 
 
+def test_requests_of_a_service_show_as_they_happen(page: Page, mesh: Mesh) -> None:
+    page.goto(SERVICE)
+    live = page.get_by_role("region", name="Live requests")
+    live.get_by_role("button", name="Watch requests").click()
+    row = live.locator("tbody").filter(has_text="productpage-v1").first
+
+    def is_shown() -> bool:
+        assert mesh.get("/productpage")[0] == 200
+        return row.is_visible()
+
+    eventually(is_shown, what="a request")
+    expect(row).to_contain_text("GET /reviews/0")
+    expect(row).to_contain_text("reviews-v1")
+    expect(row).to_contain_text("200")
+    row.get_by_role("link", name=re.compile("^trace of")).click()
+    expect(page).to_have_url(re.compile("/traces/[0-9a-f]{32}"))
+
+
 def test_security_tells_of_the_identities_and_certificates_of_proxies(page: Page) -> None:
     page.goto("/security")
     row = page.get_by_role("row", name=re.compile("bookinfo-productpage"))

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import threading
+from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
+from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page, expect
 
+from clew.api.explanations import Explanation
+from clew.api.tap import TapEvent
 from clew.model.base import ResourceKey
-from tests.console.conftest import Console
+from clew.server.tap import Tap, TapFilter
+from tests.console.conftest import PHONE, Console
+from tests.console.test_screens import WIDER, check
 
 RULE = ResourceKey("networking.istio.io", "VirtualService", "default", "reviews")
 RULES = ResourceKey("networking.istio.io", "DestinationRule", "default", "reviews")
@@ -111,3 +120,91 @@ def test_a_timeout_that_is_none_is_refused_before_it_is_applied(
     apply(page)
     assert http(console)[1]["timeout"] == "3s"
     assert http(console)[1]["retries"] == {"attempts": 5}
+
+
+def event(path: str, **more: Any) -> TapEvent:
+    """A call of productpage for reviews."""
+    given = {"status": 200, "destination": "default/reviews-v1", **more}
+    return TapEvent(
+        at="2026-03-01T12:00:00.123Z",
+        reporter="source",
+        source="default/productpage-v1",
+        method="GET",
+        authority="reviews:9080",
+        path=path,
+        protocol="HTTP/1.1",
+        duration=12.3,
+        cluster="outbound|9080|v1|reviews.default.svc.cluster.local",
+        **given,
+    )
+
+
+def test_requests_are_shown_while_somebody_watches(
+    page: Page, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What proxies would tell comes through the API's own stream."""
+    why = Explanation(
+        flag="UH",
+        says="found no healthy endpoint",
+        hint="see: clew ps",
+        objects=("DestinationRule default/reviews",),
+    )
+    failed = event("/broken", status=503, flags=("UH",), explanations=(why,), missed=7)
+    asked, left = [], threading.Event()
+
+    async def watch(self: Tap, wanted: TapFilter, seconds: float) -> AsyncIterator[TapEvent]:
+        asked.append((wanted, seconds))
+        left.clear()
+        try:
+            for each in (event("/first", trace="a" * 32), failed, event("/last")):
+                yield each
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+
+    monkeypatch.setattr(Tap, "watch", watch)
+    page.goto(PATH)
+    live = page.get_by_role("region", name="Live requests")
+    expect(live).to_contain_text("clew tap --to reviews")
+    assert asked == []  # it costs something
+    live.get_by_role("button", name="Watch requests").press("Enter")
+    rows = live.locator("tbody")
+    expect(rows).to_have_count(3)
+    assert asked == [(TapFilter(called="reviews"), 300.0)]
+    expect(live).to_contain_text("3 requests, 1 failed, 7 more not shown")
+    expect(rows.first).to_contain_text("GET /last")
+    expect(rows.last.get_by_role("link", name="trace of GET /first")).to_have_attribute(
+        "href", f"/traces/{'a' * 32}"
+    )
+    live.get_by_role("checkbox", name="Failed only").check()
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("It found no healthy endpoint.")
+    expect(rows.get_by_role("link", name="DestinationRule default/reviews")).to_be_visible()
+    live.get_by_role("button", name="Hold").click()
+    expect(live.get_by_role("status")).to_contain_text("stands still")
+    page.evaluate(AXE_SCRIPT)
+    found = check(page, "light")
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size(PHONE)
+    assert found + check(page, "phone, dark") == []
+    assert page.evaluate(WIDER) <= 0
+    assert not left.is_set()
+    live.get_by_role("button", name="Stop").click()
+    expect(live.get_by_role("status")).to_contain_text("Stopped")
+    assert left.wait(20)
+    live.get_by_role("button", name="Watch requests").click()
+    expect(rows).to_have_count(1)
+    assert not left.is_set()
+    page.get_by_role("link", name="Services").first.click()
+    assert left.wait(20)
+
+
+def test_who_may_not_watch_is_told_who_may(page: Page, console: Console) -> None:
+    refusal = {"reason": "Forbidden", "message": '"ada" is viewer here, and this needs admin'}
+    page.route("**/v1/tap?*", lambda route: route.fulfill(status=403, json={"error": refusal}))
+    page.goto(PATH)
+    live = page.get_by_role("region", name="Live requests")
+    live.get_by_role("button", name="Watch requests").click()
+    expect(live.get_by_role("alert")).to_contain_text("ada")
+    expect(live.get_by_role("alert")).to_contain_text("clew token create --role admin")
+    expect(live.get_by_role("button", name="Watch requests")).to_be_visible()

@@ -19,14 +19,24 @@ export function authorization(): Record<string, string> {
 }
 
 export async function ask<T>(path: string, options: RequestInit = {}): Promise<T> {
-  let response: Response;
+  const response = await reach(path, options);
+  if (response.ok || response.status === 422) return (await response.json()) as T;
+  throw await problemOf(response);
+}
+
+/** What comes for as long as it lasts. */
+export async function openStream(path: string, signal: AbortSignal): Promise<ReadableStream<BufferSource>> {
+  const response = await reach(path, { signal });
+  if (response.ok && response.body) return response.body as ReadableStream<BufferSource>;
+  throw await problemOf(response);
+}
+
+async function reach(path: string, options: RequestInit): Promise<Response> {
   try {
-    response = await fetch(path, { cache: "no-store", ...options, headers: { Accept: "application/json", ...authorization(), ...options.headers } });
+    return await fetch(path, { cache: "no-store", ...options, headers: { Accept: "application/json", ...authorization(), ...options.headers } });
   } catch {
     throw new ApiProblem(0, "The control plane cannot be reached", "Is `clew dashboard` still running?");
   }
-  if (response.ok || response.status === 422) return (await response.json()) as T;
-  throw await problemOf(response);
 }
 
 async function problemOf(response: Response): Promise<ApiProblem> {

@@ -7,6 +7,7 @@ import type { EndpointView, Key, Manifest, RouteTable, RouteTarget, RouteView, S
 import { keyText, percent, shortHost } from "../lib/words";
 import { lineOf, manifestText } from "../lib/yaml";
 import type { ViewProps } from "../views";
+import { LiveRequests } from "../ui/live_requests";
 import { TrafficPanel, useChangesOf } from "../ui/traffic";
 import { TroubleList } from "../ui/troubles";
 import { Empty, Findings, Head, Health, KeyLink, Panel, Pill, ProblemNotice, Twin } from "../ui/parts";
@@ -41,6 +42,7 @@ export function ServicePage({ parts, url }: ViewProps) {
               <div class="body"><Tree of={table} texts={texts} /></div>
             </Panel>
           ))}
+          <LiveRequests key={`${namespace}/${summary.host}`} namespace={summary.namespace} host={summary.host} />
           <Panel title="Endpoints"><Endpoints of={data.endpoints} /></Panel>
         </div>
         <div class="stack">
