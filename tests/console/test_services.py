@@ -193,6 +193,7 @@ def test_requests_are_shown_while_somebody_watches(
     expect(live.get_by_role("status")).to_contain_text("Stopped")
     assert left.wait(20)
     live.get_by_role("button", name="Watch requests").click()
+    expect(live.get_by_role("status")).to_contain_text("ends by itself")  # The old rows are gone.
     expect(rows).to_have_count(1)
     assert not left.is_set()
     page.get_by_role("link", name="Services").first.click()
