@@ -156,6 +156,16 @@ def test_filters(wanted: dict[str, Any], is_shown: bool) -> None:
     assert TapFilter(**wanted).shows(event, apps) is is_shown
 
 
+def test_what_the_called_ones_proxy_refused_is_found_by_the_whole_host() -> None:
+    denied = {"response_code": 403, "response_code_details": "rbac_access_denied"}
+    event = read("default/reviews-v1", inbound=True, response=denied)
+    assert event is not None
+    for host in ("reviews", "reviews.default", "reviews.default.svc.cluster.local"):
+        assert TapFilter(called=host).shows(event, {}), host
+    for host in ("review", "reviews.other", "reviews.default-2"):
+        assert not TapFilter(called=host).shows(event, {}), host
+
+
 def test_a_request_that_reached_nobody_is_found_by_its_host_and_as_an_error() -> None:
     flags = {"no_healthy_upstream": True}
     event = read(

@@ -107,8 +107,13 @@ def _is_called(wanted: str, event: TapEvent, apps: Mapping[str, str]) -> bool:
     namespace, _, name = wanted.rpartition("/")
     if event.destination and namespace:
         return False
-    hosts = (event.authority.partition(":")[0], event.cluster.rpartition("|")[2])
-    return any(f"{host}.".startswith(f"{name}.") for host in hosts)
+    host = event.authority.partition(":")[0]
+    hosts = (host, event.cluster.rpartition("|")[2])
+    if any(f"{each}.".startswith(f"{name}.") for each in hosts):
+        return True
+    # A short name is of the namespace of whoever took the call.
+    whole = f"{host}.{event.destination.partition('/')[0]}." if event.destination else ""
+    return "." not in host and bool(whole) and f"{name}.".startswith(whole)
 
 
 def _has_status(wanted: str, status: int) -> bool:
