@@ -12,7 +12,7 @@ demo: $(READY)
 
 test: $(READY)
 	./tests/setup-host
-	$(BIN)/pytest -n 3 --dist worksteal
+	$(BIN)/pytest -n 2 --dist worksteal
 
 check: $(READY)
 	$(BIN)/ruff check .
