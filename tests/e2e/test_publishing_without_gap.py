@@ -41,17 +41,17 @@ def run(folder: Path, plan: Plan) -> Report:
     return report
 
 
-@pytest.mark.timeout(60 + SECONDS)
+@pytest.mark.timeout(120 + SECONDS)
 def test_changes_in_a_good_order_fail_no_request(folder: Path) -> None:
     run(folder, Plan(seed=SEED, seconds=SECONDS))
 
 
-@pytest.mark.timeout(60 + SECONDS)
+@pytest.mark.timeout(120 + SECONDS)
 def test_requests_fail_only_while_the_configuration_says_so(folder: Path) -> None:
     run(folder, Plan(seed=SEED, seconds=SECONDS, harmless=1, breaking=2))
 
 
-@pytest.mark.timeout(60 + SECONDS)
+@pytest.mark.timeout(120 + SECONDS)
 def test_nothing_fails_while_the_control_plane_is_killed_again_and_again(folder: Path) -> None:
     report = run(folder, Plan(seed=SEED, seconds=SECONDS, breaking=1, kills=True))
     print(report.kills, "kills")

@@ -64,12 +64,19 @@ def bootstrap(spec: AgentSpec) -> dict[str, Any]:
 def _dynamic_resources() -> dict[str, Any]:
     # Envoy reports itself live only after the first answer, however long that takes.
     source = ads()
+    # Envoy would come to ask twice a minute only, so that a control plane could be back for long
+    # before anybody hears of it.
+    backoff = {"base_interval": "0.5s", "max_interval": "5s"}
+    service = {
+        "cluster_name": names.CONTROL_PLANE_CLUSTER,
+        "retry_policy": {"retry_back_off": backoff},
+    }
     return {
         "ads_config": {
             "api_type": "DELTA_GRPC",
             "transport_api_version": "V3",
             "set_node_on_first_message_only": True,
-            "grpc_services": [{"envoy_grpc": {"cluster_name": names.CONTROL_PLANE_CLUSTER}}],
+            "grpc_services": [{"envoy_grpc": service}],
         },
         "cds_config": source,
         "lds_config": source,

@@ -30,7 +30,7 @@ from tests.e2e.publishing.world import GATEWAY, GATEWAY_NAME, NAMESPACE, SIDECAR
 from tests.envoy.rig import free_port
 from tests.server.workload import workload
 
-_WAIT_SECONDS = 20.0
+_WAIT_SECONDS = 40.0
 _MARKER = "marker.test"
 MESH = {
     "apiVersion": "v1",
