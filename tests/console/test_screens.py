@@ -161,5 +161,7 @@ def parse(line: str) -> None:
         found = found.commands[command]
     assert found is not None, line
     options: dict[str, Any] = {}
-    options, _, _ = found.make_parser(click.Context(found)).parse_args(arguments)
+    # A command keeps the help option that it first makes, with the names that its parent gives it.
+    inner = click.Context(found, parent=context)
+    options, _, _ = found.make_parser(inner).parse_args(arguments)
     assert options["output"] == "json", line
