@@ -360,3 +360,16 @@ def test_a_proxy_with_settings_of_its_own_is_not_like_the_others() -> None:
     assert headers.server is not None
     assert headers.server.value == "mine"
     assert headers.attempt_count is not None, "the mesh's headers are joined"
+
+
+@pytest.mark.proves("MeshProxyConfig.proxyStatsMatcher")
+def test_requests_to_a_workload_are_counted_by_code_only_if_statistics_are_asked_for() -> None:
+    def counts(published: Published) -> Any:
+        router = manager(published).http_filters[-1].typed_config
+        return MessageToDict(router).get("dynamicStats", True)
+
+    asked = {"proxyStatsMatcher": {"inclusionPrefixes": ["cluster.inbound"]}}
+    assert counts(sidecar({})) is False
+    assert counts(sidecar(asked)) is True
+    # Routes of a gateway may have a statPrefix.
+    assert counts(gateway({})) is True

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from enum import Enum
 
+from google.protobuf.wrappers_pb2 import BoolValue
+
 from clew._pb.envoy.config.core.v3.base_pb2 import DataSource
 from clew._pb.envoy.config.core.v3.config_source_pb2 import (
     AggregatedConfigSource,
@@ -74,7 +76,7 @@ def compile_hcm(
     """
     manager = HttpConnectionManager(
         stat_prefix=stat_prefix,
-        http_filters=[*extra_filters, *_FILTERS[direction], _router(mesh)],
+        http_filters=[*extra_filters, *_FILTERS[direction], _router(direction, mesh)],
         server_name="istio-envoy",
         proxy_100_continue=True,
         upgrade_configs=[HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
@@ -112,8 +114,6 @@ _FAULT = _http_filter("envoy.filters.http.fault", HTTPFault())
 _CORS = _http_filter("envoy.filters.http.cors", Cors())
 # In front of ports that are declared grpc-web: it makes their requests plain gRPC.
 GRPC_WEB = _http_filter("envoy.filters.http.grpc_web", GrpcWeb())
-_ROUTER = _http_filter("envoy.filters.http.router", Router())
-_QUIET_ROUTER = _http_filter("envoy.filters.http.router", Router(suppress_envoy_headers=True))
 _FILTERS = {
     Direction.OUTBOUND: (_FAULT, _CORS),
     Direction.GATEWAY: (_FAULT, _CORS),
@@ -121,8 +121,26 @@ _FILTERS = {
 }
 
 
-def _router(mesh: MeshConfig) -> HttpFilter:
-    return _QUIET_ROUTER if hides_debug_headers(proxy_headers(mesh)) else _ROUTER
+# By whether Envoy's own headers are left out, and whether responses are counted by their codes.
+_ROUTERS = {
+    (quiet, counting): _http_filter(
+        "envoy.filters.http.router",
+        Router(
+            suppress_envoy_headers=quiet, dynamic_stats=None if counting else BoolValue(value=False)
+        ),
+    )
+    for quiet in (False, True)
+    for counting in (False, True)
+}
+
+
+def _router(direction: Direction, mesh: MeshConfig) -> HttpFilter:
+    """Outbound, routes may have a ``statPrefix``, under which responses are counted by their codes.
+    Inbound, nothing keeps such counts unless it is asked to; they would cost each request 4 %.
+    """
+    config = mesh.default_config
+    counting = direction is not Direction.INBOUND or bool(config and config.proxy_stats_matcher)
+    return _ROUTERS[hides_debug_headers(proxy_headers(mesh)), counting]
 
 
 _REQUEST_ID = hcm_pb2.RequestIDExtension(
