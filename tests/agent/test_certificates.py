@@ -14,6 +14,8 @@ from clew.agent.certificates import (
     root_secret,
     signing_request,
 )
+from clew.ca.named_peer import peer_in
+from clew.model.metrics import CLUSTER, NOBODY, Peer
 from tests.agent.control_plane import Authority
 
 IDENTITY = "spiffe://cluster.local/ns/default/sa/reviews"
@@ -25,6 +27,15 @@ def test_the_request_names_the_identity_and_nothing_else() -> None:
     assert len(request.subject) == 0
     names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert list(names) == [x509.UniformResourceIdentifier(IDENTITY)]
+
+
+def test_the_request_names_the_workload_if_its_labels_are_names() -> None:
+    peer = Peer.of("reviews-v1", "default", {"app": "reviews", "version": "v1"}, CLUSTER)
+    request = x509.load_pem_x509_csr(signing_request(new_key(), IDENTITY, peer).encode())
+    assert peer_in(request) == peer
+    odd = Peer.of("reviews-v1", "default", {"app": "x" * 20_000}, CLUSTER)
+    request = x509.load_pem_x509_csr(signing_request(new_key(), IDENTITY, odd).encode())
+    assert peer_in(request) is NOBODY
 
 
 def test_the_secret_has_the_chain_in_order_and_the_key() -> None:

@@ -11,19 +11,25 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
+from cryptography import x509
 from google.protobuf.any_pb2 import Any
 
 from clew._pb.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryResponse, Resource
 from clew._pb.istio.mesh.v1alpha1.proxy_pb2 import ProxyConfig
+from clew.agent.directory import CONTROL_PLANE_SOCKET
 from clew.agent.identity import IdentityRefused, WorkloadIdentity
-from clew.agent.spec import AgentSpec
+from clew.agent.spec import AgentSpec, own_peer
 from clew.ca.authority import bundle
 from clew.ca.in_force import AuthorityInForce
+from clew.ca.named_peer import peer_in
+from clew.model.metrics import Peer
 from clew.model.xds import TRUST_BUNDLE
 from clew.server.csr import CertificateService
 from clew.server.join_tokens import Claim, JoinTokens
 from clew.server.mtls import ServingCertificate
+from tests.agent.agent_process import until
 from tests.server.serving import serving
 
 SPEC = AgentSpec(
@@ -104,6 +110,49 @@ class Mesh:
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "agent").mkdir(mode=0o700)
     return tmp_path
+
+
+def test_a_certificate_names_the_workload_before_and_after_it_is_renewed(folder: Path) -> None:
+    async def scenario() -> None:
+        async with Mesh(folder).running() as mesh:
+            spec = mesh.local()
+            identity = WorkloadIdentity(spec)
+            await identity.start()
+            first = mesh.leaf()
+            assert named_in(first) == own_peer(spec)
+            await identity.obtain()
+            assert mesh.leaf() != first
+            assert named_in(mesh.leaf()) == own_peer(spec)
+
+    asyncio.run(scenario())
+
+
+def named_in(leaf: str) -> Peer:
+    return peer_in(x509.load_pem_x509_certificate(leaf.encode()))
+
+
+def test_a_host_whose_workload_has_other_labels_now_renews_its_certificate_at_once(
+    folder: Path,
+) -> None:
+    async def scenario() -> None:
+        async with Mesh(folder).running() as mesh:
+            own = CertificateService(
+                lambda: mesh.authority.current, lambda: ("cluster.local",), trust_claims=True
+            )
+            # In place of its Envoy's way to the mesh, which shows its certificate.
+            async with serving(f"unix:{folder}/agent/{CONTROL_PLANE_SOCKET}", own.methods()):
+                await WorkloadIdentity(mesh.remote(), mesh.token()).start()
+                first = mesh.leaf()
+                labelled = msgspec.structs.replace(mesh.remote(), labels={"app": "payments"})
+                identity = WorkloadIdentity(labelled)
+                await identity.start()
+                assert mesh.leaf() == first, "it has no Envoy yet"
+                running = asyncio.create_task(identity.run())
+                await until(lambda: mesh.leaf() != first)
+                running.cancel()
+                assert named_in(mesh.leaf()).app == "payments"
+
+    asyncio.run(scenario())
 
 
 def test_files_are_private(folder: Path) -> None:

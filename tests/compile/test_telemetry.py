@@ -137,17 +137,13 @@ def test_every_listener_counts_unless_metrics_are_off(tmp_path: Path) -> None:
     assert validate(config_dump(found), tmp_path) == ""
 
 
-def test_servers_learn_of_clients_they_know_and_the_application_sees_nothing_of_it() -> None:
-    listener = listener_in(mesh(), "virtualInbound")
-    seen = set()
-    for chain in listener.filter_chains:
-        for each in chain.filters:
-            if each.typed_config.Unpack(manager := Manager()):
-                learns = manager.http_filters[0].name == "envoy.filters.http.header_to_metadata"
-                assert learns is chain.HasField("transport_socket")
-                assert list(manager.route_config.request_headers_to_remove) == ["x-clew-peer"]
-                seen.add(learns)
-    assert seen == {True, False}
+def test_servers_know_clients_by_their_certificates_alone() -> None:
+    found = mesh()
+    requests = manager_in(found, inbound=True).access_log
+    connections = tcp_proxies(found, "virtualInbound")[True].access_log
+    for log in (*requests, *connections):
+        assert b"destination~%DOWNSTREAM_PEER_OTHERNAME_SAN%~" in log.typed_config.value
+    assert not any(b"x-clew-" in each.body for kind in found.values() for each in kind.values())
 
 
 def test_connections_of_mesh_clients_are_counted_once_it_is_known_whose_they_are() -> None:

@@ -63,12 +63,6 @@ _ECHO = {
     "destination_service_name": "tcp-echo",
     "destination_service_namespace": "default",
 }
-# A server knows no more of the client of a TCP port than its certificate says.
-_SOME_CLIENT = {
-    **dict.fromkeys(_GATEWAY, "unknown"),
-    "source_canonical_revision": "latest",
-    **{name: _GATEWAY[name] for name in ("source_workload_namespace", "source_principal")},
-}
 
 
 def expected_labels(metric: str, reporter: str) -> dict[str, str]:
@@ -80,8 +74,7 @@ def expected_labels(metric: str, reporter: str) -> dict[str, str]:
         "connection_security_policy": "unknown" if reporter == "source" else "mutual_tls",
     }
     if metric in OF_CONNECTIONS:
-        client = _GATEWAY if reporter == "source" else _SOME_CLIENT
-        return of_both | client | _ECHO | {"request_protocol": "tcp"}
+        return of_both | _GATEWAY | _ECHO | {"request_protocol": "tcp"}
     return of_both | _GATEWAY | _PRODUCTPAGE | {"request_protocol": "http", "response_code": "200"}
 
 

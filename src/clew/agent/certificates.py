@@ -13,6 +13,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from clew.ca.named_peer import names_of, peer_in
+from clew.model.metrics import NOBODY, Peer
+
 _SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -33,6 +36,11 @@ class Certificate:
         """From when and until when it is valid, in UTC."""
         leaf = x509.load_pem_x509_certificate(self.chain[0].encode())
         return leaf.not_valid_before_utc, leaf.not_valid_after_utc
+
+    @property
+    def peer(self) -> Peer:
+        """The workload that it names for metrics; `NOBODY` if it names none."""
+        return peer_in(x509.load_pem_x509_certificate(self.chain[0].encode()))
 
     def is_under(self, root: str) -> bool:
         """Whether it leads to this root, a PEM certificate."""
@@ -70,14 +78,15 @@ def new_key(environment: Mapping[str, str] = {}) -> PrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def signing_request(key: PrivateKey, identity: str) -> str:
-    """Return a PEM request for a certificate whose only name is the SPIFFE ``identity``."""
+def signing_request(key: PrivateKey, identity: str, peer: Peer = NOBODY) -> str:
+    """Return a PEM request for a certificate of the SPIFFE ``identity``, which names the workload
+    ``peer`` for metrics.
+    """
+    names = [x509.UniformResourceIdentifier(identity), *names_of(peer)]
     request = (
         x509.CertificateSigningRequestBuilder()
         .subject_name(x509.Name([]))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.UniformResourceIdentifier(identity)]), critical=True
-        )
+        .add_extension(x509.SubjectAlternativeName(names), critical=True)
         .sign(key, hashes.SHA256())
     )
     return request.public_bytes(serialization.Encoding.PEM).decode()

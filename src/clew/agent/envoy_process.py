@@ -21,7 +21,7 @@ from clew.agent.http_client import request_unix
 from clew.agent.node import service_cluster
 from clew.agent.spec import AgentSpec, own_peer
 from clew.model.mesh_proxy_config import MeshProxyConfig
-from clew.model.metrics import CANONICAL_VARIABLES, PEER_VARIABLE
+from clew.model.metrics import CANONICAL_VARIABLES
 
 log = logging.getLogger("clew.agent")
 
@@ -106,7 +106,7 @@ def environment(spec: AgentSpec, inherited: Mapping[str, str]) -> dict[str, str]
         peer.cluster,
     )
     tags = dict(zip(CANONICAL_VARIABLES.values(), values, strict=True))
-    return own | tags | {PEER_VARIABLE: peer.encode(), _OTEL: _resource(spec, own.get(_OTEL, ""))}
+    return own | tags | {_OTEL: _resource(spec, own.get(_OTEL, ""))}
 
 
 def _resource(spec: AgentSpec, given: str) -> str:

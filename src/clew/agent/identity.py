@@ -24,7 +24,7 @@ from clew.agent.certificates import (
 from clew.agent.directory import SDS_DIRECTORY
 from clew.agent.envoy_secrets import wait_until_in_use
 from clew.agent.signing import BadToken, request_certificate, way_to_sign
-from clew.agent.spec import AgentSpec
+from clew.agent.spec import AgentSpec, own_peer
 from clew.ca.private_file import write_private
 from clew.ca.renewal import renewal_time
 from clew.model.xds import TRUST_BUNDLE
@@ -77,6 +77,8 @@ class WorkloadIdentity:
             self._take_up()
         if self._certificate is not None and self._is_certified():
             self._set_due(self._certificate)
+            if self._certificate.peer != own_peer(self._spec):
+                self._due = datetime.now(UTC)  # the workload's labels were others
         else:
             await self.obtain()
 

@@ -14,7 +14,7 @@ from google.protobuf.struct_pb2 import Struct
 from clew._pb.istio.v1.auth.ca_pb2 import IstioCertificateRequest, IstioCertificateResponse
 from clew.agent.certificates import PrivateKey, signing_request
 from clew.agent.directory import CONTROL_PLANE_SOCKET
-from clew.agent.spec import AgentSpec
+from clew.agent.spec import AgentSpec, own_peer
 from clew.model import names
 
 _METHOD = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
@@ -78,7 +78,7 @@ async def request_certificate(spec: AgentSpec, key: PrivateKey, way: Way) -> Seq
     metadata = Struct()
     metadata.update(claim)
     request = IstioCertificateRequest(
-        csr=signing_request(key, identity),
+        csr=signing_request(key, identity, own_peer(spec)),
         validity_duration=_LIFETIME_SECONDS,
         metadata=metadata,
     )

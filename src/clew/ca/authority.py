@@ -13,6 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from clew.ca.named_peer import names_of, peer_in
+from clew.model.metrics import namespace_of
+
 ROOT_LIFETIME = timedelta(days=3650)
 INTERMEDIATE_LIFETIME = timedelta(days=365)
 LEAF_LIFETIME = timedelta(hours=24)
@@ -74,9 +77,10 @@ def issue(
     """Return the PEM chain for ``identity`` (a SPIFFE id): leaf, those above it, then all roots
     as one text.
 
-    Only the key is taken from the request; whoever asks does not choose the name. ``lifetime`` is
-    cut to 24 hours and to the issuers' own; zero or less means 24 hours. ``dns_names``: those of
-    the control plane, or the one of a proxy among those of its identity.
+    Taken from the request are the key and, if it is of the identity's namespace, the workload that
+    it names for metrics; whoever asks does not choose the identity. ``lifetime`` is cut to 24 hours
+    and to the issuers' own; zero or less means 24 hours. ``dns_names``: those of the control plane,
+    or the one of a proxy among those of its identity.
 
     Raises:
         RefusedRequest: malformed, not signed by its own key, or a key too weak or too large.
@@ -90,6 +94,8 @@ def issue(
         lifetime = LEAF_LIFETIME
     names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(identity)]
     names += [x509.DNSName(name) for name in dns_names]
+    if (peer := peer_in(request)).namespace == namespace_of(identity):
+        names += names_of(peer)
     # TLS 1.2 knows suites in which an RSA key deciphers.
     by_rsa = isinstance(request.public_key(), rsa.RSAPublicKey)
     builder = (

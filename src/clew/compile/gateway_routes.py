@@ -21,7 +21,6 @@ from clew.compile.gateway_servers import (
     speaks_http3,
 )
 from clew.compile.memo import Memo
-from clew.compile.peer import PEER
 from clew.compile.resources import encode, resource_of
 from clew.compile.rule_routes import Client, Routes, rule_routes
 from clew.model import names
@@ -138,7 +137,6 @@ def _virtual_host(domain: str, host: Host) -> bytes:
         name=names.virtual_host(domain, host.port),
         domains=[domain],
         include_request_attempt_count=True,
-        request_headers_to_add=[PEER],
     )
     if host.requires_tls:
         head.require_tls = VirtualHost.ALL

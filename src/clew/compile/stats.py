@@ -25,7 +25,6 @@ from clew._pb.envoy.data.accesslog.v3.accesslog_pb2 import AccessLogType
 from clew._pb.envoy.extensions.access_loggers.stats.v3.stats_pb2 import Config as Stats
 from clew._pb.envoy.type.matcher.v3.string_pb2 import StringMatcher
 from clew._pb.envoy.type.v3.scope_pb2 import Scope
-from clew.compile.peer import REMEMBERED_PEER
 from clew.compile.typed_config import typed_config
 from clew.model import metrics
 from clew.model.telemetry import IstioMetric
@@ -40,7 +39,7 @@ MOST_SERIES = 2_000
 
 _SERVER_TAG = (
     metrics.DESTINATION,
-    REMEMBERED_PEER,
+    "%DOWNSTREAM_PEER_OTHERNAME_SAN%",  # see clew.ca.named_peer
     "%CLUSTER_METADATA(istio:service)%",
     "%RESPONSE_CODE%",
     "%RESPONSE_FLAGS%",

@@ -30,13 +30,11 @@ from clew.compile.access_log import with_condition
 from clew.compile.access_log_providers import compile_access_logs, compile_listener_access_logs
 from clew.compile.collectors import Hosts, collector_clusters, collector_hosts
 from clew.compile.memo import Memo
-from clew.compile.peer import REMEMBER_PEER
 from clew.compile.resources import resource
 from clew.compile.stats import connection_stats, request_stats
 from clew.compile.tracing import apply_tracing
 from clew.compile.typed_config import typed_config
 from clew.model.mesh_config import MeshConfig
-from clew.model.metrics import PEER_HEADER
 from clew.model.service import Service
 from clew.model.xds import CLUSTER, LISTENER, EnvoyResource, Published, ResourcesByName
 from clew.snapshot.scope import ProxyScope
@@ -101,7 +99,6 @@ class _Side:
     """
 
     server: bool
-    metrics: bool
     logs: _Logs | None
     request_stats: Sequence[AccessLog]
     connection_stats: Sequence[AccessLog]
@@ -138,7 +135,6 @@ def _side(telemetry: SideTelemetry, mesh: MeshConfig, hosts: Hosts, *, server: b
         )
     return _Side(
         server=server,
-        metrics=bool(telemetry.metrics),
         logs=logs,
         request_stats=request_stats(telemetry.metrics, server=server),
         connection_stats=connection_stats(telemetry.metrics, server=server),
@@ -155,7 +151,7 @@ def _listener(before: EnvoyResource, told: _Told) -> EnvoyResource:
         listener.access_log.extend(side.logs.listener)
     for chain in _chains(listener):
         for each in chain.filters:
-            _tell_requests(each, side, known=_knows_clients(chain))
+            _tell_requests(each, side)
             _tell_connections(each, side, known=_knows_clients(chain))
     uses = before.uses | told.uses
     return resource(before.name, listener, uses=uses, sources=before.sources)
@@ -171,7 +167,7 @@ def _knows_clients(chain: FilterChain) -> bool:
     return chain.HasField("transport_socket")
 
 
-def _tell_requests(each: Filter, side: _Side, *, known: bool) -> None:
+def _tell_requests(each: Filter, side: _Side) -> None:
     manager = hcm_pb2.HttpConnectionManager()
     if not each.typed_config.Unpack(manager):
         return
@@ -180,11 +176,6 @@ def _tell_requests(each: Filter, side: _Side, *, known: bool) -> None:
         manager.access_log.extend(side.logs.requests)
     manager.access_log.extend(side.request_stats)
     side.trace(manager)
-    if side.server:
-        if known and side.metrics:
-            manager.http_filters.insert(0, REMEMBER_PEER)
-        # The application is not to see it, whoever sent it.
-        manager.route_config.request_headers_to_remove.append(PEER_HEADER)
     each.typed_config.CopyFrom(typed_config(manager))
 
 

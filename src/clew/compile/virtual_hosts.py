@@ -16,7 +16,6 @@ from clew._pb.envoy.config.route.v3.route_pb2 import RouteConfiguration
 from clew.compile import wire
 from clew.compile.domains import bracketed, service_domains
 from clew.compile.load_balancing import hash_policies
-from clew.compile.peer import PEER
 from clew.compile.resources import NOTHING, encode, sources
 from clew.compile.retries import compile_retries
 from clew.compile.rule_routes import Routes, encoded_routes
@@ -32,7 +31,6 @@ _DOMAINS = _FIELDS["domains"].number
 _VIRTUAL_HOSTS = RouteConfiguration.DESCRIPTOR.fields_by_name["virtual_hosts"].number
 # X-Envoy-Attempt-Count tells the application which try it is.
 _REST = encode(VirtualHost(include_request_attempt_count=True))
-_SAY_WHO = encode(VirtualHost(request_headers_to_add=[PEER]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +47,10 @@ class HostPlan:
     short: frozenset[str]
     routes: Routes
     body: bytes
-    external: bool = False
 
     def with_domains(self, domains: Iterable[str]) -> bytes:
         """The same virtual host with other domains."""
-        return _joined(self.name, domains, self.routes, external=self.external)
+        return _joined(self.name, domains, self.routes)
 
 
 def service_plan(
@@ -66,8 +63,7 @@ def service_plan(
 ) -> HostPlan:
     """The virtual host of a service port. ``any_port``: see ``_with_port``."""
     domains, short = service_domains(service, dns_domain, sorted(aliases))
-    external = service.mesh_external
-    return _plan(service.hostname, port, domains, short, any_port, routes, external=external)
+    return _plan(service.hostname, port, domains, short, any_port, routes)
 
 
 def plain_plan(
@@ -114,8 +110,8 @@ def catch_all(unknown: str) -> HostPlan:
         case _:
             route = _unlimited("allow_any", unknown)
     routes = encoded_routes([route], NOTHING)
-    body = _joined(route.name, ["*"], routes, external=True)
-    return HostPlan(route.name, ("*",), frozenset("*"), NOTHING, routes, body, external=True)
+    body = _joined(route.name, ["*"], routes)
+    return HostPlan(route.name, ("*",), frozenset("*"), NOTHING, routes, body)
 
 
 def resolving_host() -> VirtualHost:
@@ -153,15 +149,13 @@ def _plan(
     short: frozenset[str],
     any_port: bool,
     routes: Routes,
-    *,
-    external: bool = False,
 ) -> HostPlan:
     # Envoy compares hosts in lower case, and refuses two domains that differ only in it.
     lower = [domain.lower() for domain in domains]
     wanted = tuple(_with_port(lower, port) if any_port else lower)
     name = names.virtual_host(host.lower(), port)
-    body = _joined(name, wanted, routes, external=external)
-    return HostPlan(name, wanted, frozenset(wanted), short, routes, body, external)
+    body = _joined(name, wanted, routes)
+    return HostPlan(name, wanted, frozenset(wanted), short, routes, body)
 
 
 def _with_port(domains: Iterable[str], port: int) -> Iterator[str]:
@@ -172,7 +166,6 @@ def _with_port(domains: Iterable[str], port: int) -> Iterator[str]:
         yield f"{domain}:{port}"
 
 
-def _joined(name: str, domains: Iterable[str], routes: Routes, *, external: bool) -> bytes:
+def _joined(name: str, domains: Iterable[str], routes: Routes) -> bytes:
     host = wire.field(1, name.encode()) + wire.text_fields(_DOMAINS, domains)
-    rest = _REST if external else _REST + _SAY_WHO
-    return wire.field(_VIRTUAL_HOSTS, host + routes.body + routes.catch_all + rest)
+    return wire.field(_VIRTUAL_HOSTS, host + routes.body + routes.catch_all + _REST)

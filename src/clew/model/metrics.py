@@ -40,11 +40,6 @@ REQUEST_BODIES = "istio_request_bodies_bytes"
 PEER_TAG = "clew_peer"
 REMOVED_TAG = "clew_removed"
 
-# The header in which a client's proxy says to a server's whom it stands for, over mTLS only.
-PEER_HEADER = "x-clew-peer"
-# The variable of Envoy's environment that holds the header's value.
-PEER_VARIABLE = "CLEW_PEER"
-
 # By Istio's tag of spans, the variable of Envoy's environment that holds its value.
 CANONICAL_VARIABLES = {
     "istio.canonical_service": "CLEW_CANONICAL_SERVICE",
