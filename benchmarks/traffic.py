@@ -14,12 +14,13 @@ from benchmarks.stream_clients import Group
 from benchmarks.streams import resident_megabytes, write_certificates
 from benchmarks.table import show, verdict
 from benchmarks.traffic_clients import NAMESPACE, report
+from clew.api.traffic_report import REPORT_SECONDS
 from clew.model.proxy import Proxy, ProxyType
 from clew.server.http2.server import GrpcServer
 from clew.server.listening import listen
 from clew.server.mtls import ServingCertificate
 from clew.server.traffic_api import TrafficApi
-from clew.server.traffic_reports import REPORT_SECONDS, Reporter, TrafficReports
+from clew.server.traffic_reports import Reporter, TrafficReports
 from clew.server.traffic_window import (
     COARSE_SECONDS,
     COARSE_STEPS,
@@ -68,7 +69,7 @@ def _proxy(number: int) -> Proxy:
 def full_window(edges: int, proxies: int) -> tuple[float, TrafficReports]:
     """Fill all that the window keeps; return how many megabytes that took."""
     clock = [1_000_000.0]
-    messages = [report(number, edges // proxies, proxies) for number in range(proxies)]
+    messages = [report(number, edges // proxies, proxies, 1) for number in range(proxies)]
     gc.collect()
     before = resident_megabytes()
     reports = TrafficReports(TrafficWindow(began=clock[0]), lambda: clock[0])

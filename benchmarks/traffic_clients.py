@@ -10,19 +10,20 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from itertools import count
 from pathlib import Path
 
 import grpc
 import msgspec
 
-from clew.api.traffic_report import METHOD, Counted, ReportTaken, TrafficReport
+from clew.api.traffic_report import METHOD, REPORT_SECONDS, Counted, TrafficReport, durations_of
 from clew.model.histogram import bin_of
 
 NAMESPACE = "ns-0"
 
 
-def report(proxy: int, edges: int, proxies: int) -> TrafficReport:
+def report(proxy: int, edges: int, proxies: int, number: int) -> TrafficReport:
     """Some hundred requests of each caller, a few of which failed, in a spread of durations.
 
     And as many of its own, which the proxies that it calls count, too.
@@ -31,9 +32,9 @@ def report(proxy: int, edges: int, proxies: int) -> TrafficReport:
     for edge in range(1, edges + 1):
         caller, called = _workload((proxy + edge) % proxies), (proxy - edge) % proxies
         served = f"destination~{caller}~{_host(proxy)};svc-{proxy};{NAMESPACE}"
-        counted += _requests(served)
-        counted += _requests(f"source~{_workload(called)}~outbound|80||{_host(called)};")
-    return TrafficReport(seconds=2.0, counted=tuple(counted))
+        counted.append(_requests(served))
+        counted.append(_requests(f"source~{_workload(called)}~outbound|80||{_host(called)};"))
+    return TrafficReport(agent=proxy, number=number, seconds=2.0, counted=tuple(counted))
 
 
 def _host(number: int) -> str:
@@ -44,20 +45,18 @@ def _workload(number: int) -> str:
     return f"svc-{number}-v1;{NAMESPACE};svc-{number};v1;Kubernetes"
 
 
-def _requests(between: str) -> Iterator[Counted]:
+def _requests(between: str) -> Counted:
     principal = f"spiffe://cluster.local/ns/{NAMESPACE}/sa/default"
-    for code, number in (("200", 100), ("503", 3)):
-        bins: dict[int, int] = {}
-        for _ in range(number):
-            bins_of = bin_of(random.lognormvariate(2.5, 0.8))
-            bins[bins_of] = bins.get(bins_of, 0) + 1
-        yield Counted(
-            tag=f"{between}~{code}~-~~{principal}",
-            requests=number,
-            durations=bins,
-            request_bytes=300 * number,
-            response_bytes=5000 * number,
-        )
+    requests = {200: 100, 503: 3}
+    number = sum(requests.values())
+    bins = Counter(bin_of(random.lognormvariate(2.5, 0.8)) for _ in range(number))
+    return Counted(
+        tag=f"{between}~~-~~{principal}",
+        requests=requests,
+        durations=durations_of(bins),
+        request_bytes=300 * number,
+        response_bytes=5000 * number,
+    )
 
 
 async def main(folder: Path, proxies: int, edges: int) -> None:
@@ -77,10 +76,10 @@ async def _agent(folder: Path, proxy: int, edges: int, proxies: int) -> None:
     ]
     await asyncio.sleep(random.uniform(0, 2))
     async with grpc.aio.secure_channel(f"unix:{folder}/xds.sock", credentials, options) as channel:
-        method = channel.unary_unary(METHOD)
-        while True:
-            answer = await method(msgspec.json.encode(report(proxy, edges, proxies)), timeout=30)
-            await asyncio.sleep(msgspec.json.decode(answer, type=ReportTaken).seconds)
+        call = channel.stream_unary(METHOD)()
+        for number in count(1):
+            await call.write(msgspec.msgpack.encode(report(proxy, edges, proxies, number)))
+            await asyncio.sleep(REPORT_SECONDS)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clew.agent.envoy_counts import Sample, read_sample, since
-from clew.api.traffic_report import Counted
+from clew.api.traffic_report import Counted, bins_of, durations_of
 from clew.model.histogram import bin_of
 from clew.model.metrics import REQUESTS_AND_SIZES
 
 TAG = "source~reviews-v1;default;reviews;v1;Kubernetes~outbound|9080||reviews.d.svc.x;~200~-~~-"
+SERIES = TAG.replace("~200~", "~~")
 
 
 def page(*stats: object, histograms: object = ()) -> bytes:
@@ -47,9 +48,9 @@ PAGE = page(
 def test_a_page_is_read_by_metric_and_tag() -> None:
     (counted,), denied = since(Sample(), read_sample(PAGE))
     assert counted == Counted(
-        tag=TAG,
-        requests=6,
-        durations={0: 5, bin_of(120): 1},
+        tag=SERIES,
+        requests={200: 6},
+        durations=durations_of({0: 5, bin_of(120): 1}),
         response_bytes=1170,
         opened=4,
         sent=900,
@@ -73,7 +74,7 @@ def test_bins_are_read_as_envoy_writes_them(tens: int) -> None:
     totals = [{"lower_bound": tens / 10 * 100, "width": 10, "count": 1}]
     each = {**histogram("istio_request_duration_milliseconds"), "totals": totals}
     ((counted,), _) = since(Sample(), read_sample(page(histograms=[each])))
-    assert counted.durations == {bin_of(tens * 10): 1}
+    assert bins_of(counted.durations) == {bin_of(tens * 10): 1}
 
 
 def test_only_what_is_new_counts() -> None:
@@ -87,8 +88,8 @@ def test_an_envoy_that_began_anew_counts_from_nothing() -> None:
         histograms=[histogram("istio_requests_and_sizes_milliseconds", _0=2, _120=1, _900=3)],
     )
     (counted,), denied = since(read_sample(PAGE), read_sample(later))
-    assert (counted.requests, counted.durations, denied) == (
-        6,
+    assert (counted.requests, bins_of(counted.durations), denied) == (
+        {200: 6},
         {0: 2, bin_of(120): 1, bin_of(900): 3},
         1,
     )
@@ -102,7 +103,20 @@ def test_durations_that_are_not_counted_together_with_requests_are_told_by_thems
         )
     )
     (counted,), _ = since(Sample(), sample)
-    assert (counted.requests, counted.durations) == (7, {12: 7})
+    assert (counted.requests, bins_of(counted.durations)) == ({200: 7}, {12: 7})
+
+
+def test_response_codes_of_one_series_are_told_together() -> None:
+    tags = {code: TAG.replace("~200~", f"~{code}~") for code in ("200", "503", "-", "9999")}
+    metric, opened = "istio_requests_and_sizes_milliseconds", "istio_tcp_connections_opened_total"
+    sample = Sample(
+        counters={(opened, "odd"): 1},
+        histograms={(metric, tag): {len(code): 2} for code, tag in tags.items()},
+    )
+    found = {each.tag: each for each in since(Sample(), sample)[0]}
+    assert found.keys() == {SERIES, "odd"}
+    assert found[SERIES].requests == {200: 2, 503: 2, 0: 4}
+    assert bins_of(found[SERIES].durations) == {3: 4, 1: 2, 4: 2}
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"no admin", b'{"stats": 3}'])
@@ -118,6 +132,6 @@ def test_all_that_is_new_adds_up_to_all(steps: list[dict[int, int]]) -> None:
         all_bins.update(step)
         after = Sample(histograms={(REQUESTS_AND_SIZES, TAG): dict(all_bins)})
         for counted in since(before, after)[0]:
-            told.update(counted.durations)
+            told.update(bins_of(counted.durations))
         before = after
     assert told == all_bins

@@ -9,45 +9,60 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
 
 import grpc
 import msgspec
 
 from clew.agent.traffic import TrafficReports
-from clew.api.traffic_report import METHOD, ReportTaken, TrafficReport
+from clew.api.traffic_report import LONGEST_REPORT, METHOD, TrafficReport
 from clew.ca.authority import pem
 from clew.ca.keys import load_or_create
+from clew.server.http2.call import UNAVAILABLE, Call, Method
 from tests.agent.test_envoy_counts import histogram, page
+from tests.server.serving import serving
 
 METRIC = "istio_requests_and_sizes_milliseconds"
 
 
 @dataclass
 class ControlPlane:
-    """Takes reports, or is away, and asks for the next after ``seconds``."""
+    """Takes reports, or is away."""
 
     away: bool = False
-    seconds: float = 0.01
     tried: int = 0
+    ended: int = 0
     taken: list[TrafficReport] = field(default_factory=list)
 
-    def unary_unary(self, method: str) -> Any:
-        assert method == METHOD
-        return self._report
-
-    async def _report(self, body: bytes, *, timeout: float) -> bytes:  # noqa: ASYNC109  # as grpc
-        self.tried += 1
-        if self.away:
-            raise grpc.aio.AioRpcError(
-                grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata()
-            )
-        self.taken.append(msgspec.json.decode(body, type=TrafficReport))
-        return msgspec.json.encode(ReportTaken(seconds=self.seconds))
+    def methods(self) -> dict[str, Method]:
+        return {METHOD: Method(lambda call: Reports(call, self), LONGEST_REPORT)}
 
     @property
     def requests(self) -> int:
-        return sum(each.requests for report in self.taken for each in report.counted)
+        """Those of reports that were not taken before."""
+        new = {report.number: report for report in self.taken}.values()
+        return sum(sum(each.requests.values()) for report in new for each in report.counted)
+
+
+@dataclass
+class Reports:
+    call: Call
+    server: ControlPlane
+
+    def message(self, body: bytes) -> None:
+        self.server.tried += 1
+        if self.server.away:
+            self.call.finish(UNAVAILABLE, "away")
+        else:
+            self.server.taken.append(msgspec.msgpack.decode(body, type=TrafficReport))
+
+    def ended(self) -> None:
+        self.server.ended += 1
+        self.call.send(b"")
+        self.call.finish()
+
+    def drained(self) -> None: ...
+
+    def closed(self) -> None: ...
 
 
 @asynccontextmanager
@@ -84,16 +99,23 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @asynccontextmanager
 async def reporting(reports: TrafficReports, server: ControlPlane) -> AsyncIterator[None]:
-    running = asyncio.ensure_future(reports.run(cast(grpc.aio.Channel, server)))
-    try:
-        yield
-    finally:
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
+    """Over a connection of its own."""
+    with tempfile.TemporaryDirectory(prefix="clew") as name:
+        address = f"unix:{name}/xds.sock"
+        async with (
+            serving(address, server.methods()),
+            grpc.aio.insecure_channel(address) as channel,
+        ):
+            running = asyncio.ensure_future(reports.run(channel))
+            try:
+                yield
+            finally:
+                running.cancel()
+                with suppress(asyncio.CancelledError):
+                    await running
 
 
-def test_what_could_not_be_told_is_told_over_the_next_connection_and_once() -> None:
+def test_what_could_not_be_told_is_told_on_the_next_call_and_over_the_next_connection() -> None:
     async def scenario() -> None:
         counted, server = [3], ControlPlane()
         async with envoy(lambda: counted[0]) as folder:
@@ -102,13 +124,16 @@ def test_what_could_not_be_told_is_told_over_the_next_connection_and_once() -> N
                 await until(lambda: server.requests == 3)
                 server.away = True
                 counted[0] = 10
-                await until(lambda: server.tried > 3)
-            server.away = False
-            async with reporting(reports, server):
+                tried = server.tried
+                await until(lambda: server.tried > tried + 3)
+                server.away = False
                 await until(lambda: server.requests == 10)
                 counted[0] = 11
-                await until(lambda: server.requests >= 11)
-        assert server.requests == 11
+                await until(lambda: server.requests == 11)
+            async with reporting(reports, server):
+                counted[0] = 12
+                await until(lambda: server.requests >= 12)
+        assert server.requests == 12
 
     asyncio.run(scenario())
 
@@ -143,13 +168,13 @@ def test_the_proxys_version_and_certificate_are_told(tmp_path: Path) -> None:
 
 def test_the_last_that_was_counted_is_told_at_once() -> None:
     async def scenario() -> None:
-        counted, server = [3], ControlPlane(seconds=600)
+        counted, server = [3], ControlPlane()
         async with envoy(lambda: counted[0]) as folder:
             reports = TrafficReports(folder, every_seconds=600)
             async with reporting(reports, server):
                 await until(lambda: server.requests == 3)
                 counted[0] = 5
                 await asyncio.wait_for(reports.say_last(), 10)
-        assert server.requests == 5
+                assert (server.requests, server.ended) == (5, 1)
 
     asyncio.run(scenario())

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, CDPSession, Locator, Page, expect
 
 from clew.api.client import Client
-from clew.server.traffic_counts import Counts, requests, timed
+from clew.server.traffic_counts import Counts, requests
 from clew.server.traffic_reports import TrafficReports
 from clew.server.traffic_window import Edge, TrafficWindow
 from tests.console.conftest import PHONE, entered, opened
@@ -76,8 +76,8 @@ def edge(source: str, service: str, version: str, *, namespace: str = "default")
 
 
 def counts(number: int, failed: int = 0, *, encrypted: bool = True) -> Counts:
-    found = requests(number - failed, 200, "-", encrypted) | timed({20: number})
-    for key, more in requests(failed, 503, "UF,URX", encrypted).items():
+    found = requests({200: number - failed}, "-", encrypted) | {20: number}
+    for key, more in requests({503: failed}, "UF,URX", encrypted).items():
         found[key] = found.get(key, 0) + more
     return found
 

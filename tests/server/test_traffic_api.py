@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from clew.api.async_client import AsyncClient
-from clew.api.traffic_report import Counted, TrafficReport
+from clew.api.traffic_report import Counted, TrafficReport, durations_of
 from clew.model.metrics import Own, Peer
 from clew.server.traffic_reports import Reporter, TrafficReports
 from tests.server.api_server import with_server
@@ -38,16 +38,18 @@ def some_traffic(reports: TrafficReports) -> None:
         counted = [
             Counted(
                 tag=f"{SERVED}~200~-~~{ENCRYPTED}",
-                requests=number - 5,
-                durations={10: number - 5},
+                requests={200: number - 5},
+                durations=durations_of({10: number - 5}),
                 response_bytes=1000,
             ),
-            Counted(tag=f"{UNKNOWN}~503~-~~-", requests=5, durations={99: 5}),
+            Counted(tag=f"{UNKNOWN}~503~-~~-", requests={503: 5}, durations=durations_of({99: 5})),
         ]
         report = TrafficReport(seconds=1.0, counted=tuple(counted))
         reports.take(reporter(reports, f"reviews-{version}"), report)
     left = Counted(
-        tag="source~-~outbound|443||api.example.com;shop~200~-~~-", requests=3, durations={20: 3}
+        tag="source~-~outbound|443||api.example.com;shop~200~-~~-",
+        requests={200: 3},
+        durations=durations_of({20: 3}),
     )
     report = TrafficReport(seconds=1.0, counted=(left,))
     reports.take(reporter(reports, "ratings-v1"), report)

@@ -19,7 +19,6 @@ from clew.server.traffic_counts import (
     requests,
     server_errors,
     spread,
-    timed,
     unpack,
 )
 
@@ -28,8 +27,8 @@ TIMES = st.floats(0, 10**6, allow_nan=False)
 
 
 def test_requests_are_counted_by_duration_code_and_flags() -> None:
-    counts = requests(3, 503, "UF,URX", encrypted=True) | timed({3: 2, 12: 1})
-    add(counts, requests(4, 200, "-", encrypted=False) | timed({3: 4}))
+    counts = requests({503: 3}, "UF,URX", encrypted=True) | {3: 2, 12: 1}
+    add(counts, requests({200: 4}, "-", encrypted=False) | {3: 4})
     assert counts[REQUESTS] == 7
     assert durations(counts) == {3: 6, 12: 1}
     assert codes(counts) == {200: 4, 503: 3}
@@ -38,17 +37,17 @@ def test_requests_are_counted_by_duration_code_and_flags() -> None:
 
 
 def test_a_request_without_a_response_is_an_error_of_the_server() -> None:
-    counts = requests(5, 0, "DC", encrypted=None)
-    add(counts, requests(1, 500, "-", encrypted=None))
-    add(counts, requests(1, 404, "-", encrypted=None))
+    counts = requests({0: 5}, "DC", encrypted=None)
+    add(counts, requests({500: 1}, "-", encrypted=None))
+    add(counts, requests({404: 1}, "-", encrypted=None))
     assert server_errors(counts) == 6
     assert MUTUAL_TLS not in counts
 
 
 def test_what_a_proxy_makes_up_fits_in() -> None:
-    assert codes(requests(1, 12345, "XX,,UH", encrypted=None)) == {999: 1}
-    assert codes(requests(1, -1, "", encrypted=None)) == {0: 1}
-    assert requests(0, 200, "-", encrypted=True) == {}
+    assert flags(requests({200: 1}, "XX,,UH", encrypted=None)) == {"UH": 1}
+    assert codes(requests({200: 0, 999: 1}, "", encrypted=None)) == {999: 1}
+    assert requests({200: 0}, "-", encrypted=True) == {}
 
 
 @given(COUNTS)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import grpc
 import msgspec
 import pytest
 
-from clew.api.traffic_report import METHOD, Counted, ReportTaken, TrafficReport
+from clew.api.traffic_report import METHOD, Counted, TrafficReport, durations_of
 from clew.ca.authority import Authority
 from clew.ca.keys import load_or_create
 from clew.model.proxy import Proxy, ProxyType
@@ -50,6 +52,7 @@ class World:
     authority: Authority
     address: str
     clock: list[float] = field(default_factory=lambda: [BEGAN + 60])
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
     reports: TrafficReports = field(init=False)
 
     def __post_init__(self) -> None:
@@ -63,15 +66,14 @@ class World:
     def caller(self, name: str, account: str = "default") -> Workload:
         return workload(self.authority, "default", account, proxy=name)
 
-    async def report(self, who: Workload, *counted: Counted, **fields: Any) -> ReportTaken:
-        body = msgspec.json.encode(TrafficReport(seconds=2.0, counted=counted, **fields))
-        return await self.send(who, body)
+    async def report(self, who: Workload, *counted: Counted, **fields: Any) -> None:
+        fields = {"number": next(self.numbers), "seconds": 2.0} | fields
+        await self.send(who, msgspec.msgpack.encode(TrafficReport(counted=counted, **fields)))
 
-    async def send(self, who: Workload, body: bytes) -> ReportTaken:
+    async def send(self, who: Workload, *bodies: bytes) -> None:
         options = call_options()
         async with grpc.aio.secure_channel(self.address, who.credentials(), options) as channel:
-            answer = await channel.unary_unary(METHOD)(body, timeout=10)
-        return msgspec.json.decode(answer, type=ReportTaken)
+            await channel.stream_unary(METHOD)(iter(bodies), timeout=10)
 
     def requests(self) -> dict[Edge, int]:
         found = self.reports.window.sums(int(BEGAN // FINE_SECONDS))
@@ -96,8 +98,7 @@ def test_who_reports_is_told_by_the_certificate(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with world(tmp_path) as mesh:
             mesh.connect(proxy("reviews-v1-0", "reviews-v1"), proxy("other-0", "other-v1"))
-            answer = await mesh.report(mesh.caller("reviews-v1-0"), Counted(tag=SERVED, requests=7))
-            assert answer.seconds > 0
+            await mesh.report(mesh.caller("reviews-v1-0"), Counted(tag=SERVED, requests={200: 7}))
             ((edge, count),) = mesh.requests().items()
             assert count == 7
             assert (edge.destination, edge.destination_version) == ("reviews-v1", "v1")
@@ -110,7 +111,9 @@ def test_a_proxy_that_is_not_connected_reports_later(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with world(tmp_path) as mesh:
             with pytest.raises(grpc.aio.AioRpcError) as refusal:
-                await mesh.report(mesh.caller("reviews-v1-0"), Counted(tag=SERVED, requests=7))
+                await mesh.report(
+                    mesh.caller("reviews-v1-0"), Counted(tag=SERVED, requests={200: 7})
+                )
             assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE
             assert mesh.requests() == {}
 
@@ -123,10 +126,12 @@ def test_a_proxy_is_known_as_long_as_one_of_its_streams_is_there(tmp_path: Path)
             reviews = proxy("reviews-v1-0", "reviews-v1")
             mesh.connect(reviews, reviews)
             mesh.reports.gone(reviews)
-            await mesh.report(mesh.caller("reviews-v1-0"), Counted(tag=SERVED, requests=7))
+            await mesh.report(mesh.caller("reviews-v1-0"), Counted(tag=SERVED, requests={200: 7}))
             mesh.reports.gone(reviews)
             with pytest.raises(grpc.aio.AioRpcError, match="not connected"):
-                await mesh.report(mesh.caller("reviews-v1-0"), Counted(tag=SERVED, requests=7))
+                await mesh.report(
+                    mesh.caller("reviews-v1-0"), Counted(tag=SERVED, requests={200: 7})
+                )
 
     asyncio.run(scenario())
 
@@ -136,30 +141,65 @@ def test_a_certificate_that_names_no_proxy_reports_nothing(tmp_path: Path) -> No
         async with world(tmp_path) as mesh:
             mesh.connect(proxy("reviews-v1-0", "reviews-v1"))
             with pytest.raises(grpc.aio.AioRpcError) as refusal:
-                await mesh.report(mesh.caller(""), Counted(tag=SERVED, requests=7))
+                await mesh.report(mesh.caller(""), Counted(tag=SERVED, requests={200: 7}))
             assert refusal.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
     asyncio.run(scenario())
 
 
 @pytest.mark.parametrize(
-    "body",
+    "message",
     [
-        b"",
-        b"[]",
-        b'{"seconds": 1, "counted": [{"tag": "x", "requests": -1}]}',
-        b'{"seconds": 1, "counted": [{"tag": "x", "durations": {"99999": 1}}]}',
-        b'{"seconds": 1, "denied": 999999999999999999}',
+        None,
+        [],
+        {"seconds": 1, "number": 1, "counted": [{"tag": SERVED, "requests": {200: -1}}]},
+        {"seconds": 1, "number": 1, "counted": [{"tag": SERVED, "requests": {2000: 1}}]},
+        {"seconds": 1, "number": 1, "counted": [{"tag": SERVED, "durations": b"?"}]},
+        {
+            "seconds": 1,
+            "number": 1,
+            "counted": [{"tag": SERVED, "durations": b"\x81\xcd\x40\x00\x01"}],
+        },
+        {"seconds": 1, "number": 1, "denied": 999999999999999999},
+        {"seconds": nan, "number": 1},
+        {"seconds": 1, "ago": -1, "number": 1},
+        {"seconds": 1, "number": 1, "facts": {"certificateEnds": inf}},
     ],
 )
-def test_what_is_no_report_is_refused(tmp_path: Path, body: bytes) -> None:
+def test_what_is_no_report_is_refused(tmp_path: Path, message: object) -> None:
     async def scenario() -> None:
         async with world(tmp_path) as mesh:
             mesh.connect(proxy("reviews-v1-0", "reviews-v1"))
             with pytest.raises(grpc.aio.AioRpcError) as refusal:
-                await mesh.send(mesh.caller("reviews-v1-0"), body)
+                await mesh.send(mesh.caller("reviews-v1-0"), msgspec.msgpack.encode(message))
             assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
             assert mesh.requests() == {}
+
+    asyncio.run(scenario())
+
+
+def test_what_is_told_again_counts_once_and_another_agent_begins_anew(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as mesh:
+            mesh.connect(proxy("reviews-v1-0", "reviews-v1"))
+            reviews, served = mesh.caller("reviews-v1-0"), Counted(tag=SERVED, requests={200: 7})
+            for agent, number in ((1, 1), (1, 2), (1, 1), (1, 2), (2, 1), (2, 1)):
+                await mesh.report(reviews, served, agent=agent, number=number)
+            assert list(mesh.requests().values()) == [21]
+
+    asyncio.run(scenario())
+
+
+def test_what_ended_before_the_control_plane_began_is_of_the_past(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as mesh:
+            mesh.clock[0] = BEGAN + 1
+            mesh.connect(proxy("reviews-v1-0", "reviews-v1"))
+            reviews, served = mesh.caller("reviews-v1-0"), Counted(tag=SERVED, requests={200: 7})
+            await mesh.report(reviews, served, ago=1.5)
+            assert mesh.requests() == {}
+            await mesh.report(reviews, served, ago=0.5)
+            assert list(mesh.requests().values()) == [7]
 
     asyncio.run(scenario())
 
@@ -171,12 +211,16 @@ def test_of_what_both_sides_report_the_destinations_count_is_taken(tmp_path: Pat
                 proxy("reviews-v1-0", "reviews-v1"),
                 proxy("productpage-v1-0", "productpage-v1"),
             )
-            await mesh.report(mesh.caller("reviews-v1-0"), Counted(tag=SERVED, requests=7))
-            await mesh.report(mesh.caller("productpage-v1-0"), Counted(tag=CALLED, requests=7))
+            await mesh.report(mesh.caller("reviews-v1-0"), Counted(tag=SERVED, requests={200: 7}))
+            await mesh.report(
+                mesh.caller("productpage-v1-0"), Counted(tag=CALLED, requests={200: 7})
+            )
             assert list(mesh.requests().values()) == [7]
             # Once that side says no more, its clients do.
             mesh.clock[0] += 120
-            await mesh.report(mesh.caller("productpage-v1-0"), Counted(tag=CALLED, requests=5))
+            await mesh.report(
+                mesh.caller("productpage-v1-0"), Counted(tag=CALLED, requests={200: 5})
+            )
             found = {edge.reporter: count for edge, count in mesh.requests().items()}
             assert found == {"destination": 7, "source": 5}
 
@@ -190,8 +234,8 @@ def test_how_long_calls_took_is_what_their_caller_says(tmp_path: Path) -> None:
                 proxy("reviews-v1-0", "reviews-v1"),
                 proxy("productpage-v1-0", "productpage-v1"),
             )
-            served = Counted(tag=SERVED, requests=3, durations={10: 3})
-            called = Counted(tag=CALLED, requests=3, durations={30: 3})
+            served = Counted(tag=SERVED, requests={200: 3}, durations=durations_of({10: 3}))
+            called = Counted(tag=CALLED, requests={200: 3}, durations=durations_of({30: 3}))
             # Nobody knows yet that the caller says it.
             await mesh.report(mesh.caller("productpage-v1-0"), called)
             assert mesh.durations() == {}
@@ -215,14 +259,20 @@ def test_a_sidecar_that_has_connected_is_going_to_count(tmp_path: Path) -> None:
             mesh.connect(proxy("productpage-v1-0", "productpage-v1"))
             await mesh.report(mesh.caller("productpage-v1-0"))
             mesh.connect(proxy("reviews-v1-0", "reviews-v1"))
-            await mesh.report(mesh.caller("productpage-v1-0"), Counted(tag=CALLED, requests=5))
+            await mesh.report(
+                mesh.caller("productpage-v1-0"), Counted(tag=CALLED, requests={200: 5})
+            )
             assert mesh.requests() == {}
             # Some never do, as they have no agent.
             mesh.clock[0] += 120
-            await mesh.report(mesh.caller("productpage-v1-0"), Counted(tag=CALLED, requests=5))
+            await mesh.report(
+                mesh.caller("productpage-v1-0"), Counted(tag=CALLED, requests={200: 5})
+            )
             assert list(mesh.requests().values()) == [5]
             mesh.connect(proxy("reviews-v1-1", "reviews-v1"))
-            await mesh.report(mesh.caller("productpage-v1-0"), Counted(tag=CALLED, requests=9))
+            await mesh.report(
+                mesh.caller("productpage-v1-0"), Counted(tag=CALLED, requests={200: 9})
+            )
             assert list(mesh.requests().values()) == [5]
 
     asyncio.run(scenario())
@@ -236,7 +286,9 @@ def test_what_a_gateway_serves_is_counted_by_its_clients(tmp_path: Path) -> None
                 proxy("productpage-v1-0", "productpage-v1"),
             )
             await mesh.report(mesh.caller("reviews-v1-0"))
-            await mesh.report(mesh.caller("productpage-v1-0"), Counted(tag=CALLED, requests=5))
+            await mesh.report(
+                mesh.caller("productpage-v1-0"), Counted(tag=CALLED, requests={200: 5})
+            )
             assert [edge.reporter for edge in mesh.requests()] == ["source"]
 
     asyncio.run(scenario())
@@ -249,7 +301,7 @@ def test_those_who_wait_hear_of_reports_with_something_in_them(tmp_path: Path) -
             waiting = asyncio.ensure_future(mesh.reports.changed())
             await mesh.report(mesh.caller("reviews-v1-0"))
             assert not waiting.done()
-            await mesh.report(mesh.caller("reviews-v1-0"), Counted(tag=SERVED, requests=1))
+            await mesh.report(mesh.caller("reviews-v1-0"), Counted(tag=SERVED, requests={200: 1}))
             await asyncio.wait_for(waiting, 10)
 
     asyncio.run(scenario())

@@ -62,14 +62,14 @@ def snapshot(text: str = WORLD) -> MeshSnapshot:
 def never_arrived(flags: str, code: int = 503, number: int = 10) -> tuple[Edge, Counts]:
     series = series_of(OWN_CALLER, f"source~-~outbound|9080||{HOST};~{code}~{flags}~~", tcp=False)
     assert series is not None
-    return series.edge, series.counts(Counted(tag="", requests=number))
+    return series.edge, series.counts(Counted(tag="", requests={code: number}))
 
 
 def arrived(code: int, number: int = 10, flags: str = "-") -> tuple[Edge, Counts]:
     tag = f"destination~{CALLER}~{HOST};reviews;default~{code}~{flags}~~{SPIFFE}"
     series = series_of(OWN_SERVED, tag, tcp=False)
     assert series is not None
-    return series.edge, series.counts(Counted(tag="", requests=number))
+    return series.edge, series.counts(Counted(tag="", requests={code: number}))
 
 
 REVIEWS = Proxy(
@@ -190,7 +190,7 @@ def test_a_token_that_is_not_good_leads_to_the_rules_of_tokens() -> None:
 def test_what_neither_an_object_nor_a_service_is_to_blame_for_leads_to_the_proxy() -> None:
     series = series_of(OWN_CALLER, "source~-~-~404~NR~~", tcp=False)
     assert series is not None
-    lost = series.edge, series.counts(Counted(tag="", requests=1))
+    lost = series.edge, series.counts(Counted(tag="", requests={404: 1}))
     mesh = snapshot()
     (trouble,) = traffic_troubles([lost], {}, mesh, partial(denier, mesh), {BY_WEB: GATEWAY}.get)
     assert "have no route" in trouble.problem

@@ -50,12 +50,12 @@ def test_calls_that_fail_are_told_as_an_event_and_shown() -> None:
     async def scenario(world: Reporting, client: AsyncClient, socket: Path) -> None:
         async with listening(socket) as lines:
             await event(lines)
-            world.take("reviews-v1", counted=(Counted(tag=FAILED, requests=5),))
+            world.take("reviews-v1", counted=(Counted(tag=FAILED, requests={500: 5}),))
             assert await event(lines) == ("troubles", {})
             (trouble,) = (await ask(socket, "/v1/overview", Overview)).troubles
             assert "reviews-v1.default answered all 5 requests" in trouble.problem
             # The same again is another number, and so is what never arrived.
-            world.take("productpage-v1", counted=(Counted(tag=LOST, requests=1),))
+            world.take("productpage-v1", counted=(Counted(tag=LOST, requests={503: 1}),))
             assert await event(lines) == ("troubles", {})
             assert len((await ask(socket, "/v1/overview", Overview)).troubles) == 2
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from clew.api.traffic_report import Counted
+from clew.api.traffic_report import Counted, durations_of
 from clew.model.histogram import bin_of, total
 from clew.model.metrics import (
     DURATION,
@@ -22,6 +22,7 @@ from clew.model.metrics import (
     REQUESTS_AND_DURATION,
     REQUESTS_AND_SIZES,
     RESPONSE_BYTES,
+    SEPARATOR,
     TCP_CLOSED,
     TCP_OPENED,
     TCP_RECEIVED,
@@ -118,32 +119,59 @@ def _key(name: str) -> tuple[str, str]:
 
 
 def since(before: Sample, after: Sample) -> tuple[tuple[Counted, ...], int]:
-    """What has been counted between two samples, by tag, and how many calls were denied.
+    """What has been counted between two samples, by series, and how many calls were denied.
 
     What is less than before began anew: Envoy did, or it had forgotten a series.
     """
-    found: dict[str, dict[str, int]] = {}
-    bins: dict[str, dict[int, int]] = {}
+    found: dict[str, _New] = {}
     for (metric, tag), bins_after in after.histograms.items():
-        new = _new_bins(before.histograms.get((metric, tag), {}), bins_after)
-        if not new:
-            continue
-        fields = found.setdefault(tag, {})
-        if metric in _OF_ALL_REQUESTS:
-            fields["requests"] = fields.get("requests", 0) + sum(new.values())
-        if metric in (*_OF_ALL_REQUESTS, DURATION):
-            bins[tag] = dict(Counter(bins.get(tag, {})) + Counter(new))
-        elif metric in (REQUEST_BYTES, REQUEST_BODIES):
-            fields["request_bytes"] = fields.get("request_bytes", 0) + round(total(new))
-        elif metric == RESPONSE_BYTES:
-            fields["response_bytes"] = round(total(new))
+        if bins := _new_bins(before.histograms.get((metric, tag), {}), bins_after):
+            series, code = _series(tag)
+            _count(found.setdefault(series, _New()), metric, code, bins)
     for (metric, tag), value in after.counters.items():
-        new_value = _new(before.counters.get((metric, tag), 0), value)
-        name = "requests" if metric == REQUESTS else _FIELDS.get(metric)
-        if new_value and name is not None:
-            found.setdefault(tag, {})[name] = new_value
-    counted = [Counted(tag=t, durations=bins.get(t, {}), **each) for t, each in found.items()]
+        number = _new(before.counters.get((metric, tag), 0), value)
+        if number and (metric == REQUESTS or metric in _FIELDS):
+            series, code = _series(tag)
+            new = found.setdefault(series, _New())
+            if metric == REQUESTS:
+                new.requests[code] += number
+            else:
+                new.sums[_FIELDS[metric]] += number
+    counted = [
+        Counted(tag=t, requests=new.requests, durations=durations_of(new.durations), **new.sums)
+        for t, new in found.items()
+    ]
     return tuple(counted), _new(before.denied, after.denied)
+
+
+@dataclass(slots=True)
+class _New:
+    """Of one series: by response code, by bin, by field of `Counted`."""
+
+    requests: Counter[int] = field(default_factory=Counter)
+    durations: Counter[int] = field(default_factory=Counter)
+    sums: Counter[str] = field(default_factory=Counter)
+
+
+def _count(new: _New, metric: str, code: int, bins: Bins) -> None:
+    if metric in _OF_ALL_REQUESTS:
+        new.requests[code] += sum(bins.values())
+    if metric in (*_OF_ALL_REQUESTS, DURATION):
+        new.durations.update(bins)
+    elif metric in (REQUEST_BYTES, REQUEST_BODIES):
+        new.sums["request_bytes"] += round(total(bins))
+    elif metric == RESPONSE_BYTES:
+        new.sums["response_bytes"] += round(total(bins))
+
+
+def _series(tag: str) -> tuple[str, int]:
+    """The tag without its response code, and that code."""
+    parts = tag.split(SEPARATOR, 4)
+    if len(parts) < 5:
+        return tag, 0
+    code = parts[3]
+    parts[3] = ""
+    return SEPARATOR.join(parts), int(code) if code.isdecimal() and len(code) <= 3 else 0
 
 
 def _new(before: int, after: int) -> int:

@@ -16,16 +16,19 @@ from clew.agent.directory import ADMIN_SOCKET
 from clew.agent.envoy_counts import STATS_PATH, Sample, read_sample, since
 from clew.agent.envoy_secrets import certificate_in_use
 from clew.agent.http_client import request_unix
-from clew.api.traffic_report import METHOD, ProxyFacts, ReportTaken, TrafficReport
+from clew.agent.traffic_outbox import Outbox
+from clew.api.traffic_report import (
+    METHOD,
+    OLDEST_SECONDS,
+    REPORT_SECONDS,
+    ProxyFacts,
+    TrafficReport,
+)
 
 log = logging.getLogger("clew.agent")
 
 _LONGEST_PAGE = 64 * 1024 * 1024
 _CALL_SECONDS = 5.0
-# Until the control plane has said how often.
-_FIRST_SECONDS = 2.5
-# What could not be told for so long is of the past, and the control plane's window about now.
-_OLDEST_SECONDS = 10.0
 # A proxy without traffic says now and then that it counts.
 _ALIVE_SECONDS = 20.0
 
@@ -41,28 +44,42 @@ class _ServerInfo(msgspec.Struct):
 
 
 class TrafficReports:
-    """What has been reported, so that each count is reported once, whatever connections do."""
+    """What is reported, so that each count is reported once, whatever connections do."""
 
-    def __init__(self, directory: str, *, every_seconds: float = _FIRST_SECONDS) -> None:
+    def __init__(self, directory: str, *, every_seconds: float = REPORT_SECONDS) -> None:
         self._directory = Path(directory)
         self._admin = str(Path(directory, ADMIN_SOCKET))
         self._version = ""
         self._every = every_seconds
         self._before = Sample()
         self._last, self._said_last = asyncio.Event(), asyncio.Event()
-        # Until when all that was counted has been reported; when anything was.
+        self._outbox = Outbox()
+        # Until when there are reports of all that was counted; when the last one ended.
         self._until = time.monotonic()
         self._reported = self._facts_told = -math.inf
 
     async def run(self, channel: grpc.aio.Channel) -> None:
         """Report until cancelled. What cannot be told is told later; traffic waits for nothing."""
-        report = channel.unary_unary(METHOD)
+        call: grpc.aio.StreamUnaryCall[bytes, bytes] | None = None
         while True:
             last = self._last.is_set()
             try:
-                await self._report(report)
-            except (grpc.aio.AioRpcError, OSError, ValueError) as error:
+                await self._look()
+            except (OSError, ValueError) as error:
+                log.debug("traffic not known error=%r", error)
+            if call is None or call.done():
+                call = channel.stream_unary(METHOD)()
+                self._outbox.begin_call()
+            try:
+                async with asyncio.timeout(_CALL_SECONDS):
+                    for report in self._outbox.untold(time.monotonic()):
+                        await call.write(report)
+                    if last:
+                        await call.done_writing()
+                        await call
+            except (grpc.aio.AioRpcError, asyncio.InvalidStateError, TimeoutError) as error:
                 log.debug("traffic not reported error=%r", error)
+                call.cancel()
             if last:
                 self._said_last.set()
                 await asyncio.Event().wait()
@@ -74,28 +91,30 @@ class TrafficReports:
         self._last.set()
         await self._said_last.wait()
 
-    async def _report(self, report: grpc.aio.UnaryUnaryMultiCallable) -> None:
-        """Report what is new. Raises: AioRpcError, OSError, ValueError."""
+    async def _look(self) -> None:
+        """Make a report of what is new. Raises: OSError, ValueError."""
+        tells = time.monotonic() - self._facts_told > _ALIVE_SECONDS
+        facts = await self._facts() if tells else None
         sample, now = await self._sample(), time.monotonic()
-        if now - self._until > _OLDEST_SECONDS:
-            self._before, self._until = sample, now
-        counted, denied = since(self._before, sample)
-        if not counted and not denied and sample.ejected == self._before.ejected:
-            self._until = now
-            if now - self._reported < _ALIVE_SECONDS:
-                return
-        tells = now - self._facts_told > _ALIVE_SECONDS
-        message = TrafficReport(
-            seconds=now - self._until,
+        # From here on nothing is waited for, where it could be cancelled.
+        before, seconds = self._before, now - self._until
+        self._before, self._until = sample, now
+        if seconds > OLDEST_SECONDS:
+            before = sample
+        counted, denied = since(before, sample)
+        is_new = bool(counted or denied or sample.ejected != before.ejected)
+        if not is_new and now - self._reported < _ALIVE_SECONDS:
+            return
+        report = TrafficReport(
+            seconds=seconds,
             counted=counted,
             denied=denied,
             ejected=dict(sample.ejected),
-            facts=await self._facts() if tells else None,
+            facts=facts,
         )
-        answer = await report(msgspec.json.encode(message), timeout=_CALL_SECONDS)
-        self._before, self._until, self._reported = sample, now, now
+        self._outbox.put(report, now)
+        self._reported = now
         self._facts_told = now if tells else self._facts_told
-        self._every = msgspec.json.decode(answer, type=ReportTaken).seconds
 
     async def _facts(self) -> ProxyFacts | None:
         """What is known of the proxy, as far as it is there already."""

@@ -13,11 +13,12 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from clew.api.traffic import Crowd, SeriesList, TrafficGraph
+from clew.api.traffic_report import REPORT_SECONDS
 from clew.api.views import Trouble
 from clew.server.events import sse
 from clew.server.replies import BadRequest, number, reply, text_of
 from clew.server.traffic_counts import Counts, add
-from clew.server.traffic_reports import REPORT_SECONDS, TrafficReports
+from clew.server.traffic_reports import TrafficReports
 from clew.server.traffic_views import (
     GROUPS,
     destination_id,

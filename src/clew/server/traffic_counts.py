@@ -12,8 +12,9 @@ import msgspec
 
 Counts = dict[int, int]
 
+# Requests by how long they took: the number of the bin, as it is.
+REQUESTS = 1 << 10
 (
-    REQUESTS,
     REQUEST_BYTES,
     RESPONSE_BYTES,
     OPENED,
@@ -22,11 +23,9 @@ Counts = dict[int, int]
     RECEIVED,
     MUTUAL_TLS,
     PLAIN,
-) = range(9)
-# Then: requests by how long they took (most of it packs into one byte), by response code, and by
-# response flag.
-DURATIONS, CODES, FLAGS = 16, 1 << 11, 1 << 12
-_MOST_CODE = 999
+) = range(REQUESTS + 1, REQUESTS + 9)
+# Requests by response code, and by response flag.
+CODES, FLAGS = 1 << 11, 1 << 12
 
 # Envoy's response flags; the position is what a count's key holds. New ones go to the end.
 # Source: Envoy, "access log, command operators, RESPONSE_FLAGS".
@@ -56,23 +55,21 @@ def add(into: Counts, counts: Mapping[int, int]) -> None:
         into[key] = before(key, 0) + count
 
 
-def requests(number: int, code: int, flags: str, encrypted: bool | None) -> Counts:
-    """Count requests of one response code and one set of flags (``UF,URX``; ``-``: none).
+def requests(by_code: Mapping[int, int], flags: str, encrypted: bool | None) -> Counts:
+    """Count requests with one set of response flags (``UF,URX``; ``-``: none).
 
     ``encrypted``: whether they came over mTLS, None where nobody knows.
     """
+    number = sum(by_code.values())
     if not number:
         return {}
-    counts = {REQUESTS: number, CODES + min(max(code, 0), _MOST_CODE): number}
+    counts = {CODES + code: count for code, count in by_code.items() if count}
+    counts[REQUESTS] = number
+    counts |= security(number, encrypted)
     for flag in flags.split(","):
         if flag in _POSITIONS:
             counts[FLAGS + _POSITIONS[flag]] = number
-    return counts | security(number, encrypted)
-
-
-def timed(bins: Mapping[int, int]) -> Counts:
-    """Count durations, in milliseconds, of which there are so many in each bin."""
-    return {DURATIONS + number: count for number, count in bins.items() if count}
+    return counts
 
 
 def security(number: int, encrypted: bool | None) -> Counts:
@@ -81,7 +78,7 @@ def security(number: int, encrypted: bool | None) -> Counts:
 
 def durations(counts: Mapping[int, int]) -> dict[int, int]:
     """Requests by bin of their duration."""
-    return {k - DURATIONS: count for k, count in counts.items() if DURATIONS <= k < CODES}
+    return {k: count for k, count in counts.items() if k < REQUESTS}
 
 
 def codes(counts: Mapping[int, int]) -> dict[int, int]:

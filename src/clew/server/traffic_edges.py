@@ -9,6 +9,7 @@ for delays that were injected, too.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from clew.api.traffic_report import Counted
@@ -36,7 +37,6 @@ from clew.server.traffic_counts import (
     Counts,
     requests,
     security,
-    timed,
 )
 from clew.server.traffic_window import Edge
 
@@ -55,23 +55,23 @@ _HTTP, _GRPC, _TCP = "http", "grpc", "tcp"
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What the value of `clew.model.metrics.PEER_TAG` says.
+    """What the value of `clew.model.metrics.PEER_TAG` says, but for the response code.
 
-    ``also``: the workload (namespace, name) whose proxy, if it has one, counts the same, as calls
-    of the edge ``there``. The security of what nobody received is not known: then ``encrypted`` is
-    None.
+    ``status``: gRPC's, None of other requests. ``also``: the workload (namespace, name) whose
+    proxy, if it has one, counts the same, as calls of the edge ``there``. The security of what
+    nobody received is not known: then ``encrypted`` is None.
     """
 
     edge: Edge
-    code: int
     flags: str
+    status: int | None
     encrypted: bool | None
     also: tuple[str, str] | None
     there: Edge
 
     def counts(self, counted: Counted) -> Counts:
-        found = timed(counted.durations)
-        found |= requests(counted.requests, self.code, self.flags, self.encrypted)
+        """All but durations."""
+        found = requests(self._by_code(counted.requests), self.flags, self.encrypted)
         sums = {
             REQUEST_BYTES: counted.request_bytes,
             RESPONSE_BYTES: counted.response_bytes,
@@ -85,13 +85,21 @@ class Series:
         found |= {key: number for key, number in sums.items() if number}
         return found
 
+    def _by_code(self, counted: Mapping[int, int]) -> Mapping[int, int]:
+        """Requests of gRPC, which fails with HTTP's 200, by the code that the status maps to."""
+        code = _HTTP_CODES.get(self.status, 200) if self.status else 200
+        if code == 200 or 200 not in counted:
+            return counted
+        rest = {each: number for each, number in counted.items() if each != 200}
+        return rest | {code: rest.get(code, 0) + counted[200]}
+
 
 def series_of(own: Own, tag: str, *, tcp: bool) -> Series | None:
     """What a proxy counted under this value; None if it is to be counted elsewhere, or nonsense."""
     parts = tag.split(SEPARATOR, 6)
     if len(parts) != 7 or parts[0] not in (SOURCE, DESTINATION):
         return None
-    reporter, workload, service, code, flags, grpc, principal = parts
+    reporter, workload, service, _, flags, grpc, principal = parts
     encrypted = principal not in ("", ABSENT)
     other = Peer.decode(workload)
     if reporter == DESTINATION:
@@ -116,7 +124,7 @@ def series_of(own: Own, tag: str, *, tcp: bool) -> Series | None:
     )
     unknown = reporter == SOURCE and served is NOBODY
     there = edge._replace(reporter=DESTINATION)
-    return Series(edge, _code(code, status), flags, None if unknown else encrypted, also, there)
+    return Series(edge, flags, status, None if unknown else encrypted, also, there)
 
 
 def _edge(
@@ -143,9 +151,3 @@ def _edge(
         protocol=protocol,
         reporter=reporter,
     )
-
-
-def _code(text: str, grpc: int | None) -> int:
-    """The response code; of gRPC, which fails with HTTP's 200, the one that its status maps to."""
-    code = int(text) if text.isdecimal() and len(text) <= 3 else 0
-    return _HTTP_CODES.get(grpc, code) if code == 200 and grpc else code

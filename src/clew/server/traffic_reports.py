@@ -11,10 +11,11 @@ import msgspec
 from clew.api.traffic_report import (
     LONGEST_REPORT,
     METHOD,
+    OLDEST_SECONDS,
     Counted,
     ProxyFacts,
-    ReportTaken,
     TrafficReport,
+    bins_of,
 )
 from clew.model.metrics import CLUSTER, DESTINATION, Own, Peer
 from clew.model.proxy import Proxy, ProxyType
@@ -26,36 +27,32 @@ from clew.server.http2.call import (
     Call,
     Method,
 )
-from clew.server.http2.unary import Refusal, unary
+from clew.server.http2.unary import Refusal
 from clew.server.pulse import Pulse
-from clew.server.traffic_counts import Counts, add, timed
 from clew.server.traffic_edges import Series, series_of
-from clew.server.traffic_window import Edge, TrafficWindow
+from clew.server.traffic_window import TrafficWindow
 
-# How often proxies report what is new.
-REPORT_SECONDS = 2.5
-# A report tells of no longer than this; what is older is past.
-_LONGEST_SECONDS = 10.0
 # A proxy that has not been heard for so long counts nothing any more: its clients' counts do.
 _SILENT_SECONDS = 60.0
 # Of one proxy. Its memory is bounded by its own series, too.
 _MOST_SERIES = 4_000
 
 NO_FACTS = ProxyFacts()
-_decoder = msgspec.json.Decoder(TrafficReport)
-_TAKEN = msgspec.json.encode(ReportTaken(seconds=REPORT_SECONDS))
+_decoder = msgspec.msgpack.Decoder(TrafficReport)
 
 
 @dataclass(slots=True)
 class Reporter:
     """One proxy that reports. ``denied``: calls that its policies refused, by when it said so.
 
-    ``ejected``: how many endpoints of each cluster it leaves alone.
+    ``ejected``: how many endpoints of each cluster it leaves alone. ``last``: which report was
+    taken last, by agent and number.
     """
 
     proxy: Proxy
     own: Own
     heard: float
+    last: tuple[int, int] = (0, 0)
     denied: list[tuple[float, int]] = field(default_factory=list)
     ejected: Mapping[str, int] = field(default_factory=dict)
     facts: ProxyFacts = NO_FACTS
@@ -84,8 +81,6 @@ class TrafficReports:
         self._reporters: dict[str, Reporter] = {}
         # The workloads whose sidecars count what arrives, and when one was last heard.
         self._counting: dict[tuple[str, str], float] = {}
-        # The edges of which the calling side says how long calls took, and when it last did.
-        self._timed: dict[Edge, float] = {}
         self._pulse = Pulse()
 
     def come(self, proxy: Proxy) -> None:
@@ -105,7 +100,7 @@ class TrafficReports:
             del self._streams[name], self._proxies[name]
 
     def methods(self) -> Mapping[str, Method]:
-        return {METHOD: unary(self._report, LONGEST_REPORT)}
+        return {METHOD: Method(lambda call: _Reports(call, self), LONGEST_REPORT)}
 
     @property
     def reporters(self) -> tuple[Reporter, ...]:
@@ -138,14 +133,17 @@ class TrafficReports:
         """Wait for the next report that has something in it."""
         await self._pulse.next()
 
-    def _report(self, call: Call, body: bytes) -> bytes:
-        reporter = self._reporter(mtls.peer_of(call.caller))
+    def hear(self, peer: mtls.Peer | None, body: bytes) -> None:
+        """Take a report, unless it was taken before. Raises: Refusal."""
+        reporter = self._reporter(peer)
         try:
             report = _decoder.decode(body)
+            agent, number = reporter.last
+            if report.agent != agent or report.number > number:
+                reporter.last = report.agent, report.number
+                self.take(reporter, report)
         except msgspec.MsgspecError as error:
             raise Refusal(INVALID_ARGUMENT, f"this is no report of traffic: {error}") from None
-        self.take(reporter, report)
-        return _TAKEN
 
     def _reporter(self, peer: mtls.Peer | None) -> Reporter:
         """Who reports, and as which workload. Raises: Refusal."""
@@ -162,7 +160,9 @@ class TrafficReports:
         known = self._reporters.get(name)
         if known is None or known.proxy != proxy:
             self._forget(now)
-            known = self._reporters[name] = Reporter(proxy, Own(_workload(proxy), principal), now)
+            last = known.last if known is not None else (0, 0)
+            own = Own(_workload(proxy), principal)
+            known = self._reporters[name] = Reporter(proxy, own, now, last)
         known.heard = now
         return known
 
@@ -171,10 +171,9 @@ class TrafficReports:
         since = now - _SILENT_SECONDS
         self._reporters = {n: each for n, each in self._reporters.items() if each.heard > since}
         self._counting = {w: heard for w, heard in self._counting.items() if heard > since}
-        self._timed = {e: heard for e, heard in self._timed.items() if heard > since}
 
     def take(self, reporter: Reporter, report: TrafficReport) -> None:
-        """Put a report into the window."""
+        """Put a report into the window. Raises: MsgspecError, if it makes no sense."""
         now = self.now()
         self.taken += 1
         if reporter.proxy.type is ProxyType.SIDECAR:
@@ -184,44 +183,53 @@ class TrafficReports:
         if report.denied:
             recent = [each for each in reporter.denied if each[0] > now - _SILENT_SECONDS]
             reporter.denied = [*recent, (now, report.denied)]
-        start = now - min(max(report.seconds, 0.0), _LONGEST_SECONDS)
-        for edge, counts in self._by_edge(reporter, report, now).items():
-            self.window.add(edge, counts, start, now)
+        end = now - min(report.ago, OLDEST_SECONDS)
+        start = end - min(report.seconds, OLDEST_SECONDS)
+        for counted in report.counted if end >= self.window.began else ():
+            series = reporter.series_of(counted.tag, tcp=counted.is_tcp)
+            if series is not None:
+                self._count(series, counted, start, end)
         ejected, reporter.ejected = reporter.ejected, report.ejected
         if report.counted or report.denied or report.ejected != ejected:
             self._pulse.beat()
 
-    def _by_edge(
-        self, reporter: Reporter, report: TrafficReport, now: float
-    ) -> Mapping[Edge, Counts]:
-        found: dict[Edge, Counts] = {}
-        for counted in report.counted:
-            series = reporter.series_of(counted.tag, tcp=counted.is_tcp)
-            if series is None:
-                continue
-            edge, counts = self._taken(series, counted, now)
-            if counts and (before := found.setdefault(edge, counts)) is not counts:
-                add(before, counts)
-        return found
-
-    def _taken(self, series: Series, counted: Counted, now: float) -> tuple[Edge, Counts]:
-        """What of a series is taken, so that neither calls nor their durations count twice."""
-        if series.also is not None and self._counts(series.also, now):
-            if not counted.durations or series.there not in self.window:
-                return series.there, {}
-            self._timed[series.there] = now
-            return series.there, timed(counted.durations)
-        if series.edge.reporter == DESTINATION and self._is_timed(series.edge, now):
-            counted = msgspec.structs.replace(counted, durations={})
-        return series.edge, series.counts(counted)
-
-    def _is_timed(self, edge: Edge, now: float) -> bool:
-        """Whether the calling side says how long calls take."""
-        return now - self._timed.get(edge, -_SILENT_SECONDS) < _SILENT_SECONDS
+    def _count(self, series: Series, counted: Counted, start: float, end: float) -> None:
+        """Take of a series what makes neither calls nor their durations count twice."""
+        if series.also is not None and self._counts(series.also, end):
+            self.window.add_waits(series.there, bins_of(counted.durations), start, end)
+            return
+        edge, counts = series.edge, series.counts(counted)
+        since = end - _SILENT_SECONDS
+        if edge.reporter != DESTINATION or not self.window.has_waits(edge, since):
+            counts |= bins_of(counted.durations)
+        self.window.add(edge, counts, start, end)
 
     def _counts(self, workload: tuple[str, str], now: float) -> bool:
         """Whether a sidecar of the workload counts what arrives there."""
         return now - self._counting.get(workload, -_SILENT_SECONDS) < _SILENT_SECONDS
+
+
+class _Reports:
+    """The call of one agent."""
+
+    def __init__(self, call: Call, reports: TrafficReports) -> None:
+        self._call = call
+        self._peer = mtls.peer_of(call.caller)
+        self._reports = reports
+
+    def message(self, body: bytes) -> None:
+        try:
+            self._reports.hear(self._peer, body)
+        except Refusal as refusal:
+            self._call.finish(refusal.code, str(refusal))
+
+    def ended(self) -> None:
+        self._call.send(b"")
+        self._call.finish()
+
+    def drained(self) -> None: ...
+
+    def closed(self) -> None: ...
 
 
 def _name(proxy: Proxy) -> str:

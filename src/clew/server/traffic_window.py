@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from math import inf
 from typing import NamedTuple
 
 from clew.model.metrics import DESTINATION
@@ -58,17 +59,20 @@ OTHER = Edge("", "other", "", "", "", "", "", "other", "", "", "", "")
 class EdgeHistory:
     """The counts of one edge by steps, packed but for the newest, to which most is added.
 
-    ``newest``: the latest fine step with any.
+    ``newest``: the latest fine step with any. ``waited``: when callers last said how long calls
+    took.
     """
 
     newest: int
+    waited: float = -inf
     _latest: Counts = field(default_factory=dict)
     _fine: dict[int, bytes] = field(default_factory=dict)
     _coarse: dict[int, bytes] = field(default_factory=dict)
 
     def add(self, step: int, counts: Counts) -> None:
         if step > self.newest:
-            self._begin(step)
+            self._begin(step, counts)
+            return
         if step == self.newest:
             add(self._latest, counts)
             return
@@ -76,12 +80,12 @@ class EdgeHistory:
         add(kept, counts)
         self._fine[step] = pack(kept)
 
-    def _begin(self, step: int) -> None:
+    def _begin(self, step: int, counts: Counts) -> None:
         if self._latest:
             self._fine[self.newest] = pack(self._latest)
         if step // PER_COARSE > self.newest // PER_COARSE:
             self._fold(step)
-        self.newest, self._latest = step, {}
+        self.newest, self._latest = step, dict(counts)
 
     def _fold(self, now: int) -> None:
         """Make coarse steps of fine ones that are old enough, and forget the oldest."""
@@ -118,11 +122,8 @@ class TrafficWindow:
     def __len__(self) -> int:
         return len(self._edges)
 
-    def __contains__(self, edge: Edge) -> bool:
-        return edge in self._edges
-
     def add(self, edge: Edge, counts: Counts, start: float, end: float) -> None:
-        """Counts of the time from ``start`` to ``end``, of which the end is now."""
+        """Counts of the time from ``start`` to ``end``, which is about now."""
         if end - self._swept > COARSE_SECONDS:
             self._sweep(end)
         history = self._edges.get(edge)
@@ -133,6 +134,21 @@ class TrafficWindow:
         for step, part in spread(counts, max(start, self.began), end, FINE_SECONDS):
             if part:
                 history.add(step, part)
+
+    def add_waits(self, edge: Edge, durations: Counts, start: float, end: float) -> None:
+        """How long calls took, as their callers measured it, if the edge is known.
+
+        They all go into one step: percentiles do not ask how many there were.
+        """
+        if durations and (history := self._edges.get(edge)) is not None:
+            history.waited = end
+            middle = (max(start, self.began) + end) / 2
+            history.add(int(middle // FINE_SECONDS), durations)
+
+    def has_waits(self, edge: Edge, since: float) -> bool:
+        """Whether callers have said it since then."""
+        history = self._edges.get(edge)
+        return history is not None and history.waited > since
 
     def _sweep(self, now: float) -> None:
         """Forget edges without traffic in all the time that is kept."""
