@@ -143,6 +143,7 @@ def test_a_host_whose_workload_has_other_labels_now_renews_its_certificate_at_on
             async with serving(f"unix:{folder}/agent/{CONTROL_PLANE_SOCKET}", own.methods()):
                 await WorkloadIdentity(mesh.remote(), mesh.token()).start()
                 first = mesh.leaf()
+                assert named_in(first) == own_peer(mesh.remote())
                 labelled = msgspec.structs.replace(mesh.remote(), labels={"app": "payments"})
                 identity = WorkloadIdentity(labelled)
                 await identity.start()
