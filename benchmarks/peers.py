@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+# Of a pair: its own port, the next one on the way, and where certificates are.
+Half = Callable[[int, int, Path], dict[str, Any]]
 TYPE = "type.googleapis.com/envoy."
 HTTP_OPTIONS = "extensions.upstreams.http.v3.HttpProtocolOptions"
 
@@ -46,6 +49,52 @@ def minimal_server(port: int, application: int, certificates: Path) -> dict[str,
     tls = _tls("DownstreamTlsContext", certificates, "server", ["h2", "http/1.1"])
     cluster = _cluster(application, {"http_protocol_options": {}})
     return _bootstrap(_listener(port, _hcm("in"), tls), cluster, {"reject_all": True})
+
+
+def telling(half: Half, collector: int) -> Half:
+    """A half of the minimal pair that tells the least that can be told in Envoy: one number of
+    requests, a line with their code, 1 % of the traces.
+    """
+
+    def told(port: int, to: int, certificates: Path) -> dict[str, Any]:
+        document = half(port, to, certificates)
+        resources = document["static_resources"]
+        (listener,) = resources["listeners"]
+        resources["clusters"].append(_cluster(collector, {"http_protocol_options": {}}, "spans"))
+        document["stats_config"]["stats_matcher"] = _ISTIO_STATS
+        settings = listener["filter_chains"][0]["filters"][0]["typed_config"]
+        settings["access_log"] = [_count(), _line(certificates / f"{port}.log")]
+        settings["tracing"] = {"random_sampling": {"value": 1}, "provider": _tracer()}
+        return document
+
+    return told
+
+
+def _count() -> dict[str, Any]:
+    return _filter(
+        "envoy.access_loggers.stats",
+        "extensions.access_loggers.stats.v3.Config",
+        stats_scope={"prefix": "istio"},
+        counters=[{"stat": {"name": "istio_requests_total"}, "value_fixed": 1}],
+    )
+
+
+def _line(file: Path) -> dict[str, Any]:
+    return _filter(
+        "envoy.access_loggers.file",
+        "extensions.access_loggers.file.v3.FileAccessLog",
+        path=str(file),
+        log_format={"text_format_source": {"inline_string": "%RESPONSE_CODE%\n"}},
+    )
+
+
+def _tracer() -> dict[str, Any]:
+    uri = {"uri": "http://spans/v1/traces", "cluster": "spans", "timeout": "5s"}
+    return _filter(
+        "envoy.tracers.opentelemetry",
+        "config.trace.v3.OpenTelemetryConfig",
+        http_service={"http_uri": uri},
+    )
 
 
 def istio_client(port: int, server: int, certificates: Path) -> dict[str, Any]:
@@ -182,7 +231,7 @@ def _metrics(reporter: str) -> dict[str, Any]:
     )
 
 
-def _cluster(port: int, http: dict[str, Any]) -> dict[str, Any]:
+def _cluster(port: int, http: dict[str, Any], name: str = "next") -> dict[str, Any]:
     endpoint = {
         "endpoint": {"address": _address(port)},
         "metadata": {"filter_metadata": {"mesh": {"workload": "server-v1"}}},
@@ -191,9 +240,9 @@ def _cluster(port: int, http: dict[str, Any]) -> dict[str, Any]:
     options = {"@type": TYPE + HTTP_OPTIONS, "explicit_http_config": http}
     limits = {"max_connections": 10000, "max_pending_requests": 10000, "max_requests": 10000}
     return {
-        "name": "next",
+        "name": name,
         "type": "STATIC",
-        "load_assignment": {"cluster_name": "next", "endpoints": [{"lb_endpoints": [endpoint]}]},
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
         "typed_extension_protocol_options": {f"envoy.{HTTP_OPTIONS}": options},
         "circuit_breakers": {"thresholds": [limits]},
         "metadata": {"filter_metadata": {"mesh": service}},

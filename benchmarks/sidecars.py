@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 from urllib.request import urlopen
 
 import msgspec
@@ -24,7 +23,6 @@ DIRECT, NGINX = "direct, no proxy", "nginx as a weighted sidecar, no TLS"
 MINIMAL = "hand-written minimal Envoy pair, mTLS, HTTP/2"
 ISTIO = "Istio's translation as an Envoy pair, mTLS, HTTP/1.1"
 CLEW = "clew's pair, mTLS, HTTP/2"
-Half = Callable[[int, int, Path], dict[str, Any]]
 AGAINST_MINIMAL, AGAINST_ISTIO = 0.95, 1.6
 # Every address of 127.0.0.0/8 is this machine's.
 SERVER_ADDRESS = "127.0.2.1"
@@ -87,7 +85,7 @@ def _ways(folder: Path, stack: ExitStack) -> dict[str, Way]:
         DIRECT: Way(application),
         NGINX: _weighted_nginx(folder / "nginx", {application: 80, canary: 20}, stack),
         **{
-            name: _static_pair(folder / str(number), halves, application, certificates, stack)
+            name: static_pair(folder / str(number), halves, application, certificates, stack)
             for number, (name, halves) in enumerate(pairs.items())
         },
         CLEW: _clew_pair(folder / "clew", application, stack),
@@ -112,9 +110,9 @@ def _nginx(folder: Path, config: str, core: str, stack: ExitStack) -> int:
     return stack.enter_context(running(command, core, folder / "log"))
 
 
-def _static_pair(
+def static_pair(
     folder: Path,
-    halves: tuple[Half, Half],
+    halves: tuple[peers.Half, peers.Half],
     application: int,
     certificates: Path,
     stack: ExitStack,

@@ -1,4 +1,7 @@
-"""What telling of traffic costs: clew's pair with metrics, access log and traces, and without."""
+"""What telling of traffic costs: clew's pair with metrics, access log and traces, and without.
+
+The minimal pair beside it tells the least that Envoy can: no configuration costs less.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,25 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
+from benchmarks import peers
+from benchmarks.certificates import write_certificates
 from benchmarks.load import PROXY_CORE, Sample, measure, missing_tools
 from benchmarks.processes import apply, control_plane, free_port, sidecar, spec_of, wait_until
-from benchmarks.sidecars import SERVER, SERVER_ADDRESS, Way, answers, run_application, url_of
+from benchmarks.sidecars import (
+    SERVER,
+    SERVER_ADDRESS,
+    Way,
+    answers,
+    run_application,
+    static_pair,
+    url_of,
+)
 from benchmarks.table import show, verdict
 
 SILENT, METRICS, LOG = "nothing is told", "metrics", "access log"
 ALL = "metrics, access log, 1 % traces"
+MINIMAL, LEAST = "minimal pair: nothing", "minimal pair: one counter, the code, 1 % traces"
+SILENCE = {METRICS: SILENT, LOG: SILENT, ALL: SILENT, LEAST: MINIMAL}
 ENOUGH = 0.90
 # Istio's default is to count and not to log.
 _NO_METRICS = """
@@ -69,7 +84,7 @@ def main(seconds: int = 3, rounds: int = 7) -> None:
         ways = {
             name: _pair(folder / str(number), number, text, port, stack)
             for number, (name, text) in enumerate(objects.items())
-        }
+        } | _minimal_pairs(folder, port, stack)
         for way in ways.values():
             measure(url_of(way), way.pids, seconds=1)
         samples: dict[str, list[Sample]] = {name: [] for name in ways}
@@ -77,6 +92,21 @@ def main(seconds: int = 3, rounds: int = 7) -> None:
             for name, way in ways.items():
                 samples[name].append(measure(url_of(way), way.pids, seconds=seconds))
     _show(samples)
+
+
+def _minimal_pairs(folder: Path, application: int, stack: ExitStack) -> dict[str, Way]:
+    certificates = folder / "certificates"
+    certificates.mkdir()
+    write_certificates(certificates)
+    client, server = peers.minimal_client, peers.minimal_server
+    pairs = {
+        MINIMAL: (client, server),
+        LEAST: (peers.telling(client, application), peers.telling(server, application)),
+    }
+    return {
+        name: static_pair(folder / f"minimal-{number}", pair, application, certificates, stack)
+        for number, (name, pair) in enumerate(pairs.items())
+    }
 
 
 def _mesh(settings: str) -> str:
@@ -141,6 +171,5 @@ def _ratios(
     name: str, samples: dict[str, list[Sample]], value: Callable[[Sample], float]
 ) -> list[float]:
     """Against silence in the same round."""
-    return [
-        value(own) / value(other) for own, other in zip(samples[name], samples[SILENT], strict=True)
-    ]
+    silent = samples[SILENCE.get(name, name)]
+    return [value(own) / value(other) for own, other in zip(samples[name], silent, strict=True)]
