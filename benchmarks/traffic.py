@@ -78,7 +78,7 @@ def full_window(edges: int, proxies: int) -> tuple[float, TrafficReports]:
     for later in times:
         clock[0] += later
         for reporter, message in zip(reporters, messages, strict=True):
-            reports.take(reporter, message)
+            reports.take(reporter, message, clock[0])
     gc.collect()
     return resident_megabytes() - before, reports
 

@@ -57,14 +57,14 @@ class World:
         if fate not in ("arrives", "restart"):
             self.outbox.begin_call()
         for reports, body in late:
-            reports.hear(REVIEWS, body)
+            reports.take_from(REVIEWS, body, self.now)
 
     def tell(self, bodies: Iterator[bytes], fate: str) -> None:
         for body in bodies:
             if fate == "late":
                 self.late.append((self.reports, body))
             elif fate != "is lost":
-                self.reports.hear(REVIEWS, body)
+                self.reports.take_from(REVIEWS, body, self.now)
             if fate == "half of it":
                 return
 

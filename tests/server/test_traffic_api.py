@@ -45,14 +45,14 @@ def some_traffic(reports: TrafficReports) -> None:
             Counted(tag=f"{UNKNOWN}~503~-~~-", requests={503: 5}, durations=durations_of({99: 5})),
         ]
         report = TrafficReport(seconds=1.0, counted=tuple(counted))
-        reports.take(reporter(reports, f"reviews-{version}"), report)
+        reports.take(reporter(reports, f"reviews-{version}"), report, reports.now())
     left = Counted(
         tag="source~-~outbound|443||api.example.com;shop~200~-~~-",
         requests={200: 3},
         durations=durations_of({20: 3}),
     )
     report = TrafficReport(seconds=1.0, counted=(left,))
-    reports.take(reporter(reports, "ratings-v1"), report)
+    reports.take(reporter(reports, "ratings-v1"), report, reports.now())
 
 
 def ask(path: str, prepare: Callable[[TrafficReports], object] = some_traffic) -> Any:

@@ -79,6 +79,13 @@ class World:
         found = self.reports.window.sums(int(BEGAN // FINE_SECONDS))
         return {edge: counts.get(REQUESTS, 0) for edge, counts in found}
 
+    def requests_in_all(self) -> int:
+        return sum(self.requests().values())
+
+    async def has(self, requests: int) -> None:
+        while self.requests_in_all() != requests:  # noqa: ASYNC110  # it is told to nobody
+            await asyncio.sleep(0.01)
+
     def durations(self) -> dict[int, int]:
         """Of the only edge."""
         found = self.reports.window.sums(int(BEGAN // FINE_SECONDS))
@@ -174,6 +181,30 @@ def test_what_is_no_report_is_refused(tmp_path: Path, message: object) -> None:
                 await mesh.send(mesh.caller("reviews-v1-0"), msgspec.msgpack.encode(message))
             assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
             assert mesh.requests() == {}
+
+    asyncio.run(scenario())
+
+
+def test_reports_are_taken_while_the_call_goes_on_until_one_is_nonsense(tmp_path: Path) -> None:
+    def report(number: int) -> bytes:
+        served = Counted(tag=SERVED, requests={200: 1})
+        return msgspec.msgpack.encode(TrafficReport(number=number, seconds=1.0, counted=(served,)))
+
+    async def scenario() -> None:
+        async with world(tmp_path) as mesh:
+            mesh.connect(proxy("reviews-v1-0", "reviews-v1"))
+            credentials = mesh.caller("reviews-v1-0").credentials()
+            async with grpc.aio.secure_channel(
+                mesh.address, credentials, call_options()
+            ) as channel:
+                call = channel.stream_unary(METHOD)()
+                for most in (1, 200):
+                    for number in range(1, most + 1):
+                        await call.write(report(number))
+                    await asyncio.wait_for(mesh.has(most), 20)
+                await call.write(b"nonsense")
+                assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert mesh.requests_in_all() == 200
 
     asyncio.run(scenario())
 

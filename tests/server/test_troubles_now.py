@@ -33,7 +33,7 @@ class Reporting:
         (reports,) = self.reports
         reports.come(proxy(name, name))
         reporter = reports.meet(f"{name}.default", f"{SPIFFE}/{name}")
-        reports.take(reporter, TrafficReport(seconds=1.0, **fields))
+        reports.take(reporter, TrafficReport(seconds=1.0, **fields), reports.now())
 
 
 def served(scenario: Callable[[Reporting, AsyncClient, Path], object]) -> None:

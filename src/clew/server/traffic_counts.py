@@ -10,6 +10,8 @@ from math import floor
 
 import msgspec
 
+from clew.model.metrics import ABSENT
+
 Counts = dict[int, int]
 
 # Requests by how long they took: the number of the bin, as it is.
@@ -66,9 +68,9 @@ def requests(by_code: Mapping[int, int], flags: str, encrypted: bool | None) -> 
     counts = {CODES + code: count for code, count in by_code.items() if count}
     counts[REQUESTS] = number
     counts |= security(number, encrypted)
-    for flag in flags.split(","):
-        if flag in _POSITIONS:
-            counts[FLAGS + _POSITIONS[flag]] = number
+    if flags != ABSENT:
+        of_each = (_POSITIONS[flag] for flag in flags.split(",") if flag in _POSITIONS)
+        counts |= {FLAGS + position: number for position in of_each}
     return counts
 
 

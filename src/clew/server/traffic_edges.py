@@ -72,18 +72,22 @@ class Series:
     def counts(self, counted: Counted) -> Counts:
         """All but durations."""
         found = requests(self._by_code(counted.requests), self.flags, self.encrypted)
+        if counted.request_bytes:
+            found[REQUEST_BYTES] = counted.request_bytes
+        if counted.response_bytes:
+            found[RESPONSE_BYTES] = counted.response_bytes
+        return found | self._connections(counted) if counted.is_tcp else found
+
+    def _connections(self, counted: Counted) -> Counts:
         sums = {
-            REQUEST_BYTES: counted.request_bytes,
-            RESPONSE_BYTES: counted.response_bytes,
             OPENED: counted.opened,
             CLOSED: counted.closed,
             SENT: counted.sent,
             RECEIVED: counted.received,
         }
         # As a connection opens, a client does not know yet whether the server proves who it is.
-        found |= security(counted.closed, self.encrypted) if counted.closed else {}
-        found |= {key: number for key, number in sums.items() if number}
-        return found
+        found = security(counted.closed, self.encrypted) | sums
+        return {key: number for key, number in found.items() if number}
 
     def _by_code(self, counted: Mapping[int, int]) -> Mapping[int, int]:
         """Requests of gRPC, which fails with HTTP's 200, by the code that the status maps to."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -37,6 +38,10 @@ _SILENT_SECONDS = 60.0
 # Of one proxy. Its memory is bounded by its own series, too.
 _MOST_SERIES = 4_000
 
+# Reports are taken together with those that come within this time, if they are not many or long.
+_TOGETHER_SECONDS = 0.25
+_MOST_TOGETHER, _LONG = 64, 64 * 1024
+
 NO_FACTS = ProxyFacts()
 _decoder = msgspec.msgpack.Decoder(TrafficReport)
 
@@ -59,11 +64,13 @@ class Reporter:
     series: dict[tuple[str, bool], Series | None] = field(default_factory=dict)
 
     def series_of(self, tag: str, *, tcp: bool) -> Series | None:
-        if (tag, tcp) not in self.series:
+        try:
+            return self.series[tag, tcp]
+        except KeyError:
             if len(self.series) >= _MOST_SERIES:
                 self.series.clear()
-            self.series[tag, tcp] = series_of(self.own, tag, tcp=tcp)
-        return self.series[tag, tcp]
+            found = self.series[tag, tcp] = series_of(self.own, tag, tcp=tcp)
+            return found
 
 
 class TrafficReports:
@@ -82,6 +89,8 @@ class TrafficReports:
         # The workloads whose sidecars count what arrives, and when one was last heard.
         self._counting: dict[tuple[str, str], float] = {}
         self._pulse = Pulse()
+        # What has come and is to be taken, from whom, and when it came.
+        self._heard: list[tuple[_Reports, bytes, float]] = []
 
     def come(self, proxy: Proxy) -> None:
         """A proxy has connected: what it says of itself is known. It may do so several times."""
@@ -133,15 +142,29 @@ class TrafficReports:
         """Wait for the next report that has something in it."""
         await self._pulse.next()
 
-    def hear(self, peer: mtls.Peer | None, body: bytes) -> None:
-        """Take a report, unless it was taken before. Raises: Refusal."""
+    def hear(self, call: _Reports, body: bytes) -> None:
+        """Take a report soon, together with others: alone, each would take twice as long."""
+        self._heard.append((call, body, self.now()))
+        if len(self._heard) == 1:
+            asyncio.get_running_loop().call_later(_TOGETHER_SECONDS, self.take_heard)
+        elif len(self._heard) >= _MOST_TOGETHER or len(body) > _LONG:
+            self.take_heard()
+
+    def take_heard(self) -> None:
+        """Take all that has come."""
+        heard, self._heard = self._heard, []
+        for call, body, at in heard:
+            call.take(body, at)
+
+    def take_from(self, peer: mtls.Peer | None, body: bytes, at: float) -> None:
+        """Take a report that came then, unless it was taken before. Raises: Refusal."""
         reporter = self._reporter(peer)
         try:
             report = _decoder.decode(body)
             agent, number = reporter.last
             if report.agent != agent or report.number > number:
                 reporter.last = report.agent, report.number
-                self.take(reporter, report)
+                self.take(reporter, report, at)
         except msgspec.MsgspecError as error:
             raise Refusal(INVALID_ARGUMENT, f"this is no report of traffic: {error}") from None
 
@@ -172,18 +195,17 @@ class TrafficReports:
         self._reporters = {n: each for n, each in self._reporters.items() if each.heard > since}
         self._counting = {w: heard for w, heard in self._counting.items() if heard > since}
 
-    def take(self, reporter: Reporter, report: TrafficReport) -> None:
-        """Put a report into the window. Raises: MsgspecError, if it makes no sense."""
-        now = self.now()
+    def take(self, reporter: Reporter, report: TrafficReport, at: float) -> None:
+        """Put a report that came then into the window. Raises: MsgspecError for nonsense."""
         self.taken += 1
         if reporter.proxy.type is ProxyType.SIDECAR:
-            self._counting[reporter.own.peer.namespace, reporter.own.peer.workload] = now
+            self._counting[reporter.own.peer.namespace, reporter.own.peer.workload] = at
         if report.facts is not None:
             reporter.facts = report.facts
         if report.denied:
-            recent = [each for each in reporter.denied if each[0] > now - _SILENT_SECONDS]
-            reporter.denied = [*recent, (now, report.denied)]
-        end = now - min(report.ago, OLDEST_SECONDS)
+            recent = [each for each in reporter.denied if each[0] > at - _SILENT_SECONDS]
+            reporter.denied = [*recent, (at, report.denied)]
+        end = at - min(report.ago, OLDEST_SECONDS)
         start = end - min(report.seconds, OLDEST_SECONDS)
         for counted in report.counted if end >= self.window.began else ():
             series = reporter.series_of(counted.tag, tcp=counted.is_tcp)
@@ -218,12 +240,20 @@ class _Reports:
         self._reports = reports
 
     def message(self, body: bytes) -> None:
+        self._reports.hear(self, body)
+
+    def take(self, body: bytes, at: float) -> None:
+        """Who says nonsense hears of it as the end of the call."""
+        self._call.guarded(lambda: self._take(body, at))
+
+    def _take(self, body: bytes, at: float) -> None:
         try:
-            self._reports.hear(self._peer, body)
+            self._reports.take_from(self._peer, body, at)
         except Refusal as refusal:
             self._call.finish(refusal.code, str(refusal))
 
     def ended(self) -> None:
+        self._reports.take_heard()
         self._call.send(b"")
         self._call.finish()
 

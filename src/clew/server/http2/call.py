@@ -132,7 +132,7 @@ class Call:
         self._lines.write(
             frames.frame(frames.HEADERS, frames.END_HEADERS, self.id, frames.RESPONSE_HEADERS)
         )
-        self._guarded(lambda: self._answer(method))
+        self.guarded(lambda: self._answer(method))
 
     def _answer(self, method: Method) -> None:
         self._handler = method.answer(self)
@@ -180,7 +180,7 @@ class Call:
             self._end(*self._outcome)
         elif self._blocked and self._handler is not None:
             self._blocked = False
-            self._guarded(self._handler.drained)
+            self.guarded(self._handler.drained)
 
     def receive(self, data: bytes) -> None:
         """Take a piece of what the peer says; whole messages go to the handler."""
@@ -204,12 +204,12 @@ class Call:
     def _hear(self, body: bytes) -> None:
         if self._handler is not None:
             handler = self._handler
-            self._guarded(lambda: handler.message(body))
+            self.guarded(lambda: handler.message(body))
 
     def end_of_input(self) -> None:
         self.heard_all = True
         if self._outcome is None and self._handler is not None:
-            self._guarded(self._handler.ended)
+            self.guarded(self._handler.ended)
 
     def closed(self) -> None:
         """The connection or the peer has ended the call."""
@@ -222,8 +222,8 @@ class Call:
             except Exception:
                 log.exception("the end of a call failed path=%s", self.path)
 
-    def _guarded(self, step: Callable[[], None]) -> None:
-        """The bulkhead: one call's trouble is not another's."""
+    def guarded(self, step: Callable[[], None]) -> None:
+        """The bulkhead: what fails in a step ends this call, and no other."""
         try:
             step()
         except Exception:
