@@ -125,6 +125,18 @@ def _exported(
     return ()
 
 
+def merged_in(rule: DestinationRule, written: Iterable[DestinationRule]) -> list[DestinationRule]:
+    """Return, oldest first, the rules as they are written that one in force may be merged from."""
+    found = (
+        each
+        for each in written
+        if each.metadata.namespace == rule.metadata.namespace
+        and rule_host(each) == rule.spec.host
+        and each.spec.workload_selector == rule.spec.workload_selector
+    )
+    return sorted(found, key=age_order)
+
+
 def selected_labels(index: Mapping[str, HostRules], namespace: str) -> frozenset[str]:
     """Return the labels by which a namespace's rules choose the proxies that they are for."""
     rules = index.get(namespace)
