@@ -9,8 +9,7 @@ from clew.api.views import EndpointView, SubsetView
 from clew.model.destination_rule import DestinationRule
 from clew.model.pod import Pod
 from clew.model.service import Endpoint, Health, Service
-from clew.snapshot.destination_rules import destination_rule_for, rule_host
-from clew.snapshot.hosts import covers
+from clew.snapshot.destination_rules import destination_rule_for, merged_in
 from clew.snapshot.labels import selects
 from clew.snapshot.objects import objects_of
 from clew.snapshot.places import pod_addresses
@@ -32,11 +31,14 @@ def subset_views(
 ) -> tuple[SubsetView, ...]:
     """The subsets that clients of a namespace see, each with the rule that declares it."""
     rule = rule_of(snapshot, service, namespace)
+    if rule is None:
+        return ()
+    written = merged_in(rule, objects_of(DestinationRule, snapshot.objects))
     endpoints = by_address(snapshot.endpoints.get(service.key, ()))
     found = []
-    for subset in rule.spec.subsets if rule is not None else ():
+    for subset in rule.spec.subsets:
         chosen = [e for e in endpoints if selects(subset.labels, dict(e.workload.labels))]
-        source, field = _declared(snapshot, service, subset.name)
+        source, field = _declared(written, subset.name)
         view = SubsetView(
             name=subset.name,
             labels=subset.labels,
@@ -53,13 +55,12 @@ def rule_of(snapshot: MeshSnapshot, service: Service, namespace: str) -> Destina
     return destination_rule_for(service, namespace, {}, snapshot.destination_rules, snapshot.mesh)
 
 
-def _declared(snapshot: MeshSnapshot, service: Service, subset: str) -> tuple[Key | None, str]:
-    """The object in which a subset is written: the rule in force may be merged from several."""
-    for rule in objects_of(DestinationRule, snapshot.objects):
-        if covers(rule_host(rule), service.hostname):
-            for index, each in enumerate(rule.spec.subsets):
-                if each.name == subset:
-                    return key_message(rule.key), f"spec.subsets[{index}]"
+def _declared(rules: Iterable[DestinationRule], subset: str) -> tuple[Key | None, str]:
+    """Where a subset of the rule that these are merged into is written."""
+    for rule in rules:
+        for index, each in enumerate(rule.spec.subsets):
+            if each.name == subset:
+                return key_message(rule.key), f"spec.subsets[{index}]"
     return None, ""
 
 
