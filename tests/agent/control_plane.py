@@ -105,9 +105,8 @@ class ControlPlane:
         return IstioCertificateResponse(cert_chain=self.authority.sign(csr))
 
     async def stream(self, requests: AsyncIterator[DeltaDiscoveryRequest], context: Any) -> Any:
-        self.identities += [
-            name.decode() for name in context.auth_context()["x509_subject_alternative_name"]
-        ]
+        named = context.auth_context()["x509_subject_alternative_name"]
+        self.identities += [name.decode() for name in named if name.startswith(b"spiffe:")]
         stream = DeltaStream()
         stream.publish(self.published)
         async for request in requests:
