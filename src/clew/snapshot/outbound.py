@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from clew.model.base import Resource
@@ -59,11 +60,35 @@ def build_outbound(snapshot: MeshSnapshot, proxy: Proxy) -> OutboundScope:
         mesh,
     )
     blocked, egress_proxy = outbound_policy(snapshot.sidecars, sidecar, mesh)
+    return replace(
+        _nothing_seen(snapshot, proxy),
+        registry_only=blocked,
+        egress_proxy=egress_proxy,
+        egress=egress,
+        services=services,
+        endpoints=view(
+            ("endpoints", name), _endpoints, services, snapshot.services, snapshot.endpoints
+        ),
+        destination_rules=ruled,
+        mutual_tls=view(("mtls", name), _mutual_tls, services, snapshot.registry.authentication),
+        credentials=view(
+            ("credentials", name, chosen),
+            partial(_credentials, namespace, router),
+            ruled,
+            snapshot.objects.get(Secret),
+            snapshot.objects.get(ConfigMap),
+        ),
+    )
+
+
+def _nothing_seen(snapshot: MeshSnapshot, proxy: Proxy) -> OutboundScope:
+    """Return what there is of the proxy itself and the mesh, without services and rules."""
+    mesh = snapshot.mesh
     return OutboundScope(
         mesh=mesh,
         trust_domain=mesh.trust_domain,
-        namespace=namespace,
-        dns_domain=proxy.dns_domain or f"{namespace}.svc.{DOMAIN}",
+        namespace=proxy.namespace,
+        dns_domain=proxy.dns_domain or f"{proxy.namespace}.svc.{DOMAIN}",
         labels=proxy.labels,
         locality=proxy.locality,
         network=network_of(snapshot, proxy),
@@ -76,26 +101,6 @@ def build_outbound(snapshot: MeshSnapshot, proxy: Proxy) -> OutboundScope:
         interception=proxy.interception,
         http_proxy_port=proxy.http_proxy_port or mesh.proxy_http_port,
         local_ports=proxy.local_ports,
-        registry_only=blocked,
-        egress_proxy=egress_proxy,
-        egress=egress,
-        services=services,
-        endpoints=view(
-            ("endpoints", name),
-            _endpoints,
-            services,
-            snapshot.services,
-            snapshot.endpoints,
-        ),
-        destination_rules=ruled,
-        mutual_tls=view(("mtls", name), _mutual_tls, services, snapshot.registry.authentication),
-        credentials=view(
-            ("credentials", name, chosen),
-            partial(_credentials, namespace, router),
-            ruled,
-            snapshot.objects.get(Secret),
-            snapshot.objects.get(ConfigMap),
-        ),
     )
 
 

@@ -92,7 +92,7 @@ class OutboundScope:
     service key, all ports, in stable order. ``destination_rules``: by visible hostname, the one
     rule in force for this proxy (merged, hosts resolved), absent if none.
     ``mutual_tls``: by (hostname, port number) the mode that auto-mTLS may assume; absent:
-    unknown, so plaintext. ``labels`` holds only labels that some visible rule selects by.
+    unknown, so plaintext.
     ``egress_proxy``: where unknown traffic goes, unless it is blocked or passes as it is.
     ``own_ips`` is empty unless a visible headless service makes the proxy's own address matter.
     So is ``node`` unless one is served by nodes for themselves.
