@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import click
@@ -13,8 +14,7 @@ import click
 from clew.agent.node import node_id
 from clew.agent.spec import AgentSpec
 from clew.api.answers import ApiError, Unreachable
-from clew.api.client import Client
-from clew.api.explanations import Explanation
+from clew.api.explanations import Explanation, ExplanationList
 from clew.cli.connection import connected, mesh_option
 from clew.local.access_lines import access_lines, read_access_line
 from clew.local.logs import Log, Reader, access_log_of, logs_of, replica_specs, select
@@ -56,7 +56,6 @@ def command(
     what Envoy's flags mean and which object is to blame, as the mesh is now.
     """
     import os
-    import time
 
     from clew.api.location import BadLocation, mesh_directory, no_mesh
 
@@ -68,42 +67,46 @@ def command(
         directory = mesh_directory(mesh, os.environ)
     except BadLocation as error:
         raise click.UsageError(str(error)) from None
-    chosen = access_log_of if access else (lambda spec: logs_of(spec, proxy=proxy))
-    nothing = _NO_ACCESS_LOG if access else ""
-
-    def logs() -> dict[Log, AgentSpec | None]:
-        if not workload:
-            return {Log(replica="control plane", path=directory / SERVER_LOG): None}
-        found = select(replica_specs(directory, namespace), workload.rpartition("/")[2])
-        return {log: spec for spec in found for log in chosen(spec)}
-
-    first = logs()
+    of_replica = access_log_of if access else partial(logs_of, proxy=proxy)
+    wanted = _Wanted(directory, namespace, workload or "", of_replica)
+    first = wanted.logs()
     if not first and not is_locked(directory):
         raise click.ClickException(str(no_mesh(mesh, os.environ)))
     if not first:
         raise click.ClickException(_not_found(directory, namespace, workload or ""))
-
-    def show(explained: Callable[[AgentSpec, str], Iterable[Explanation]] | None) -> None:
-        pages = {
-            log: _Page(Reader(log.path, last=tail), spec, access, explained)
-            for log, spec in first.items()
-        }
-        _echo(pages, named=len({log.replica for log in pages}) > 1, otherwise=nothing)
+    with (
+        suppress(*([KeyboardInterrupt] if follow else [])),
+        _explaining(mesh) if explain else nullcontext() as explained,
+    ):
+        page = partial(_Page, access=access, explained=explained)
+        pages = {log: page(Reader(log.path, last=tail), spec) for log, spec in first.items()}
+        if not _echo(pages, _Page.lines) and access:
+            click.echo(_NO_ACCESS_LOG, err=True)
         while follow and is_locked(directory):
             time.sleep(_POLL_SECONDS)
-            for log, spec in logs().items():
+            for log, spec in wanted.logs().items():
                 if log not in pages:
-                    pages[log] = _Page(Reader(log.path, last=None), spec, access, explained)
-            _echo(pages, named=len({log.replica for log in pages}) > 1)
-        for log, page in pages.items():
-            _echo_lines(log, page.rest(), named=len(pages) > 1)
+                    pages[log] = page(Reader(log.path, last=None), spec)
+            _echo(pages, _Page.lines)
+        _echo(pages, _Page.rest)
 
-    with suppress(*([KeyboardInterrupt] if follow else [])):
-        if explain:
-            with connected(mesh) as client:
-                show(_explainer(client))
-        else:
-            show(None)
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Whose logs, and which. ``workload``: "" is the control plane."""
+
+    directory: Path
+    namespace: str
+    workload: str
+    of_replica: Callable[[AgentSpec], Iterable[Log]]
+
+    def logs(self) -> dict[Log, AgentSpec | None]:
+        """Those that there are now; replicas come and go."""
+        if not self.workload:
+            return {Log(replica="control plane", path=self.directory / SERVER_LOG): None}
+        specs = replica_specs(self.directory, self.namespace)
+        found = select(specs, self.workload.rpartition("/")[2])
+        return {log: spec for spec in found for log in self.of_replica(spec)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,42 +132,41 @@ class _Page:
                 yield from (f"    {each}" for each in self.explained(self.spec, text))
 
 
-def _explainer(client: Client) -> Callable[[AgentSpec, str], Iterable[Explanation]]:
-    ask = cache(client.explanation)
-
-    def explained(spec: AgentSpec, line: str) -> Iterable[Explanation]:
-        """Why the request of a line failed; nothing if it did not, or nobody can say."""
-        seen = read_access_line(line)
-        if seen is None or (seen.response_flags == "-" and seen.response_code < "400"):
-            return ()
-        try:
-            return ask(
-                node_id(spec),
-                flags=seen.response_flags,
-                details=seen.response_code_details,
-                route=seen.route_name,
-                cluster=seen.upstream_cluster,
-                authority=seen.authority,
-            ).items
-        except (ApiError, Unreachable) as error:
-            return (Explanation(flag=seen.response_flags, says=f"cannot be explained: {error}"),)
-
-    return explained
+@contextmanager
+def _explaining(mesh: str) -> Iterator[Callable[[AgentSpec, str], Iterable[Explanation]]]:
+    """What says why the request of a line failed."""
+    with connected(mesh) as client:
+        yield partial(_explained, cache(client.explanation))
 
 
-def _echo(pages: dict[Log, _Page], *, named: bool, otherwise: str = "") -> None:
-    """Print what is new; ``otherwise``: what to say if that is nothing."""
-    printed = [_echo_lines(log, page.lines(), named=named) for log, page in pages.items()]
-    if otherwise and not any(printed):
-        click.echo(otherwise, err=True)
+def _explained(
+    ask: Callable[..., ExplanationList], spec: AgentSpec, line: str
+) -> Iterable[Explanation]:
+    """Why the request of a line failed; nothing if it did not, or nobody can say."""
+    seen = read_access_line(line)
+    if seen is None or (seen.response_flags == "-" and seen.response_code < "400"):
+        return ()
+    try:
+        return ask(
+            node_id(spec),
+            flags=seen.response_flags,
+            details=seen.response_code_details,
+            route=seen.route_name,
+            cluster=seen.upstream_cluster,
+            authority=seen.authority,
+        ).items
+    except (ApiError, Unreachable) as error:
+        return (Explanation(flag=seen.response_flags, says=f"cannot be explained: {error}"),)
 
 
-def _echo_lines(log: Log, lines: Iterator[str], *, named: bool) -> bool:
-    """Whether there was one."""
+def _echo(pages: Mapping[Log, _Page], read: Callable[[_Page], Iterator[str]]) -> bool:
+    """Print what ``read`` finds in each; whether there was anything."""
+    named = len({log.replica for log in pages}) > 1
     printed = False
-    for text in lines:
-        click.echo(f"[{log.replica}] {text}" if named else text)
-        printed = True
+    for log, page in pages.items():
+        for text in read(page):
+            click.echo(f"[{log.replica}] {text}" if named else text)
+            printed = True
     return printed
 
 
