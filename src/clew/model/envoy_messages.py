@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from google.protobuf import descriptor_pool, empty_pb2, message_factory, struct_pb2, wrappers_pb2
@@ -80,15 +81,20 @@ def describe_message(full_name: str) -> Descriptor | None:
 @cache
 def _load(package: str) -> None:
     """Register a package's messages. There are thousands in all, of which few are ever used."""
-    if not _PACKAGE.fullmatch(package):
-        return
+    if _PACKAGE.fullmatch(package):
+        for _ in _modules(package):
+            pass
+
+
+def _modules(package: str) -> Iterator[ModuleType]:
+    """Import the modules that declare a package's messages, one by one; none if there are none."""
     try:
         module = import_module(f"clew._pb.{package}")
     except ImportError:
         return
     for found in pkgutil.iter_modules(module.__path__):
         if found.name.endswith("_pb2"):
-            import_module(f"{module.__name__}.{found.name}")
+            yield import_module(f"{module.__name__}.{found.name}")
 
 
 def names_beside(full_name: str) -> list[str]:
@@ -109,14 +115,8 @@ def names_beside(full_name: str) -> list[str]:
 
 
 def _messages_of(package: str) -> Iterator[str]:
-    try:
-        module = import_module(f"clew._pb.{package}")
-    except ImportError:
-        return
-    for found in pkgutil.iter_modules(module.__path__):
-        if found.name.endswith("_pb2"):
-            file = import_module(f"{module.__name__}.{found.name}").DESCRIPTOR
-            yield from (f"{package}.{name}" for name in file.message_types_by_name)
+    for module in _modules(package):
+        yield from (f"{package}.{name}" for name in module.DESCRIPTOR.message_types_by_name)
 
 
 def is_elsewhere(full_name: str) -> bool:

@@ -14,7 +14,6 @@ import msgspec
 from clew.server.token_file import TokenFile, hash_of
 
 FILE = "join-tokens.json"
-LIFETIME = timedelta(hours=1)
 LONGEST_LIFETIME = timedelta(days=30)
 # No owner of the mesh needs more of them at a time, and each request looks at all.
 _MOST = 10_000
