@@ -272,6 +272,9 @@ def test_requests_that_make_no_sense_get_reasons() -> None:
         assert (await answer("PATCH", "/v1/objects"))[:2] == (405, "MethodNotAllowed")
         assert (await answer("GET", "/v1/watch?since=x"))[0] == 400
         assert (await answer("POST", "/v1/apply", content=b"\xff"))[0] == 400
+        levels = await answer("POST", "/v1/log-levels", content=b'{"workload": 1}')
+        assert levels[:2] == (400, "BadRequest")
+        assert "Expected `str`, got `int` - at `$.workload`" in levels[2]
         large = await answer("POST", "/v1/apply", content=b"#" * (8 * 1024 * 1024 + 1))
         assert large[:2] == (413, "TooLarge")
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -14,7 +13,7 @@ from starlette.routing import Route
 from clew.api.access import ApiTokenList, ApiTokenRequest, ApiTokenView, CreatedApiToken
 from clew.api.remote import with_roots
 from clew.server.api_tokens import ApiToken, ApiTokens
-from clew.server.replies import BadRequest, body_of, reply
+from clew.server.replies import BadRequest, read_body, reply
 from clew.stores.revise import timestamp
 from clew.stores.store import NotFound
 
@@ -37,8 +36,8 @@ class AccessApi:
         return reply(ApiTokenList(tokens=tuple(map(_view, self.tokens.all()))))
 
     async def _create(self, request: Request) -> Response:
+        wanted = await read_body(request, ApiTokenRequest)
         try:
-            wanted = msgspec.json.decode(await body_of(request), type=ApiTokenRequest)
             lifetime = timedelta(seconds=wanted.seconds)
             text, token = self.tokens.create(wanted.role, wanted.name, lifetime)
         except (ValueError, OverflowError) as error:

@@ -7,9 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
 
-import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from starlette.requests import Request
@@ -30,11 +28,9 @@ from clew.ca.in_force import RotationRefused
 from clew.ca.keys import KeyKind
 from clew.server.identities import Identities
 from clew.server.join_tokens import Claim, JoinToken
-from clew.server.replies import BadRequest, body_of, error_reply, reply
+from clew.server.replies import BadRequest, error_reply, read_body, reply
 from clew.stores.revise import timestamp
 from clew.stores.store import NotFound
-
-T = TypeVar("T")
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
@@ -59,7 +55,7 @@ class AuthorityApi:
         return reply(authority_status(self.identities, self.now()))
 
     async def _rotate(self, request: Request) -> Response:
-        wanted = await _body(request, RotationRequest)
+        wanted = await read_body(request, RotationRequest)
         try:
             kind = KeyKind(wanted.key) if wanted.key else None
         except ValueError:
@@ -79,7 +75,7 @@ class AuthorityApi:
         return reply(TokenList(tokens=tuple(map(_view, self.identities.tokens.all()))))
 
     async def _create_token(self, request: Request) -> Response:
-        wanted = await _body(request, TokenRequest)
+        wanted = await read_body(request, TokenRequest)
         claim = Claim(wanted.namespace, wanted.service_account, wanted.host)
         for what, name in (
             ("namespace", claim.namespace),
@@ -153,10 +149,3 @@ def _view(token: JoinToken) -> JoinTokenView:
         expires=timestamp(token.expires),
         used=timestamp(token.used) if token.used else "",
     )
-
-
-async def _body(request: Request, wanted: type[T]) -> T:
-    try:
-        return msgspec.json.decode(await body_of(request) or "{}", type=wanted)
-    except msgspec.MsgspecError as error:
-        raise BadRequest(f"the body is not what this takes: {error}") from None

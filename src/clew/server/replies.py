@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -15,6 +15,8 @@ from clew.api.messages import ErrorReply, Problem, Reason
 from clew.model.base import ResourceKey
 from clew.model.kinds import KINDS
 from clew.stores.store import Conflict, Expired, NotFound, ReadOnly
+
+T = TypeVar("T")
 
 LOG = logging.getLogger("clew.api")
 
@@ -60,6 +62,14 @@ async def body_of(request: Request) -> str:
         return b"".join(chunks).decode("utf-8")
     except UnicodeDecodeError as error:
         raise BadRequest(f"the body is not UTF-8: {error}") from error
+
+
+async def read_body(request: Request, wanted: type[T]) -> T:
+    """The body, which is JSON; an empty one is an empty object. Raises: BadRequest, TooLarge."""
+    try:
+        return msgspec.json.decode(await body_of(request) or "{}", type=wanted)
+    except msgspec.MsgspecError as error:
+        raise BadRequest(f"the body is not what this takes: {error}") from None
 
 
 def key_of(request: Request) -> ResourceKey:

@@ -17,7 +17,7 @@ from clew.config.structure import did_you_mean
 from clew.model.duration import Duration
 from clew.model.pod import Pod
 from clew.model.proxy import Proxy
-from clew.server.replies import BadRequest, body_of, number, reply, text_of
+from clew.server.replies import BadRequest, number, read_body, reply, text_of
 from clew.server.tap import Tap, TapFilter, names_of, workload_of
 from clew.snapshot.objects import objects_of
 from clew.stores.store import NotFound
@@ -98,10 +98,7 @@ class TapApi:
             await events.aclose()
 
     async def _log_levels(self, request: Request) -> Response:
-        try:
-            wanted = msgspec.json.decode(await body_of(request), type=LogLevelRequest)
-        except msgspec.MsgspecError as error:
-            raise BadRequest(f"this is no request for levels: {error}") from None
+        wanted = await read_body(request, LogLevelRequest)
         for name in wanted.levels:
             if not _LOGGER.fullmatch(name):
                 raise BadRequest(f'"{name}" is no name of a logger', hint="as in http or router")
