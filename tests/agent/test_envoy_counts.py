@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clew.agent.envoy_counts import Sample, read_sample, since
+from clew.agent.envoy_counts import Sample, denied_since, read_sample, since
 from clew.api.traffic_report import Counted, bins_of, durations_of
 from clew.model.histogram import bin_of
 from clew.model.metrics import REQUESTS_AND_SIZES
@@ -46,7 +46,7 @@ PAGE = page(
 
 
 def test_a_page_is_read_by_metric_and_tag() -> None:
-    (counted,), denied = since(Sample(), read_sample(PAGE))
+    (counted,) = since(Sample(), read_sample(PAGE))
     assert counted == Counted(
         tag=SERIES,
         requests={200: 6},
@@ -55,7 +55,7 @@ def test_a_page_is_read_by_metric_and_tag() -> None:
         opened=4,
         sent=900,
     )
-    assert denied == 7
+    assert denied_since(Sample(), read_sample(PAGE)) == (6, 1)
 
 
 def test_endpoints_that_are_left_alone_are_read_by_cluster() -> None:
@@ -73,26 +73,25 @@ def test_endpoints_that_are_left_alone_are_read_by_cluster() -> None:
 def test_bins_are_read_as_envoy_writes_them(tens: int) -> None:
     totals = [{"lower_bound": tens / 10 * 100, "width": 10, "count": 1}]
     each = {**histogram("istio_request_duration_milliseconds"), "totals": totals}
-    ((counted,), _) = since(Sample(), read_sample(page(histograms=[each])))
+    (counted,) = since(Sample(), read_sample(page(histograms=[each])))
     assert bins_of(counted.durations) == {bin_of(tens * 10): 1}
 
 
 def test_only_what_is_new_counts() -> None:
     sample = read_sample(PAGE)
-    assert since(sample, sample) == ((), 0)
+    assert since(sample, sample) == ()
 
 
 def test_an_envoy_that_began_anew_counts_from_nothing() -> None:
     later = page(
-        {"name": "tcp.rbac.denied", "value": 1},
+        {"name": "http.inbound_0.0.0.0_9080;.rbac.denied", "value": 1},
         histograms=[histogram("istio_requests_and_sizes_milliseconds", _0=2, _120=1, _900=3)],
     )
-    (counted,), denied = since(read_sample(PAGE), read_sample(later))
-    assert (counted.requests, bins_of(counted.durations), denied) == (
-        {200: 6},
-        {0: 2, bin_of(120): 1, bin_of(900): 3},
-        1,
-    )
+    before, after = read_sample(PAGE), read_sample(later)
+    (counted,) = since(before, after)
+    assert counted.requests == {200: 6}
+    assert bins_of(counted.durations) == {0: 2, bin_of(120): 1, bin_of(900): 3}
+    assert denied_since(before, after) == (1, 0)
 
 
 def test_durations_that_are_not_counted_together_with_requests_are_told_by_themselves() -> None:
@@ -102,7 +101,7 @@ def test_durations_that_are_not_counted_together_with_requests_are_told_by_thems
             histograms=[histogram("istio_request_duration_milliseconds", _12=7)],
         )
     )
-    (counted,), _ = since(Sample(), sample)
+    (counted,) = since(Sample(), sample)
     assert (counted.requests, bins_of(counted.durations)) == ({200: 7}, {12: 7})
 
 
@@ -113,7 +112,7 @@ def test_response_codes_of_one_series_are_told_together() -> None:
         counters={(opened, "odd"): 1},
         histograms={(metric, tag): {len(code): 2} for code, tag in tags.items()},
     )
-    found = {each.tag: each for each in since(Sample(), sample)[0]}
+    found = {each.tag: each for each in since(Sample(), sample)}
     assert found.keys() == {SERIES, "odd"}
     assert found[SERIES].requests == {200: 2, 503: 2, 0: 4}
     assert bins_of(found[SERIES].durations) == {3: 4, 1: 2, 4: 2}
@@ -131,7 +130,7 @@ def test_all_that_is_new_adds_up_to_all(steps: list[dict[int, int]]) -> None:
     for step in steps:
         all_bins.update(step)
         after = Sample(histograms={(REQUESTS_AND_SIZES, TAG): dict(all_bins)})
-        for counted in since(before, after)[0]:
+        for counted in since(before, after):
             told.update(bins_of(counted.durations))
         before = after
     assert told == all_bins

@@ -22,6 +22,12 @@ FAILED = f"destination~{PRODUCTPAGE}~{HOST};reviews;default~500~-~~{SPIFFE}/web"
 LOST = f"source~-~outbound|9080||{HOST};~503~UH~~"
 EJECTING = SHOP.replace("{loadBalancer: {simple: RANDOM}}", "{outlierDetection: {interval: 1s}}")
 
+CLOSED = """
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: closed, namespace: default}
+"""
+
 
 @dataclass
 class Reporting:
@@ -79,5 +85,23 @@ def test_endpoints_that_proxies_leave_alone_lead_to_the_rule() -> None:
             world.take("productpage-v1")
             assert await event(lines) == ("troubles", {})
             assert (await ask(socket, "/v1/overview", Overview)).troubles == ()
+
+    served(scenario)
+
+
+def test_connections_that_policies_refuse_lead_to_the_policy() -> None:
+    async def scenario(world: Reporting, client: AsyncClient, socket: Path) -> None:
+        await client.apply(CLOSED)
+        async with listening(socket) as lines:
+            await event(lines)
+            world.take("reviews-v1", denied_connections=2)
+            assert await event(lines) == ("troubles", {})
+            (trouble,) = (await ask(socket, "/v1/overview", Overview)).troubles
+            assert trouble.problem == (
+                "reviews-v1.default denied 2 connections: AuthorizationPolicy default/closed has "
+                "no rules, so it allows nobody"
+            )
+            assert trouble.object is not None
+            assert (trouble.object.name, trouble.field) == ("closed", "spec")
 
     served(scenario)

@@ -35,6 +35,8 @@ STATS_PATH = (
 )
 _OF_ALL_REQUESTS = (REQUESTS_AND_DURATION, REQUESTS_AND_SIZES)
 _SCOPE, _TAG, _DENIED = "istio.", f".{PEER_TAG}.", ("rbac.denied", "jwt_authn.denied")
+# Of all listeners together.
+_DENIED_CONNECTIONS = "tcp.rbac.denied"
 _CLUSTER, _EJECTED = "cluster.", ".outlier_detection.ejections_active"
 _FIELDS = {TCP_OPENED: "opened", TCP_CLOSED: "closed", TCP_SENT: "sent", TCP_RECEIVED: "received"}
 
@@ -74,12 +76,14 @@ _decoder = msgspec.json.Decoder(_Page)
 class Sample:
     """All that has been counted since Envoy began, by metric and value of `PEER_TAG`.
 
-    ``ejected``: how many endpoints of each cluster are left alone now, because they failed.
+    ``denied``, ``denied_connections``: requests and connections that policies refused. ``ejected``:
+    how many endpoints of each cluster are left alone now, because they failed.
     """
 
     counters: Mapping[tuple[str, str], int] = field(default_factory=dict)
     histograms: Mapping[tuple[str, str], Bins] = field(default_factory=dict)
     denied: int = 0
+    denied_connections: int = 0
     ejected: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -88,11 +92,13 @@ def read_sample(page: bytes) -> Sample:
     counters: dict[tuple[str, str], int] = {}
     histograms: dict[tuple[str, str], Bins] = {}
     ejected: dict[str, int] = {}
-    denied = 0
+    denied = denied_connections = 0
     for stat in _decoder.decode(page).stats:
         if stat.histograms is not None:
             for each in stat.histograms.details:
                 histograms[_key(each.name)] = _bins(each.totals)
+        elif stat.name == _DENIED_CONNECTIONS:
+            denied_connections = stat.value
         elif stat.name.endswith(_DENIED):
             denied += stat.value
         elif stat.name.endswith(_EJECTED):
@@ -101,7 +107,7 @@ def read_sample(page: bytes) -> Sample:
                 ejected[name.removesuffix(";")] = stat.value
         else:
             counters[_key(stat.name)] = stat.value
-    return Sample(counters, histograms, denied, ejected)
+    return Sample(counters, histograms, denied, denied_connections, ejected)
 
 
 def _bins(buckets: Iterable[_Bucket]) -> Bins:
@@ -118,8 +124,14 @@ def _key(name: str) -> tuple[str, str]:
     return metric, tag
 
 
-def since(before: Sample, after: Sample) -> tuple[tuple[Counted, ...], int]:
-    """What has been counted between two samples, by series, and how many calls were denied.
+def denied_since(before: Sample, after: Sample) -> tuple[int, int]:
+    """How many requests and how many connections policies refused between two samples."""
+    connections = _new(before.denied_connections, after.denied_connections)
+    return _new(before.denied, after.denied), connections
+
+
+def since(before: Sample, after: Sample) -> tuple[Counted, ...]:
+    """What has been counted between two samples, by series.
 
     What is less than before began anew: Envoy did, or it had forgotten a series.
     """
@@ -137,11 +149,10 @@ def since(before: Sample, after: Sample) -> tuple[tuple[Counted, ...], int]:
                 new.requests[code] += number
             else:
                 new.sums[_FIELDS[metric]] += number
-    counted = [
+    return tuple(
         Counted(tag=t, requests=new.requests, durations=durations_of(new.durations), **new.sums)
         for t, new in found.items()
-    ]
-    return tuple(counted), _new(before.denied, after.denied)
+    )
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ import grpc
 import msgspec
 
 from clew.agent.directory import ADMIN_SOCKET
-from clew.agent.envoy_counts import STATS_PATH, Sample, read_sample, since
+from clew.agent.envoy_counts import STATS_PATH, Sample, denied_since, read_sample, since
 from clew.agent.envoy_secrets import certificate_in_use
 from clew.agent.http_client import request_unix
 from clew.agent.traffic_outbox import Outbox
@@ -101,14 +101,16 @@ class TrafficReports:
         self._before, self._until = sample, now
         if seconds > OLDEST_SECONDS:
             before = sample
-        counted, denied = since(before, sample)
-        is_new = bool(counted or denied or sample.ejected != before.ejected)
+        counted, (denied, denied_connections) = since(before, sample), denied_since(before, sample)
+        denies = bool(denied or denied_connections)
+        is_new = bool(counted) or denies or sample.ejected != before.ejected
         if not is_new and now - self._reported < _ALIVE_SECONDS:
             return
         report = TrafficReport(
             seconds=seconds,
             counted=counted,
             denied=denied,
+            denied_connections=denied_connections,
             ejected=dict(sample.ejected),
             facts=facts,
         )

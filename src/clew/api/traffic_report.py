@@ -77,9 +77,10 @@ class TrafficReport(Message, frozen=True, kw_only=True, omit_defaults=True):
     """What has come since the report before. Who reports, its certificate says.
 
     ``agent``: what the agent drew by lot when it began. ``number``: greater than that of its report
-    before. ``seconds``: for how long it counted, which ended so many seconds ``ago``. ``denied``:
-    calls that the proxy's policies refused. ``ejected``: how many endpoints of each cluster it
-    leaves alone, because they fail. ``facts``: now and then.
+    before. ``seconds``: for how long it counted, which ended so many seconds ``ago``. ``denied``,
+    ``denied_connections``: requests and connections that the proxy's policies refused.
+    ``ejected``: how many endpoints of each cluster it leaves alone, because they fail. ``facts``:
+    now and then.
     """
 
     agent: Count = 0
@@ -88,5 +89,6 @@ class TrafficReport(Message, frozen=True, kw_only=True, omit_defaults=True):
     ago: Seconds = 0.0
     counted: tuple[Counted, ...] = ()
     denied: Count = 0
+    denied_connections: Count = 0
     ejected: dict[str, Count] = {}
     facts: ProxyFacts | None = None

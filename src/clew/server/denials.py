@@ -71,6 +71,23 @@ def denier(
     return None
 
 
+def connection_denier(snapshot: MeshSnapshot, proxy: Proxy) -> Denier | None:
+    """What of a proxy's policies refuses connections, of which nobody knows whose they were.
+
+    None: no policy that it has.
+    """
+    policies = [p for p in authorization_at(snapshot, proxy).policies if not is_dry_run(p)]
+    denying = [each for each in policies if action_of(each) is _DENY]
+    allowing = [each for each in policies if action_of(each) is _ALLOW]
+    if denying and allowing:
+        return Denier(f"{_names(denying)} forbid it, or {_not_allowed(allowing).says}")
+    if len(denying) > 1:
+        return Denier(f"{_names(denying)} forbid it")
+    if denying:
+        return Denier(f"{_name(denying[0])} forbids it", key_message(denying[0].key), "spec.rules")
+    return _not_allowed(allowing) if allowing else None
+
+
 def token_rules(snapshot: MeshSnapshot, proxy: Proxy) -> Denier | None:
     """Which rules refuse tokens at a proxy."""
     root = snapshot.mesh.root_namespace

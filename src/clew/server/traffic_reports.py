@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -43,12 +43,15 @@ _TOGETHER_SECONDS = 0.25
 _MOST_TOGETHER, _LONG = 64, 64 * 1024
 
 NO_FACTS = ProxyFacts()
+# How many there were, by when that was said.
+_Lately = list[tuple[float, int]]
 _decoder = msgspec.msgpack.Decoder(TrafficReport)
 
 
 @dataclass(slots=True)
 class Reporter:
-    """One proxy that reports. ``denied``: calls that its policies refused, by when it said so.
+    """One proxy that reports. ``denied``, ``denied_connections``: how many requests and connections
+    its policies refused, by when it said so.
 
     ``ejected``: how many endpoints of each cluster it leaves alone. ``last``: which report was
     taken last, by agent and number.
@@ -58,7 +61,8 @@ class Reporter:
     own: Own
     heard: float
     last: tuple[int, int] = (0, 0)
-    denied: list[tuple[float, int]] = field(default_factory=list)
+    denied: _Lately = field(default_factory=list)
+    denied_connections: _Lately = field(default_factory=list)
     ejected: Mapping[str, int] = field(default_factory=dict)
     facts: ProxyFacts = NO_FACTS
     series: dict[tuple[str, bool], Series | None] = field(default_factory=dict)
@@ -123,13 +127,20 @@ class TrafficReports:
         return known.facts if known is not None else NO_FACTS
 
     def denying(self, seconds: float) -> Mapping[tuple[str, str], Proxy]:
-        """A proxy of each workload (namespace first) whose policies have refused calls lately."""
+        """A proxy of each workload (namespace first) whose policies refused requests lately."""
         since = self.now() - seconds
         return {
             (each.own.peer.namespace, each.own.peer.workload): each.proxy
             for each in self._reporters.values()
             if any(at > since for at, _ in each.denied)
         }
+
+    def denying_connections(self, seconds: float) -> Iterator[tuple[Reporter, int]]:
+        """Yield whose policies have refused connections lately, and how many."""
+        since = self.now() - seconds
+        for each in self._reporters.values():
+            if number := sum(n for at, n in each.denied_connections if at > since):
+                yield each, number
 
     def proxy_of(self, workload: tuple[str, str]) -> Proxy | None:
         """One of a workload's proxies that have reported lately, namespace first."""
@@ -202,9 +213,10 @@ class TrafficReports:
             self._counting[reporter.own.peer.namespace, reporter.own.peer.workload] = at
         if report.facts is not None:
             reporter.facts = report.facts
-        if report.denied:
-            recent = [each for each in reporter.denied if each[0] > at - _SILENT_SECONDS]
-            reporter.denied = [*recent, (at, report.denied)]
+        reporter.denied = _lately(reporter.denied, at, report.denied)
+        reporter.denied_connections = _lately(
+            reporter.denied_connections, at, report.denied_connections
+        )
         end = at - min(report.ago, OLDEST_SECONDS)
         start = end - min(report.seconds, OLDEST_SECONDS)
         for counted in report.counted if end >= self.window.began else ():
@@ -212,7 +224,8 @@ class TrafficReports:
             if series is not None:
                 self._count(series, counted, start, end)
         ejected, reporter.ejected = reporter.ejected, report.ejected
-        if report.counted or report.denied or report.ejected != ejected:
+        denies = report.denied or report.denied_connections
+        if report.counted or denies or report.ejected != ejected:
             self._pulse.beat()
 
     def _count(self, series: Series, counted: Counted, start: float, end: float) -> None:
@@ -229,6 +242,12 @@ class TrafficReports:
     def _counts(self, workload: tuple[str, str], now: float) -> bool:
         """Whether a sidecar of the workload counts what arrives there."""
         return now - self._counting.get(workload, -_SILENT_SECONDS) < _SILENT_SECONDS
+
+
+def _lately(before: _Lately, at: float, number: int) -> _Lately:
+    if not number:
+        return before
+    return [*(each for each in before if each[0] > at - _SILENT_SECONDS), (at, number)]
 
 
 class _Reports:

@@ -21,6 +21,7 @@ from clew.server.certificate_troubles import (
 )
 from clew.server.certificates import HeldCertificate, ends_soon, held_certificates
 from clew.server.denials import Denier, denier
+from clew.server.denied_connections import denied_connections
 from clew.server.directory import Directory
 from clew.server.ejections import ejections
 from clew.server.overview import worst_first
@@ -78,6 +79,7 @@ class TroublesNow:
         sums = reports.window.sums(reports.window.first_step(now, NOW_SECONDS))
         denying, denied_by = reports.denying(NOW_SECONDS), partial(self._denied_by, snapshot)
         yield from traffic_troubles(sums, denying, snapshot, denied_by, reports.proxy_of)
+        yield from denied_connections(reports.denying_connections(NOW_SECONDS), snapshot)
         yield from ejections(reports.reporters, snapshot)
         proxies = ((each, reports.facts(each)) for each in self._directory.proxies())
         yield from proxy_certificates(proxies, now)
