@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from clew.server.http2 import frames
 from clew.server.http2.call import Call, Caller, Method
 from clew.server.http2.connection import (
-    HEADER_BYTES,
     MOST_CALLS,
+    MOST_HEADER_BYTES,
     MOST_RESETS,
     MOST_UNREAD_REPLIES,
     Connection,
@@ -262,7 +262,7 @@ def flood_of_continuations() -> list[bytes]:
     piece = frames.literal(b"a", b"b" * 100)
     return [
         frames.frame(frames.HEADERS, 0, 1, piece),
-        *[frames.frame(frames.CONTINUATION, 0, 1, piece)] * (HEADER_BYTES // 100),
+        *[frames.frame(frames.CONTINUATION, 0, 1, piece)] * (MOST_HEADER_BYTES // 100),
     ]
 
 

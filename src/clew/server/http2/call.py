@@ -212,7 +212,7 @@ class Call:
             self.guarded(self._handler.ended)
 
     def closed(self) -> None:
-        """The connection or the peer has ended the call."""
+        """The call is over, whoever ended it."""
         self._outcome = self._outcome or (UNAVAILABLE, "")
         handler, self._handler = self._handler, None
         self._unsent.clear()

@@ -15,7 +15,7 @@ from clew.server.http2.call import CALL_WINDOW, UNIMPLEMENTED, Call, Caller, Met
 MOST_CALLS = 16
 CONNECTION_WINDOW = 4 * CALL_WINDOW
 # Names of thousands of resources are messages, not headers.
-HEADER_BYTES = 32 * 1024
+MOST_HEADER_BYTES = 32 * 1024
 # Frames that cost the sender nothing and are never many between honest peers.
 MOST_RESETS = 1000
 MOST_UNREAD_REPLIES = 1000
@@ -25,7 +25,7 @@ _SETTINGS = frames.settings(
     {
         frames.MAX_CONCURRENT_STREAMS: MOST_CALLS,
         frames.INITIAL_WINDOW_SIZE: CALL_WINDOW,
-        frames.MAX_HEADER_LIST_SIZE: HEADER_BYTES,
+        frames.MAX_HEADER_LIST_SIZE: MOST_HEADER_BYTES,
     }
 )
 # ":status: 415" of HPACK's static table, for who does not speak gRPC.
@@ -60,11 +60,11 @@ class Connection:
         self._calls: dict[int, Call] = {}
         self._buffer = b""
         self._greeted = False
-        self._last = 0
+        self._last = 0  # The newest stream.
         self._closing = False
         self._first_window = frames.DEFAULT_WINDOW
         self._credit = CONNECTION_WINDOW
-        self._decoder = Decoder(max_header_list_size=HEADER_BYTES)
+        self._decoder = Decoder(max_header_list_size=MOST_HEADER_BYTES)
         # Headers that have not ended: their stream, flags and fragments.
         self._headers: tuple[int, int, bytes] | None = None
         self._resets = 0
@@ -118,9 +118,9 @@ class Connection:
             start = self._greet(data)
             if not start:
                 return
-        while len(data) - start >= frames.HEADER_BYTES:
+        while len(data) - start >= frames.HEAD_BYTES:
             high, low, kind, flags, stream = struct.unpack_from(">BHBBI", data, start)
-            size, body = high << 16 | low, start + frames.HEADER_BYTES
+            size, body = high << 16 | low, start + frames.HEAD_BYTES
             if size > frames.DEFAULT_FRAME:
                 raise ProtocolError(frames.FRAME_SIZE_ERROR, f"a frame of {size} bytes")
             if len(data) - body < size:
@@ -187,7 +187,7 @@ class Connection:
         self, flags: int, stream: int, before: bytes, first_flags: int, block: bytes
     ) -> None:
         block = before + block
-        if len(block) > HEADER_BYTES:
+        if len(block) > MOST_HEADER_BYTES:
             raise ProtocolError(frames.ENHANCE_YOUR_CALM, "headers are too long")
         if not flags & frames.END_HEADERS:
             self._headers = (stream, first_flags, block)
@@ -208,11 +208,10 @@ class Connection:
                 raise ProtocolError(frames.PROTOCOL_ERROR, "headers twice")
             call.end_of_input()
             return
-        if stream <= self._last or not stream % 2:
-            # Trailers of a call that we have ended already.
-            if stream % 2 and stream <= self._last:
-                return
-            raise ProtocolError(frames.PROTOCOL_ERROR, f"stream {stream} is not a new one")
+        if not stream % 2:
+            raise ProtocolError(frames.PROTOCOL_ERROR, f"stream {stream} is not a client's")
+        if stream <= self._last:
+            return  # Trailers of a call that we have ended already.
         self._last = stream
         if self._closing or len(self._calls) >= MOST_CALLS:
             self._reply(frames.reset(stream, frames.REFUSED_STREAM))
@@ -233,9 +232,8 @@ class Connection:
         self._resets += 1
         if self._resets > MOST_RESETS:
             raise ProtocolError(frames.ENHANCE_YOUR_CALM, "calls are given up again and again")
-        call = self._calls.pop(stream, None)
-        if call is not None:
-            call.closed()
+        if (call := self._calls.get(stream)) is not None:
+            self.forget(call)
 
     def _settings(self, flags: int, stream: int, payload: bytes) -> None:
         if stream or len(payload) % 6 or (flags & frames.ACK and payload):

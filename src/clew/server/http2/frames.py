@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import quote
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-HEADER_BYTES: Final = 9
+HEAD_BYTES: Final = 9
 
 DATA: Final = 0
 HEADERS: Final = 1

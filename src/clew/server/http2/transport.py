@@ -52,7 +52,7 @@ class SocketTransport:
 
     def write(self, data: bytes) -> None:
         """Send now what the kernel takes, and the rest when it takes more."""
-        if self._tls is None or not self._open:
+        if self._tls is None or not self._is_open:
             self._send(data)
             return
         try:
@@ -76,15 +76,15 @@ class SocketTransport:
             self.close()
 
     def go_away(self, code: int, text: str) -> None:
-        if self._connection is not None and self._open:
+        if self._connection is not None and self._is_open:
             self._connection.go_away(code, text)
 
     @property
-    def _open(self) -> bool:
+    def _is_open(self) -> bool:
         return self._socket.fileno() >= 0
 
     def close(self) -> None:
-        if not self._open:
+        if not self._is_open:
             return
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
@@ -99,7 +99,7 @@ class SocketTransport:
         self._loop.call_soon(self.close)
 
     def _send(self, data: bytes) -> None:
-        if not self._open:
+        if not self._is_open:
             return
         sent = 0
         if not self._unsent:
@@ -179,7 +179,7 @@ class SocketTransport:
             self._caller = Caller(_names(tls), self._caller.address)
             self._connection = Connection(self, self._methods, self._caller)
         # Else OpenSSL would be asked in vain, and an exception made, after each message.
-        while self._open and (self._incoming.pending or tls.pending()):
+        while self._is_open and (self._incoming.pending or tls.pending()):
             try:
                 data = tls.read(READ_BYTES)
             except ssl.SSLWantReadError:
