@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 
 from clew.model.xds import CLUSTER, LISTENER, ROUTE, Published, TypeUrl
@@ -70,9 +70,11 @@ def _has_yet_to_ask(connection: ConnectedProxy) -> bool:
     return not (asked(LISTENER) and (connection.proxy.grpc or asked(CLUSTER)))
 
 
-def _unasked_route(connection: ConnectedProxy, published: Published, names: object) -> bool:
-    """Whether Envoy is about to ask for routes: it does when it has taken their listener."""
-    if connection.proxy.grpc or not isinstance(names, dict):
+def _unasked_route(connection: ConnectedProxy, published: Published, names: Iterable[str]) -> bool:
+    """Whether Envoy is about to ask for one of these routes: it does when it has taken their
+    listener.
+    """
+    if connection.proxy.grpc:
         return False
     if any(is_refused(connection, LISTENER, n, published) for n in published.get(LISTENER, {})):
         return False

@@ -53,6 +53,7 @@ class Directory:
         self._on_gone: Callable[[Proxy], object] = lambda proxy: None
         self._facts: Callable[[Proxy], ProxyFacts] = lambda proxy: ProxyFacts()
         self._pulse = Pulse()
+        # When the batch of changes came that is published now.
         self._began = self.meters.now()
         self._findings = Findings()
         self._search = Search(publisher, self.holds, self._connected)
@@ -65,6 +66,7 @@ class Directory:
         connection: ConnectedProxy | None = None
 
         def told(published: Published, changed: Changed | None) -> None:
+            # What it is told as it comes, before there is a connection, is no change.
             if connection is not None and connection.behind_since is None:
                 connection.behind_since = self._began
             on_publish(published, changed)
@@ -112,11 +114,10 @@ class Directory:
         self._pulse.beat()
 
     def status(self) -> Sequence[ProxyStatus]:
-        """One entry per Envoy; the agent's stream for names has no clusters and is left out."""
-        envoys = [c for c in self._connected if CLUSTER in c.acked]
+        """One entry per Envoy."""
         found = [
             c.status(self.publisher.published_to(c.subscriber), self._facts(c.proxy))
-            for c in envoys
+            for c in self._with_clusters()
         ]
         return sorted(found, key=lambda s: (s.namespace, s.name))
 
@@ -173,8 +174,11 @@ class Directory:
 
     def proxy(self, node: str) -> ConnectedProxy | None:
         """The Envoy with this node id."""
-        envoys = (c for c in self._connected if CLUSTER in c.acked)
-        return next((c for c in envoys if c.proxy.node_id == node), None)
+        return next((c for c in self._with_clusters() if c.proxy.node_id == node), None)
+
+    def _with_clusters(self) -> Iterator[ConnectedProxy]:
+        """Those that have taken clusters: an agent has a stream too, for names alone."""
+        return (connection for connection in self._connected if CLUSTER in connection.acked)
 
     def own_status(self, key: ResourceKey) -> Mapping[str, Any]:
         """The status that the object's kind defines, which may be empty."""

@@ -34,6 +34,7 @@ from clew.server.endpoint_views import endpoint_views, subset_views
 from clew.server.events import events
 from clew.server.overview import counts, troubles, worst_first
 from clew.server.policy_views import mutual_tls_modes, policy_views
+from clew.server.proxies import ConnectedProxy
 from clew.server.proxy_views import proxy_detail, resource_as_json
 from clew.server.replies import CORE_GROUP, BadRequest, key_of, number, reply, text_of
 from clew.server.schema import kind_schema
@@ -212,22 +213,22 @@ class MeshViews:
         )
 
     async def proxy(self, request: Request) -> Response:
-        node = request.path_params["node"]
-        connection = self.directory.proxy(node)
-        if connection is None:
-            raise NotFound(f'no proxy "{node}" is connected')
+        connection = self._proxy(request.path_params["node"])
         return reply(proxy_detail(connection, self.directory.publisher, self.directory.refusals()))
 
     async def proxy_resource(self, request: Request) -> Response:
         path = request.path_params
-        connection = self.directory.proxy(path["node"])
-        if connection is None:
-            raise NotFound(f'no proxy "{path["node"]}" is connected')
+        connection = self._proxy(path["node"])
         published = self.directory.publisher.published_to(connection.subscriber)
         found = resource_as_json(published, path["type"], path["name"])
         if found is None:
             raise NotFound(f"{path['node']} is told of no {path['type']} resource {path['name']}")
         return reply(found)
+
+    def _proxy(self, node: str) -> ConnectedProxy:
+        if (connection := self.directory.proxy(node)) is None:
+            raise NotFound(f'no proxy "{node}" is connected')
+        return connection
 
     async def events(self, request: Request) -> Response:
         closing = request.app.state.closing
