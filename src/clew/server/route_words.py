@@ -73,9 +73,8 @@ def _actions(route: HTTPRoute) -> Iterator[str]:
             yield f"rewrite the host: {route.rewrite.authority}"
     mirrors = [(route.mirror, route.mirror_percentage)] if route.mirror else []
     mirrors += [(each.destination, each.percentage) for each in route.mirrors]
-    for to_host, share in mirrors:
-        subset = f" {to_host.subset}" if to_host.subset else ""
-        yield f"mirror {_percent(share)} to {to_host.host}{subset}"
+    for to, share in mirrors:
+        yield f"mirror {_percent(share)} to {to.host} {to.subset}".rstrip()
     if route.cors_policy is not None:
         yield "CORS policy"
     yield from _headers(route.headers)
@@ -97,8 +96,9 @@ def _delay(delay: FaultDelay) -> str:
 
 
 def _abort(abort: FaultAbort) -> str:
-    with_ = abort.http_status or (f"gRPC status {abort.grpc_status}" if abort.grpc_status else 0)
-    return f"abort {_percent(abort.percentage)} with {with_ or abort.http2_error}"
+    grpc = f"gRPC status {abort.grpc_status}" if abort.grpc_status else ""
+    answer = abort.http_status or grpc or abort.http2_error
+    return f"abort {_percent(abort.percentage)} with {answer}"
 
 
 def _redirect(redirect: HTTPRedirect) -> str:
