@@ -20,6 +20,7 @@ from clew.stores.store import Stored
 
 # What of the rest is configuration too, and says in its status whether it is in force.
 _OTHERS = frozenset({"Ingress"})
+_NO_EFFECT = "clew accepts and keeps objects of this kind; they change nothing"
 
 
 def is_acknowledged(key: ResourceKey) -> bool:
@@ -48,32 +49,45 @@ def standing(
     may be this one.
     """
     key, generation = stored.key, stored.resource.metadata.generation
-    kind = kind_of(key.group, key.kind)
     published = publisher.revision >= stored.revision
+    observed = generation if published else max(0, generation - 1)
+    kind = kind_of(key.group, key.kind)
+    if kind is None or not kind.effective:
+        return _without_effect(stored, observed, findings)
     said = {
         connection.proxy.node_id: _answer(stored, publisher, connection)
         for connection in connections
         if key in publisher.concerns(connection.subscriber)
     }
     has = [node for node, each in said.items() if each is Answer.ACKNOWLEDGED]
-    effective = kind is not None and kind.effective
-    ignored = unsupported_fields(stored.resource) if effective else ()
-    state = _state(said.values(), published) if effective else "not supported"
+    state = _state(said.values(), published)
     if suspected or (state == "rejected" and searching):
         state = "pending"
     found_out = ObjectStatus(
         key=key_message(key),
         state="held" if hold is not None else state,
         generation=generation,
-        observed_generation=generation if published else max(0, generation - 1),
-        acknowledged=0 if hold is not None or not effective else len(has),
-        concerned=len(said) if effective else 0,
-        waiting=tuple(sorted(said.keys() - has)) if effective else (),
-        reason=_reason(hold, effective=effective),
+        observed_generation=observed,
+        acknowledged=0 if hold is not None else len(has),
+        concerned=len(said),
+        waiting=tuple(sorted(said.keys() - has)),
+        reason=hold.reason if hold is not None else "",
         held_at=hold.good_generation if hold is not None else None,
-        findings=tuple(finding(each) for each in (*ignored, *findings)),
+        findings=tuple(map(finding, (*unsupported_fields(stored.resource), *findings))),
     )
     return msgspec.structs.replace(found_out, message=_explanation(found_out))
+
+
+def _without_effect(stored: Stored, observed: int, findings: Iterable[Diagnostic]) -> ObjectStatus:
+    return ObjectStatus(
+        key=key_message(stored.key),
+        state="not supported",
+        generation=stored.resource.metadata.generation,
+        observed_generation=observed,
+        reason=_NO_EFFECT,
+        message=_NO_EFFECT,
+        findings=tuple(map(finding, findings)),
+    )
 
 
 def _answer(stored: Stored, publisher: Publisher, connection: ConnectedProxy) -> Answer:
@@ -91,12 +105,6 @@ def _state(answers: Iterable[Answer], published: bool) -> ObjectState:
     if Answer.REFUSED in found:
         return "rejected"
     return "in force" if found else "no proxy"
-
-
-def _reason(hold: Hold | None, *, effective: bool) -> str:
-    if hold is not None:
-        return hold.reason
-    return "" if effective else "clew accepts and keeps objects of this kind; they change nothing"
 
 
 _REASONS: dict[ObjectState, str] = {
