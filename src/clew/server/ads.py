@@ -14,7 +14,7 @@ from clew.model.proxy import Proxy
 from clew.model.spiffe import Identity
 from clew.server.ads_call import Admission, AdsCall, Connection, ProxyDirectory
 from clew.server.http2.call import Call, CallHandler, Method
-from clew.server.mtls import Peer
+from clew.server.mtls import Peer, peer_name
 from clew.server.registration import Registration
 from clew.server.trust import TrustBundles
 from clew.xds.delta_stream import DeltaStream
@@ -46,7 +46,7 @@ def require_identity(trust_domains: Callable[[], Sequence[str]]) -> Authenticate
             or replace(proven, trust_domain=domains[0]) != claimed
         ):
             return f"the certificate is of {proven}, the proxy claims to be {claimed}"
-        name = f"{proxy.name}.{proxy.namespace}"
+        name = peer_name(proxy)
         if peer.proxy != name:
             certified = f"proxy {peer.proxy}" if peer.proxy else "no proxy by name"
             return f"the certificate of {proven} is for {certified}, not for {name}"

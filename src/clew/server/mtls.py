@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from clew.ca.authority import Authority, bundle
 from clew.model import names
+from clew.model.proxy import Proxy
 from clew.model.spiffe import Identity
 from clew.server.http2.call import Caller
 from clew.server.http2.tls import server_context
@@ -44,6 +45,11 @@ def peer_of(caller: Caller) -> Peer | None:
     dns = (value for kind, value in caller.names if kind == "DNS")
     proxies = [n.removesuffix(PROXY_SUFFIX) for n in dns if n.endswith(PROXY_SUFFIX)]
     return Peer(identity, proxies[0] if proxies else "")
+
+
+def peer_name(proxy: Proxy) -> str:
+    """What certificates and agents call a proxy: ``<name>.<namespace>``."""
+    return f"{proxy.name}.{proxy.namespace}"
 
 
 def proxy_dns_name(proxy: str) -> str:

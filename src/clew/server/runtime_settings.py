@@ -12,7 +12,7 @@ from clew.api.runtime_settings import METHOD, LogLevel
 from clew.api.runtime_settings import RuntimeSettings as Message
 from clew.model.proxy import Proxy
 from clew.server.http2.call import UNAUTHENTICATED, Call, Method
-from clew.server.mtls import peer_of
+from clew.server.mtls import peer_name, peer_of
 
 Wanted = Callable[[Proxy], bool]
 _LONGEST_REQUEST = 1024
@@ -60,7 +60,7 @@ class RuntimeSettings:
         now = self.now()
         self._levels = {name: each for name, each in self._levels.items() if each.until > now}
         for proxy in proxies:
-            self._levels[_name(proxy)] = _Levels(levels, now + seconds if levels else now)
+            self._levels[peer_name(proxy)] = _Levels(levels, now + seconds if levels else now)
         self._tell()
 
     def follow(self, follower: _Follower) -> None:
@@ -77,7 +77,7 @@ class RuntimeSettings:
             follower.tell(self._of(follower.proxy, known))
 
     def _by_name(self) -> dict[str, Proxy]:
-        return {_name(proxy): proxy for proxy in self.proxies()}
+        return {peer_name(proxy): proxy for proxy in self.proxies()}
 
     def _of(self, name: str, known: Mapping[str, Proxy]) -> Message:
         now, proxy, logs = self.now(), known.get(name), self._levels.get(name)
@@ -117,8 +117,3 @@ class _Follower:
 
     def closed(self) -> None:
         self._settings.leave(self)
-
-
-def _name(proxy: Proxy) -> str:
-    """As certificates name it."""
-    return f"{proxy.name}.{proxy.namespace}"

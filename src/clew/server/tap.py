@@ -28,7 +28,7 @@ from clew.server.http2.call import (
     Call,
     Method,
 )
-from clew.server.mtls import peer_of
+from clew.server.mtls import peer_name, peer_of
 from clew.server.runtime_settings import RuntimeSettings
 from clew.server.tap_entries import read_entry
 
@@ -216,7 +216,7 @@ class Tap:
         self._explained.clear()
         self._taken = 0
         proxies = list(self.directory.proxies())
-        self._by_name = {f"{each.name}.{each.namespace}": each for each in proxies}
+        self._by_name = {peer_name(each): each for each in proxies}
         self._workloads = {
             who: workload_of(each)
             for name, each in self._by_name.items()

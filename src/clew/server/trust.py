@@ -11,6 +11,7 @@ from clew.ca.in_force import AuthorityInForce
 from clew.compile.resources import resource
 from clew.model.proxy import Proxy
 from clew.model.xds import TRUST_BUNDLE, EnvoyResource, Published, TypeUrl
+from clew.server.mtls import peer_name
 from clew.xds.answers import Acked, Nacked
 
 # Proxies take certificates over in their own threads, after they have acknowledged them.
@@ -104,7 +105,7 @@ class Follower:
         publish: OnPublish,
         wake: Callable[[], None],
     ) -> None:
-        self.name = f"{proxy.name}.{proxy.namespace}"
+        self.name = peer_name(proxy)
         self.acked = ""
         self._trust = trust
         self._publish = publish
