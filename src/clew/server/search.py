@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterator, Set
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
@@ -21,10 +22,19 @@ from clew.server.suspects import Suspects, suspects
 from clew.server.trial import Step, Trial
 from clew.xds.answers import Acked, Nacked, named_as_guilty
 
-log = logging.getLogger("clew.directory")
+log = logging.getLogger("clew.search")
 
 # How many refusals are remembered.
 _REMEMBERED = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A trial, the proxy that judges it, and the groups of suspects that come after this one."""
+
+    judge: ConnectedProxy
+    trial: Trial
+    groups: Iterator[Suspects]
 
 
 class Search:
@@ -38,38 +48,40 @@ class Search:
         self._publisher = publisher
         self._holds = holds
         self._connected = connected
-        self._refusals: list[tuple[ConnectedProxy, TypeUrl, str]] = []
-        self._trial: tuple[ConnectedProxy, Trial, Iterator[Suspects]] | None = None
+        # What was refused and is yet to be looked into: by whom, and the resource.
+        self._waiting: list[tuple[ConnectedProxy, TypeUrl, str]] = []
+        self._running: _Running | None = None
+        # The versions of resources that no object explains.
         self._unexplained: set[str] = set()
-        self._refused: deque[Refusal] = deque(maxlen=_REMEMBERED)
+        self._remembered: deque[Refusal] = deque(maxlen=_REMEMBERED)
 
     @property
     def running(self) -> bool:
-        return self._trial is not None
+        return self._running is not None
 
     def suspects(self, key: ResourceKey) -> bool:
         """Whether an object is on trial, and not known to be innocent."""
-        return self._trial is not None and self._trial[1].suspects_still(key)
+        return self._running is not None and self._running.trial.suspects_still(key)
 
     def answered(self, connection: ConnectedProxy, verdict: Acked | Nacked) -> None:
         """A proxy has taken or refused something."""
         if isinstance(verdict, Nacked) and _is_certain(verdict):
-            self._refusals += [(connection, verdict.type_url, name) for name in verdict.versions]
-        if self._refusals or self._trial is not None:
+            self._waiting += [(connection, verdict.type_url, name) for name in verdict.versions]
+        if self._waiting or self._running is not None:
             self.go_on()
 
     def gone(self, connection: ConnectedProxy) -> None:
         """A proxy's stream has ended: nothing can be tried on it any more."""
-        if self._trial is not None and self._trial[0] is connection:
-            self._publish(self._trial[1].abandon())
-            self._finish(self._trial[1])
-        self._refusals = [each for each in self._refusals if each[0] is not connection]
+        if self._running is not None and self._running.judge is connection:
+            self._publish(self._running.trial.abandon())
+            self._finish(self._running)
+        self._waiting = [each for each in self._waiting if each[0] is not connection]
         self.go_on()
 
     def in_force(self, key: ResourceKey, new: Resource | None) -> Resource | None:
         """What is published of an object's newest version."""
-        if self._trial is not None and key in self._trial[1].good:
-            self._trial[1].drop(key)
+        if self._running is not None and key in self._running.trial.good:
+            self._running.trial.drop(key)
         return self._holds.in_force(key, new)
 
     def refusals(self) -> tuple[Refusal, ...]:
@@ -77,28 +89,28 @@ class Search:
         held = {str(key): hold.refused.metadata.generation for key, hold in self._holds.all()}
         return tuple(
             msgspec.structs.replace(each, held=held.get(each.object) == each.generation)
-            for each in reversed(self._refused)
+            for each in reversed(self._remembered)
         )
 
     def go_on(self) -> None:
         """Go on with the search for what was refused, as far as proxies have answered."""
         while True:
-            if self._trial is None and not self._start():
+            running = self._running or self._start()
+            if running is None:
                 return
-            assert self._trial is not None
-            connection, trial, _ = self._trial
-            taken = self._verdict(connection, trial)
+            judge, trial = running.judge, running.trial
+            taken = self._verdict(judge, trial)
             if taken is None:
                 return
-            refused = connection.refused.get(trial.type_url, {}).get(trial.name, ("", ""))
-            self._publish(trial.accepted() if taken else trial.refused(refused[1]))
+            _, reason = judge.refused.get(trial.type_url, {}).get(trial.name, ("", ""))
+            self._publish(trial.accepted() if taken else trial.refused(reason))
             if trial.done:
-                self._finish(trial)
+                self._finish(running)
 
-    def _start(self) -> bool:
-        """Begin with the next refusal that still stands; False if there is none."""
-        while self._refusals:
-            connection, type_url, name = self._refusals.pop(0)
+    def _start(self) -> _Running | None:
+        """Begin with the next refusal that still stands; None if there is none."""
+        while self._waiting:
+            connection, type_url, name = self._waiting.pop(0)
             published = self._publisher.published_to(connection.subscriber)
             if not is_refused(connection, type_url, name, published):
                 continue
@@ -113,38 +125,37 @@ class Search:
                 *(self._publisher, connection.subscriber, type_url, name, accepted),
                 innocent=partial(self._is_innocent, connection),
             )
-            if self._try(connection, type_url, name, groups):
-                return True
-        return False
+            if (running := self._try(connection, type_url, name, groups)) is not None:
+                return running
+        return None
 
     def _try(
         self, connection: ConnectedProxy, type_url: TypeUrl, name: str, groups: Iterator[Suspects]
-    ) -> bool:
-        """Begin with the next group of suspects; False if there is none left."""
+    ) -> _Running | None:
+        """Begin with the next group of suspects; None if there is none left."""
         group = next(groups, None)
         if group is None:
             self._leave(connection, type_url, name)
-            return False
+            return None
         _, reason = connection.refused[type_url][name]
         newest = {key: self._publisher.in_force(key) for key in group}
         trial = Trial(type_url, name, reason, group, newest)
-        self._trial = (connection, trial, groups)
+        self._running = running = _Running(connection, trial, groups)
         self._publish(trial.begin())
-        return True
+        return running
 
-    def _finish(self, trial: Trial) -> None:
-        assert self._trial is not None
-        connection, _, groups = self._trial
-        self._trial = None
+    def _finish(self, running: _Running) -> None:
+        judge, trial = running.judge, running.trial
+        self._running = None
         for key in trial.guilty:
             refused = trial.newest[key]
             if refused is not None:
                 hold = Hold(refused=refused, good=trial.good[key], reason=trial.reason)
                 self._holds.put(key, hold)
-                self._remember(connection, trial.name, trial.reason, key, hold)
+                self._remember(judge, trial.name, trial.reason, key, hold)
                 log.warning("held object=%s generation=%d", key, hold.good_generation)
-        if not trial.explained and connection in self._connected:
-            self._try(connection, trial.type_url, trial.name, groups)
+        if not trial.explained and judge in self._connected:
+            self._try(judge, trial.type_url, trial.name, running.groups)
 
     def _leave(self, connection: ConnectedProxy, type_url: TypeUrl, name: str) -> None:
         """Remember a refusal that no object is to blame for."""
@@ -195,7 +206,7 @@ class Search:
             generation=hold.refused.metadata.generation if hold is not None else 0,
             held_at=hold.good_generation if hold is not None else 0,
         )
-        self._refused.append(refusal)
+        self._remembered.append(refusal)
 
 
 def _is_of_the_host(name: str, reason: str) -> bool:

@@ -18,7 +18,7 @@ from clew.snapshot.peer_authentication import Authentication, index_authenticati
 from clew.snapshot.snapshot import MeshSnapshot
 from clew.stores.store import Change
 
-log = logging.getLogger("clew.directory")
+log = logging.getLogger("clew.policies")
 
 # How long a stage waits for proxies; the policy comes into force without those that are slower.
 STAGE_SECONDS = 3.0
