@@ -30,17 +30,20 @@ class ObjectsChanged(Message, frozen=True, kw_only=True):
 async def events(
     store: Store,
     standings: Standings,
-    troubles: Callable[[], Awaitable[None]],
+    troubles_changed: Callable[[], Awaitable[None]],
     closing: asyncio.Event,
 ) -> AsyncIterator[bytes]:
-    """Events until either side closes; the first says which revision there is."""
+    """Events until either side closes; the first says which revision there is.
+
+    ``troubles_changed`` returns when something else is wrong.
+    """
     revision = await store.revision()
     yield sse("objects", ObjectsChanged(revision=revision))
     changes = store.watch(revision)
     closed = asyncio.ensure_future(closing.wait())
     objects = asyncio.ensure_future(anext(changes))
     proxies = asyncio.ensure_future(standings.changed())
-    wrong = asyncio.ensure_future(troubles())
+    wrong = asyncio.ensure_future(troubles_changed())
     try:
         while not closed.done():
             waiting = (objects, proxies, wrong, closed)
@@ -56,9 +59,9 @@ async def events(
                 yield sse("proxies", {})
             if wrong in done:
                 wrong.result()
-                wrong = asyncio.ensure_future(troubles())
+                wrong = asyncio.ensure_future(troubles_changed())
                 yield sse("troubles", {})
-            if not done:
+            if not done:  # What expires does so while nothing happens.
                 yield sse("troubles", {})
             await asyncio.wait((closed,), timeout=_QUIET_SECONDS)
     except Expired:

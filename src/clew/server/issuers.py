@@ -75,14 +75,9 @@ class Issuers:
             async with together:
                 issuer.keys = await self._ask(name)
         except NotDiscovered as error:
-            log.warning(
-                "its tokens are refused, asked again in %ds issuer=%s: %s"
-                if not issuer.keys
-                else "its keys stay where they were, asked again in %ds issuer=%s: %s",
-                issuer.retry,
-                name,
-                error,
-            )
+            meanwhile = "its keys stay where they were" if issuer.keys else "its tokens are refused"
+            words = "%s, asked again in %ds issuer=%s: %s"
+            log.warning(words, meanwhile, issuer.retry, name, error)
             issuer.due = loop.time() + issuer.retry
             issuer.retry = min(issuer.retry * 2, _LONGEST_RETRY_SECONDS)
         else:
