@@ -124,6 +124,11 @@ class Proxy:
         domain = self.dns_domain or f"{self.namespace}.svc.cluster.local"
         return f"{self.type.value}~{self.ip}~{self.name}.{self.namespace}~{domain}"
 
+    @property
+    def workload(self) -> str:
+        """``reviews-v1``, as its metadata says; the name of the proxy where that says nothing."""
+        return dict(self.metadata).get("WORKLOAD_NAME", "") or self.name
+
     @classmethod
     def from_node(cls, node_id: str, metadata: Mapping[str, Any], locality: Locality) -> Self:
         """Read a node id and Istio's metadata keys (NAMESPACE, LABELS, INTERCEPTION_MODE …).
@@ -139,8 +144,8 @@ class Proxy:
             raise ValueError(
                 f"node id {node_id!r} is not <sidecar|router>~<ip>~<name>.<namespace>~<domain>"
             )
-        kind, ip, workload, domain = parts
-        name, _, namespace = workload.rpartition(".")
+        kind, ip, full_name, domain = parts
+        name, _, namespace = full_name.rpartition(".")
         namespace = str(metadata.get("NAMESPACE", "")) or namespace
         return cls(
             type=ProxyType(kind),

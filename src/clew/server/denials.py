@@ -110,8 +110,7 @@ def _deciding(
     """Yield the rule that denies each request that may be meant; "": no rule allows it."""
     namespace, workload = caller
     known = callers_named(snapshot, workload, namespace) if workload else ()
-    who = known[0] if known else NOBODY
-    served = dict(proxy.metadata).get("WORKLOAD_NAME", "") or proxy.name
+    who, served = known[0] if known else NOBODY, proxy.workload
     for port in service.ports:
         for target in targets_of(snapshot, service, port):
             for asked in samples(target.policies) if target.name == served else ():

@@ -84,8 +84,7 @@ class TapFilter:
 
 def workload_of(proxy: Proxy) -> str:
     """``default/reviews-v1``"""
-    name = dict(proxy.metadata).get("WORKLOAD_NAME", "") or proxy.name
-    return f"{proxy.namespace}/{name}"
+    return f"{proxy.namespace}/{proxy.workload}"
 
 
 def names_of(workload: str, app: str) -> tuple[str, ...]:
