@@ -19,8 +19,8 @@ from clew.server.http2.server import GrpcServer
 from clew.server.listening import listen
 from clew.server.mtls import ServingCertificate
 from clew.server.proxies import ConnectedProxy
+from clew.server.publications import OnPublish
 from clew.server.publisher import Publisher
-from clew.server.trust import OnPublish
 from clew.xds.answers import Acked, Conversation, Nacked
 
 TRUST_DOMAIN = "cluster.local"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from clew.model.proxy import Proxy
 from clew.model.xds import Published, TypeUrl
-from clew.server.trust import OnPublish
+from clew.server.publications import OnPublish
 from clew.xds.answers import Acked, Conversation, Nacked
 
 

@@ -22,8 +22,8 @@ from clew.model.spiffe import Identity
 from clew.model.xds import CLUSTER, HEALTH_INFORMATION, EnvoyResource, Published
 from clew.server.ads import SERVICE, AdsServer, require_identity
 from clew.server.mtls import Peer, ServingCertificate
+from clew.server.publications import OnPublish
 from clew.server.registration import Registration
-from clew.server.trust import OnPublish
 from clew.xds.answers import Acked, Conversation
 from tests.server.directory import Connected, Directory
 from tests.server.joined_group import GROUP, Place, health, is_gone

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from clew.compile.check import check_published
 from clew.model.base import Resource, ResourceKey
 from clew.model.xds import Published, TypeUrl
-from clew.server.publisher import Changed, Publisher
+from clew.server.publications import Changed
+from clew.server.publisher import Publisher
 from tests.snapshot.histories import Batch, histories
 from tests.snapshot.pool import PROXIES
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -19,7 +18,7 @@ from clew._pb.envoy.service.discovery.v3.discovery_pb2 import (
 )
 from clew.model.proxy import Proxy
 from clew.model.service import Locality
-from clew.model.xds import HEALTH_INFORMATION, TRUST_BUNDLE, Published, TypeUrl
+from clew.model.xds import HEALTH_INFORMATION, TRUST_BUNDLE, Published
 from clew.server.http2.call import (
     FAILED_PRECONDITION,
     INTERNAL,
@@ -30,13 +29,14 @@ from clew.server.http2.call import (
     Call,
 )
 from clew.server.mtls import Peer, peer_of
+from clew.server.publications import Changed, OnPublish
 from clew.server.registration import (
     NoSuchGroup,
     Registered,
     Registration,
     RegistrationRefused,
 )
-from clew.server.trust import BUNDLE, Follower, OnPublish, TrustBundles
+from clew.server.trust import BUNDLE, Follower, TrustBundles
 from clew.xds.answers import Acked, Conversation, Nacked, Response
 
 log = logging.getLogger("clew.ads")
@@ -76,9 +76,7 @@ class Stream(Conversation, Protocol[Heard]):
 
     def poll(self) -> Response | None: ...
 
-    def publish(
-        self, published: Published, changed: Mapping[TypeUrl, AbstractSet[str]] | None
-    ) -> None: ...
+    def publish(self, published: Published, changed: Changed | None) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

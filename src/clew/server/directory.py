@@ -19,11 +19,11 @@ from clew.server.findings import Findings
 from clew.server.holds import Holds
 from clew.server.metrics import Meters
 from clew.server.proxies import ConnectedProxy
-from clew.server.publisher import Changed, Publisher
+from clew.server.publications import Changed, OnPublish
+from clew.server.publisher import Publisher
 from clew.server.pulse import Pulse
 from clew.server.search import Search
 from clew.server.standing import standing
-from clew.server.trust import OnPublish
 from clew.snapshot.findings import mesh_findings
 from clew.snapshot.snapshot import update_snapshot
 from clew.snapshot.views import Views

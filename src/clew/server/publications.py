@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from clew.model.base import Resource, ResourceKey
-from clew.model.xds import TypeUrl
+from clew.model.xds import Published, TypeUrl
 
+# The names of resources that differ, by type.
+Changed = Mapping[TypeUrl, AbstractSet[str]]
+# Told what is published now, and at least what differs from before (None: everything may).
+OnPublish = Callable[[Published, Changed | None], None]
 # By type and name; None: the resource was removed.
 Versions = Mapping[TypeUrl, Mapping[str, str | None]]
 # Of a change: the versions of which a proxy must have acknowledged one, by type and name.
@@ -97,3 +102,32 @@ class PublicationLog:
                 if versions[name] == version:
                     return
                 yield entry.batch
+
+
+def difference(before: Published, after: Published) -> dict[TypeUrl, frozenset[str]]:
+    """Return the names, by type, whose version differs or that only one side has."""
+    changed = {}
+    for type_url in before.keys() | after.keys():
+        old, new = before.get(type_url, {}), after.get(type_url, {})
+        if old is new:
+            continue
+        differing = {
+            name
+            for name, resource in new.items()
+            if (known := old.get(name)) is None or known.version != resource.version
+        }
+        if names := frozenset(differing | (old.keys() - new.keys())):
+            changed[type_url] = names
+    return changed
+
+
+def versions_of(changed: Changed, published: Published) -> Versions:
+    """Return the versions that these resources have now."""
+    return {
+        type_url: {
+            name: resource.version if (resource := named.get(name)) is not None else None
+            for name in names
+        }
+        for type_url, names in changed.items()
+        for named in (published.get(type_url, {}),)
+    }

@@ -9,8 +9,7 @@ Nothing here waits or does I/O; it runs in the control plane's event loop.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from clew.compile.memo import Memo
@@ -21,7 +20,15 @@ from clew.model.base import Resource, ResourceKey
 from clew.model.kinds import kind_of
 from clew.model.proxy import Proxy
 from clew.model.xds import CLUSTER, ENDPOINTS, NAME_TABLE, Published, ResourcesByName, TypeUrl
-from clew.server.publications import Batch, Effect, Publication, PublicationLog, Versions
+from clew.server.publications import (
+    Batch,
+    Effect,
+    OnPublish,
+    Publication,
+    PublicationLog,
+    difference,
+    versions_of,
+)
 from clew.snapshot.concern import concerned
 from clew.snapshot.peer_authentication import Authentication
 from clew.snapshot.reach import affects, may_move
@@ -34,10 +41,6 @@ log = logging.getLogger("clew.publisher")
 
 # What runs is not configuration: no proxy refuses it.
 _RUNNING = frozenset({"Pod", "Node", "Endpoints", "EndpointSlice", "Namespace", "ServiceAccount"})
-
-Changed = Mapping[TypeUrl, AbstractSet[str]]
-# Told what is published now, and which names differ from before (None: everything).
-OnPublish = Callable[[Published, Changed | None], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -254,7 +257,7 @@ class Publisher:
             return
         changed = difference(before, group.published)
         subscriber.past = history.continued(PublicationLog(), 0)
-        subscriber.past.add(Publication(self._batch, _versions(changed, group.published)))
+        subscriber.past.add(Publication(self._batch, versions_of(changed, group.published)))
         subscriber.on_publish(group.published, changed)
 
     def _recompile(self, group: _Group, dirty: Dirty) -> None:
@@ -266,7 +269,7 @@ class Publisher:
         group.published = self._compiled_after(group, scope, dirty)
         group.scope = scope
         if changed := difference(before, group.published):
-            group.log.add(Publication(self._batch, _versions(changed, group.published)))
+            group.log.add(Publication(self._batch, versions_of(changed, group.published)))
             for subscriber in list(group.subscribers):
                 subscriber.on_publish(group.published, changed)
 
@@ -304,17 +307,6 @@ def _same_parts(one: ProxyScope, other: ProxyScope) -> bool:
     )
 
 
-def _versions(changed: Changed, published: Published) -> Versions:
-    return {
-        type_url: {
-            name: resource.version if (resource := named.get(name)) is not None else None
-            for name in names
-        }
-        for type_url, names in changed.items()
-        for named in (published.get(type_url, {}),)
-    }
-
-
 def _compile(scope: ProxyScope, memo: Memo) -> Published:
     if scope.proxy.grpc:
         return compile_proxyless_grpc(scope.outbound, memo)
@@ -324,20 +316,3 @@ def _compile(scope: ProxyScope, memo: Memo) -> Published:
 def _name_table(scope: ProxyScope, memo: Memo) -> ResourcesByName:
     table = compile_name_table(scope.outbound, memo)
     return {table.name: table}
-
-
-def difference(before: Published, after: Published) -> dict[TypeUrl, frozenset[str]]:
-    """Return the names, by type, whose version differs or that only one side has."""
-    changed = {}
-    for type_url in before.keys() | after.keys():
-        old, new = before.get(type_url, {}), after.get(type_url, {})
-        if old is new:
-            continue
-        differing = {
-            name
-            for name, resource in new.items()
-            if (known := old.get(name)) is None or known.version != resource.version
-        }
-        if names := frozenset(differing | (old.keys() - new.keys())):
-            changed[type_url] = names
-    return changed

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable
 
 from clew._pb.istio.mesh.v1alpha1.proxy_pb2 import ProxyConfig
 from clew.ca.authority import pem
 from clew.ca.in_force import AuthorityInForce
 from clew.compile.resources import resource
 from clew.model.proxy import Proxy
-from clew.model.xds import TRUST_BUNDLE, EnvoyResource, Published, TypeUrl
+from clew.model.xds import TRUST_BUNDLE, EnvoyResource, Published
 from clew.server.mtls import peer_name
+from clew.server.publications import Changed, OnPublish
 from clew.xds.answers import Acked, Nacked
 
 # Proxies take certificates over in their own threads, after they have acknowledged them.
@@ -22,9 +22,6 @@ AWAY_SECONDS = 300.0
 START_SECONDS = 30.0
 
 BUNDLE = "default"
-
-# What is published now, and at least the names that differ from before (None: compare all).
-OnPublish = Callable[[Published, Mapping[TypeUrl, AbstractSet[str]] | None], None]
 
 
 class TrustBundles:
@@ -112,9 +109,7 @@ class Follower:
         self._wake = wake
         self._published: Published = {}
 
-    def publish(
-        self, published: Published, changed: Mapping[TypeUrl, AbstractSet[str]] | None
-    ) -> None:
+    def publish(self, published: Published, changed: Changed | None) -> None:
         self._published = published
         self._publish({**published, **self._roots}, changed)
         self._wake()
