@@ -23,10 +23,6 @@ _MICROSECOND = 1_000
 _TYPES: Mapping[type, str] = {bool: "bool", int: "int64", float: "float64", str: "string"}
 
 
-class _Unknown(ValueError):
-    """A parameter that nobody understands."""
-
-
 class JaegerApi:
     """The part of Jaeger's HTTP API that looks at traces."""
 
@@ -55,7 +51,7 @@ class JaegerApi:
     async def _find(self, request: Request) -> Response:
         try:
             found = await self._wanted(request)
-        except (_Unknown, ValueError) as error:
+        except ValueError as error:
             return _error(400, str(error))
         return _data([jaeger_trace(spans) for spans in found])
 
@@ -66,7 +62,7 @@ class JaegerApi:
             each = [await self._traces.trace(_padded(id)) for id in ids[:_MOST]]
             return [spans for spans in each if spans]
         if not text_of(request, "service"):
-            raise _Unknown("parameter 'service' is required")
+            raise ValueError("parameter 'service' is required")
         return await self._traces.find(_query(request))
 
     async def _trace(self, request: Request) -> Response:
@@ -103,7 +99,7 @@ def _tags(request: Request) -> dict[str, str]:
         try:
             found = msgspec.json.decode(text, type=dict[str, str])
         except msgspec.MsgspecError as error:
-            raise _Unknown(f"malformed 'tags' parameter: {error}") from None
+            raise ValueError(f"malformed 'tags' parameter: {error}") from None
     for pair in request.query_params.getlist("tag"):
         name, _, value = pair.partition(":")
         found[name] = value
@@ -114,7 +110,7 @@ def _number(name: str, text: str) -> int:
     if not text:
         return 0
     if not (text.isascii() and text.isdigit()) or len(text) > 19:
-        raise _Unknown(f"cannot parse '{name}': it is a number, not \"{text}\"")
+        raise ValueError(f"cannot parse '{name}': it is a number, not \"{text}\"")
     return int(text)
 
 
