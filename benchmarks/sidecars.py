@@ -23,7 +23,35 @@ DIRECT, NGINX = "direct, no proxy", "nginx as a weighted sidecar, no TLS"
 MINIMAL = "hand-written minimal Envoy pair, mTLS, HTTP/2"
 ISTIO = "Istio's translation as an Envoy pair, mTLS, HTTP/1.1"
 CLEW = "clew's pair, mTLS, HTTP/2"
+UNCOUNTED, PLACELESS = "the same, which counts nothing", "and has no places for policies"
 AGAINST_MINIMAL, AGAINST_ISTIO = 0.95, 1.6
+# Istio's default is to count.
+NO_METRICS = """
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: told, namespace: istio-system}
+spec: {metrics: [{overrides: [{disabled: true}]}]}
+---
+"""
+# EnvoyFilters know the filters of policies under Istio's name.
+_NO_PLACES = """
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: no-places, namespace: istio-system}
+spec:
+  configPatches:
+  - applyTo: HTTP_FILTER
+    match:
+      context: SIDECAR_INBOUND
+      listener:
+        filterChain:
+          filter:
+            name: envoy.filters.network.http_connection_manager
+            subFilter: {name: envoy.filters.http.rbac}
+    patch: {operation: REMOVE}
+---
+"""
+_CLEWS = {CLEW: "", UNCOUNTED: NO_METRICS, PLACELESS: NO_METRICS + _NO_PLACES}
 # Every address of 127.0.0.0/8 is this machine's.
 SERVER_ADDRESS = "127.0.2.1"
 SERVER = """
@@ -88,7 +116,10 @@ def _ways(folder: Path, stack: ExitStack) -> dict[str, Way]:
             name: static_pair(folder / str(number), halves, application, certificates, stack)
             for number, (name, halves) in enumerate(pairs.items())
         },
-        CLEW: _clew_pair(folder / "clew", application, stack),
+        **{
+            name: clew_pair(folder / f"clew-{number}", objects, application, stack, number)
+            for number, (name, objects) in enumerate(_CLEWS.items())
+        },
     }
 
 
@@ -133,16 +164,20 @@ def static_pair(
     return Way(near, pids)
 
 
-def _clew_pair(state: Path, application: int, stack: ExitStack) -> Way:
-    """Two sidecars as ``clew up`` has them without traffic capture, and their control plane."""
+def clew_pair(
+    state: Path, objects: str, application: int, stack: ExitStack, number: int = 0
+) -> Way:
+    """Two sidecars as ``clew up`` has them without traffic capture, and their control plane, at
+    addresses of their own.
+    """
     state.mkdir()
-    port = free_port()
+    port, server = free_port(), SERVER_ADDRESS.replace(".2.", f".{number + 2}.")
     mesh = stack.enter_context(control_plane(state))
-    apply(mesh, SERVER)
+    apply(mesh, objects + SERVER.replace(SERVER_ADDRESS, server))
     upstreams = {"server.default.svc.cluster.local:80": f"127.0.0.1:{port}"}
     specs = (
-        spec_of(state, "server", SERVER_ADDRESS, app_ports={"8080": application}),
-        spec_of(state, "client", "127.0.2.2", local_ports=upstreams),
+        spec_of(state, "server", server, app_ports={"8080": application}),
+        spec_of(state, "client", server.replace(".1", ".2"), local_ports=upstreams),
     )
     pids = [stack.enter_context(sidecar(spec, PROXY_CORE)) for spec in specs]
     wait_until(lambda: answers(port), state / "server.log")

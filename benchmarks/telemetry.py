@@ -13,13 +13,11 @@ from statistics import median
 
 from benchmarks import peers
 from benchmarks.certificates import write_certificates
-from benchmarks.load import PROXY_CORE, Sample, measure, missing_tools
-from benchmarks.processes import apply, control_plane, free_port, sidecar, spec_of, wait_until
+from benchmarks.load import Sample, measure, missing_tools
 from benchmarks.sidecars import (
-    SERVER,
-    SERVER_ADDRESS,
+    NO_METRICS,
     Way,
-    answers,
+    clew_pair,
     run_application,
     static_pair,
     url_of,
@@ -32,13 +30,6 @@ MINIMAL, LEAST = "minimal pair: nothing", "minimal pair: one counter, the code, 
 SILENCE = {METRICS: SILENT, LOG: SILENT, ALL: SILENT, LEAST: MINIMAL}
 ENOUGH = 0.90
 # Istio's default is to count and not to log.
-_NO_METRICS = """
-apiVersion: telemetry.istio.io/v1
-kind: Telemetry
-metadata: {name: told, namespace: istio-system}
-spec: {metrics: [{overrides: [{disabled: true}]}]}
----
-"""
 _LOG = "accessLogFile: access.log"
 _TRACES = """
 extensionProviders:
@@ -76,13 +67,13 @@ def main(seconds: int = 3, rounds: int = 7) -> None:
         folder = Path(name)
         port = run_application(folder / "app", stack)
         objects = {
-            SILENT: _NO_METRICS,
+            SILENT: NO_METRICS,
             METRICS: "",
-            LOG: _NO_METRICS + _mesh(_LOG),
+            LOG: NO_METRICS + _mesh(_LOG),
             ALL: _mesh(_LOG + _TRACES) + _COLLECTOR.format(port=port),
         }
         ways = {
-            name: _pair(folder / str(number), number, text, port, stack)
+            name: clew_pair(folder / str(number), text, port, stack, number)
             for number, (name, text) in enumerate(objects.items())
         } | _minimal_pairs(folder, port, stack)
         for way in ways.values():
@@ -111,22 +102,6 @@ def _minimal_pairs(folder: Path, application: int, stack: ExitStack) -> dict[str
 
 def _mesh(settings: str) -> str:
     return _MESH.format(lines="\n    ".join(settings.strip().splitlines()))
-
-
-def _pair(state: Path, number: int, objects: str, application: int, stack: ExitStack) -> Way:
-    """Two sidecars without traffic capture and their control plane, at addresses of their own."""
-    state.mkdir()
-    port, server = free_port(), SERVER_ADDRESS.replace(".2.", f".{number + 2}.")
-    mesh = stack.enter_context(control_plane(state))
-    apply(mesh, objects + SERVER.replace(SERVER_ADDRESS, server))
-    upstreams = {"server.default.svc.cluster.local:80": f"127.0.0.1:{port}"}
-    specs = (
-        spec_of(state, "server", server, app_ports={"8080": application}),
-        spec_of(state, "client", server.replace(".1", ".2"), local_ports=upstreams),
-    )
-    pids = [stack.enter_context(sidecar(spec, PROXY_CORE)) for spec in specs]
-    wait_until(lambda: answers(port), state / "server.log")
-    return Way(port, pids)
 
 
 def _show(samples: dict[str, list[Sample]]) -> None:
