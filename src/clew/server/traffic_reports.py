@@ -154,7 +154,7 @@ class TrafficReports:
         await self._pulse.next()
 
     def hear(self, call: _Reports, body: bytes) -> None:
-        """Take a report soon, together with others: alone, each would take twice as long."""
+        """Take a report soon, with others: alone, each finds the processor's caches cold."""
         self._heard.append((call, body, self.now()))
         if len(self._heard) == 1:
             asyncio.get_running_loop().call_later(_TOGETHER_SECONDS, self.take_heard)
