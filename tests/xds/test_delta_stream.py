@@ -348,6 +348,29 @@ def test_after_a_reconnect_clusters_stay_until_unknown_routes_are_replaced() -> 
     assert c.heard() == [(CLUSTER, {"old": None})]
 
 
+def test_a_route_waits_for_its_new_cluster_where_a_reconnecting_proxy_asks_for_clusters_last() -> (
+    None
+):
+    c = DeltaConversation()
+    published = {
+        CLUSTER: resources(warming="1", new="1"),
+        ENDPOINTS: resources(warming="1", new="1"),
+    }
+    c.publish({**published, ROUTE: {**resources(["new"], r="2"), **resources(other="2")}})
+    # Envoy does not ask for clusters as long as one of them waits for its endpoints.
+    c.reconnects(ENDPOINTS, "warming", holding={})
+    c.reconnects(ROUTE, "r", "other", holding={"r": "1", "other": "1"})
+    assert c.heard() == [(ENDPOINTS, {"warming": "1"}), (ROUTE, {"other": "2"})]
+    c.acks(ENDPOINTS)
+    c.reconnects(CLUSTER, holding={"warming": "1"})
+    assert c.heard() == [(CLUSTER, {"new": "1"})]
+    c.subscribes(ENDPOINTS, "new")
+    c.acks(CLUSTER)
+    assert c.heard() == [(ENDPOINTS, {"new": "1"})]
+    c.acks(ENDPOINTS)
+    assert c.heard() == [(ROUTE, {"r": "2"})]
+
+
 def test_a_listener_is_removed_together_with_the_arrival_of_its_successor() -> None:
     c = DeltaConversation()
     c.publish({CLUSTER: {}, LISTENER: resources(old="1")})

@@ -45,7 +45,7 @@ class DeltaStream:
     "Eventual consistency considerations".
     """
 
-    __slots__ = ("_early_clusters", "_nonces", "_published", "_subscriptions")
+    __slots__ = ("_early_clusters", "_nonces", "_published", "_resumed", "_subscriptions")
 
     def __init__(self) -> None:
         # In push order, so that each poll finds them as it needs them.
@@ -54,6 +54,8 @@ class DeltaStream:
         self._nonces = 0
         # Sent before the proxy has said which endpoints it has.
         self._early_clusters: set[str] = set()
+        # The proxy has resources of an earlier stream.
+        self._resumed = False
 
     def publish(
         self, published: Published, changed: Mapping[TypeUrl, AbstractSet[str]] | None = None
@@ -82,6 +84,7 @@ class DeltaStream:
         subscription.unsubscribe(request.resource_names_unsubscribe)
         if first:
             subscription.resume(request.initial_resource_versions)
+            self._resumed = self._resumed or bool(request.initial_resource_versions)
             if type_url == ENDPOINTS:
                 self._repeat_endpoints(self._early_clusters)
         return _verdict(type_url, subscription, request)
@@ -170,7 +173,12 @@ class DeltaStream:
         return in_use
 
     def _is_ready(self, resource: EnvoyResource) -> bool:
-        """Whether the proxy has all the clusters, with endpoints, that it will ever get."""
+        """Whether the proxy has all the clusters, with endpoints, that it will ever get.
+
+        After a reconnect, Envoy asks for clusters last if some still wait for their endpoints.
+        """
+        if self._resumed and resource.uses and CLUSTER not in self._subscriptions:
+            return False
         pending = [
             subscription
             for type_url in REFERRED

@@ -25,10 +25,14 @@ _PAUSES = (0.0, 0.0, 0.0, 0.001, 0.003, 0.01, 0.03, 0.1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to do at random. ``harmless`` and ``breaking``: how many hosts are changed so."""
+    """What to do at random, for so long and until there were so many ``changes``.
+
+    ``harmless`` and ``breaking``: how many hosts are changed so.
+    """
 
     seed: int
     seconds: float
+    changes: int
     harmless: int = 3
     breaking: int = 0
     kills: bool = False
@@ -94,7 +98,8 @@ class Driver:
             for front in self._fronts
         ]
         end = time.monotonic() + self._plan.seconds
-        while time.monotonic() < end:
+        # To start a control plane again may take most of the time.
+        while time.monotonic() < end or self._report.changes < self._plan.changes:
             await self._do_something(scripts)
 
     async def _do_something(self, scripts: list[Iterator[Step]]) -> None:
