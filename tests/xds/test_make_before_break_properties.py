@@ -257,3 +257,26 @@ def test_a_cluster_updated_on_a_stream_that_ends_then_gets_its_endpoints_on_the_
     machine.reconnect()
     machine.deliver_everything()
     assert not machine.proxy.warming
+
+
+def test_a_route_that_is_new_after_a_reconnect_waits_for_clusters_that_are_asked_for_last() -> None:
+    def world(clusters: str, used: str) -> World:
+        return {
+            CLUSTER: dict.fromkeys(clusters, "1"),
+            ENDPOINTS: dict.fromkeys(CLUSTERS, "1"),
+            LISTENER: {"x": frozenset()},
+            ROUTE: dict.fromkeys(USERS, frozenset({used})),
+        }
+
+    machine = ProxyAndControlPlane()
+    machine.start(world("a", "a"))
+    machine.deliver_everything()
+    machine.publish(world("ab", "a"))
+    machine.server_turn(reads=0, writes=1)
+    machine.proxy_turn()
+    assert machine.proxy.warming == {"b"}
+    machine.publish(world("abc", "c"))
+    machine.reconnect()
+    assert machine.withheld
+    machine.deliver_everything()
+    assert "c" in machine.proxy.serving
