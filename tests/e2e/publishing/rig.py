@@ -92,7 +92,8 @@ class Rig:
     async def barrier(self, client: AsyncClient) -> None:
         """Return when both proxies have everything that has been applied.
 
-        Routes come last, so they have it when they have one more route.
+        Routes come last, so they have it when they have one more route; but what was removed goes
+        after them.
         """
         self.marks += 1
         text = f"mark-{self.marks}"
@@ -104,6 +105,16 @@ class Rig:
         }
         assert await self.apply(client, istio("VirtualService", "marker", spec)) != ["refused"]
         await asyncio.gather(*(self._sees(place, text) for place in self.ports))
+        await self._until_nothing_is_on_its_way(client)
+
+    async def _until_nothing_is_on_its_way(self, client: AsyncClient) -> None:
+        async with asyncio.timeout(_WAIT_SECONDS):
+            while True:
+                proxies = (await client.proxies()).proxies
+                states = {each.state for proxy in proxies for each in proxy.types.values()}
+                if "pending" not in states:
+                    return
+                await asyncio.sleep(0.005)
 
     async def _sees(self, place: str, text: str) -> None:
         deadline = time.monotonic() + _WAIT_SECONDS
