@@ -97,10 +97,11 @@ def _trace(socket: Path) -> None:
 
 
 def requests_come(window: TrafficWindow) -> None:
-    """A second's; views show those of the last minute."""
+    """A second's; views show those of the last minute, and charts those of steps that are over."""
     failing = {
         edge("web-v1", "reviews", "v1"): counts(90),
         edge("web-v1", "reviews", "v2"): counts(10, 4),
         edge("", "reviews", "v1"): counts(5, encrypted=False),
     }
     tell(window, failing)
+    tell(window, failing, ago=100.0)

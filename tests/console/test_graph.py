@@ -97,8 +97,8 @@ def mesh() -> Iterator[tuple[str, TrafficWindow]]:
         yield url, found[0].window
 
 
-def tell(window: TrafficWindow, told: dict[Edge, Counts]) -> None:
-    now = time.time()
+def tell(window: TrafficWindow, told: dict[Edge, Counts], *, ago: float = 0.0) -> None:
+    now = time.time() - ago
     for each, number in told.items():
         window.add(each, number, now - 1, now)
 

@@ -27,7 +27,7 @@ log = logging.getLogger("clew.agent")
 
 _METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 _LONGEST_MESSAGE = 64 * 1024 * 1024
-_FAREWELL_SECONDS = 0.5
+_FAREWELL_SECONDS = 2.0
 
 
 @asynccontextmanager
@@ -157,7 +157,10 @@ async def _end(work: Set[asyncio.Future[Any]]) -> None:
 
 
 async def _take_leave(stream: Any, clients: Sequence[XdsClient]) -> None:
-    """Say that nothing is wanted any more, so that nobody waits for this workload."""
+    """Say that nothing is wanted any more, so that nobody waits for this workload.
+
+    It has been heard when the control plane ends the call; Envoy, which passes it on, ends next.
+    """
     with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError, TimeoutError):
         async with asyncio.timeout(_FAREWELL_SECONDS):
             for client in clients:
@@ -165,6 +168,8 @@ async def _take_leave(stream: Any, clients: Sequence[XdsClient]) -> None:
                     type_url=client.type_url, resource_names_unsubscribe=["*"]
                 )
                 await stream.write(farewell)
+            await stream.done_writing()
+            await stream.code()
 
 
 def _first_request(spec: AgentSpec, client: XdsClient) -> DeltaDiscoveryRequest:
