@@ -67,7 +67,7 @@ def denier(
         return _not_allowed(allowing)
     denying = [each for each in policies if action_of(each) is _DENY]
     if len(denying) == 1 and not allowing:
-        return Denier(f"{_name(denying[0])} forbids it", key_message(denying[0].key), "spec.rules")
+        return _forbidden(denying)
     return None
 
 
@@ -80,11 +80,9 @@ def connection_denier(snapshot: MeshSnapshot, proxy: Proxy) -> Denier | None:
     denying = [each for each in policies if action_of(each) is _DENY]
     allowing = [each for each in policies if action_of(each) is _ALLOW]
     if denying and allowing:
-        return Denier(f"{_names(denying)} forbid it, or {_not_allowed(allowing).says}")
-    if len(denying) > 1:
-        return Denier(f"{_names(denying)} forbid it")
+        return Denier(f"{_forbidden(denying).says}, or {_not_allowed(allowing).says}")
     if denying:
-        return Denier(f"{_name(denying[0])} forbids it", key_message(denying[0].key), "spec.rules")
+        return _forbidden(denying)
     return _not_allowed(allowing) if allowing else None
 
 
@@ -134,6 +132,13 @@ def _by_rules(rules: Sequence[str], policies: Sequence[AuthorizationPolicy]) -> 
             f"rule {number} of {_name(policy)} forbids it", key_message(policy.key), where
         )
     return Denier(f"rules of {_name(policy)} forbid it", key_message(policy.key), "spec.rules")
+
+
+def _forbidden(policies: Sequence[AuthorizationPolicy]) -> Denier:
+    if len(policies) > 1:
+        return Denier(f"{_names(policies)} forbid it")
+    (policy,) = policies
+    return Denier(f"{_name(policy)} forbids it", key_message(policy.key), "spec.rules")
 
 
 def _not_allowed(policies: Sequence[AuthorizationPolicy]) -> Denier:

@@ -29,6 +29,7 @@ from clew.server.http2.call import (
     Method,
 )
 from clew.server.http2.unary import Refusal
+from clew.server.proxies import NO_FACTS
 from clew.server.pulse import Pulse
 from clew.server.traffic_edges import Series, series_of
 from clew.server.traffic_window import TrafficWindow
@@ -42,7 +43,6 @@ _MOST_SERIES = 4_000
 _TOGETHER_SECONDS = 0.25
 _MOST_TOGETHER, _LONG = 64, 64 * 1024
 
-NO_FACTS = ProxyFacts()
 # How many there were, by when that was said.
 _Lately = list[tuple[float, int]]
 _decoder = msgspec.msgpack.Decoder(TrafficReport)
@@ -98,7 +98,7 @@ class TrafficReports:
 
     def come(self, proxy: Proxy) -> None:
         """A proxy has connected: what it says of itself is known. It may do so several times."""
-        name = _name(proxy)
+        name = mtls.peer_name(proxy)
         self._streams[name] += 1
         self._proxies[name] = proxy
         if proxy.type is ProxyType.SIDECAR:
@@ -107,7 +107,7 @@ class TrafficReports:
             self._counting[own.namespace, own.workload] = self.now()
 
     def gone(self, proxy: Proxy) -> None:
-        name = _name(proxy)
+        name = mtls.peer_name(proxy)
         self._streams[name] -= 1
         if self._streams[name] <= 0:
             del self._streams[name], self._proxies[name]
@@ -123,7 +123,7 @@ class TrafficReports:
 
     def facts(self, proxy: Proxy) -> ProxyFacts:
         """What a proxy's agent has said of it."""
-        known = self._reporters.get(_name(proxy))
+        known = self._reporters.get(mtls.peer_name(proxy))
         return known.facts if known is not None else NO_FACTS
 
     def denying(self, seconds: float) -> Mapping[tuple[str, str], Proxy]:
@@ -281,11 +281,5 @@ class _Reports:
     def closed(self) -> None: ...
 
 
-def _name(proxy: Proxy) -> str:
-    """As certificates have it."""
-    return f"{proxy.name}.{proxy.namespace}"
-
-
 def _workload(proxy: Proxy) -> Peer:
-    name = dict(proxy.metadata).get("WORKLOAD_NAME", "") or proxy.name
-    return Peer.of(name, proxy.namespace, dict(proxy.labels), CLUSTER)
+    return Peer.of(proxy.workload, proxy.namespace, dict(proxy.labels), CLUSTER)
