@@ -106,4 +106,4 @@ def running_mesh(
 def _is_served(mesh: Mesh, path: str) -> bool:
     assert mesh.process.poll() is None, mesh.process.communicate()[0]
     state = read_state(mesh.directory)
-    return bool(state and state.http_port and mesh.get(path)[0] == 200)
+    return bool(state and state.up and mesh.get(path)[0] == 200)

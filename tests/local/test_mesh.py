@@ -21,7 +21,9 @@ from clew.local.state import read_state
 from tests.e2e.mesh import eventually, needs_root
 
 WEB = """\
-import http.server, os, signal, sys
+import http.server, os, signal, sys, time
+while not os.path.exists(os.environ.get("STARTS_WITH", "/")):
+    time.sleep(0.02)
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
@@ -83,6 +85,15 @@ class Terminal:
         client = ("--quiet", "--name", "client", "--", sys.executable, "-c", ASK)
         return self.clew("run", *client)
 
+    def wait_until_up(self) -> None:
+        """Read what `clew up` says, until it says that the mesh is up."""
+        assert self.mesh.stdout is not None
+        said = ""
+        while "Ctrl-C stops it" not in said:
+            line = self.mesh.stdout.readline()
+            assert line, said
+            said += line
+
     def replicas(self) -> list[dict[str, Any]]:
         listed = json.loads(self.clew("ps", "-n", "default", "-o", "json").stdout)
         return list(listed["replicas"])
@@ -93,6 +104,13 @@ class Terminal:
 
 @contextmanager
 def started(capture: str) -> Iterator[Terminal]:
+    with starting(capture, MANIFESTS) as terminal:
+        terminal.wait_until_up()
+        yield terminal
+
+
+@contextmanager
+def starting(capture: str, manifests: str) -> Iterator[Terminal]:
     home = Path(mkdtemp(prefix="clew-"))
     (home / "web.py").write_text(WEB)
     image = f"acme/web={sys.executable} {home / 'web.py'}"
@@ -106,15 +124,9 @@ def started(capture: str) -> Iterator[Terminal]:
         text=True,
     )
     assert mesh.stdin is not None
-    assert mesh.stdout is not None
     try:
-        mesh.stdin.write(MANIFESTS)
+        mesh.stdin.write(manifests)
         mesh.stdin.close()
-        said = ""
-        while "Ctrl-C stops it" not in said:
-            line = mesh.stdout.readline()
-            assert line, said
-            said += line
         yield Terminal(home, mesh)
     finally:
         if mesh.poll() is None:
@@ -190,6 +202,27 @@ def test_any_program_joins_and_leaves(capture: str) -> None:
             assert guest.wait(20) == 0
         assert {row["workload"] for row in terminal.replicas()} == {"web"}
         assert terminal.clew("get", "service", "guest").returncode == 1
+
+
+def test_a_mesh_is_up_once_its_slowest_program_serves(tmp_path: Path) -> None:
+    signal_file = tmp_path / "start"
+    late = MANIFESTS.replace("name: web}", "name: late}").replace("app: web}", "app: late}")
+    late = late.replace("env: [", f"env: [{{name: STARTS_WITH, value: {signal_file}}}, ")
+    with starting("env", f"{MANIFESTS}---\n{late}") as terminal:
+
+        def is_up() -> bool:
+            state = read_state(terminal.home / "default")
+            return state is not None and state.up
+
+        eventually(lambda: terminal.clew("ps").returncode == 0, what="a mesh that answers")
+        eventually(lambda: len(terminal.ready()) == 1, what="the replica that starts at once")
+        assert not is_up()
+        signal_file.touch()
+        eventually(is_up, what="the mesh to be up")
+        assert len(terminal.ready()) == 2
+        statuses = json.loads(terminal.clew("status", "-o", "json").stdout)["proxies"]
+        assert {t["state"] for proxy in statuses for t in proxy["types"].values()} == {"acked"}
+        terminal.wait_until_up()
 
 
 def test_a_killed_mesh_leaves_nothing_that_runs_and_starts_again() -> None:

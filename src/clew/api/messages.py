@@ -218,6 +218,19 @@ class ProxyList(Message, frozen=True, kw_only=True):
     revision: int = 0
     refusals: tuple[Refusal, ...] = ()
 
+    def has_settled(self, revision: int, *, only: str = "") -> bool:
+        """Tell whether every connected proxy has answered all that came up to this revision.
+
+        ``only``: the one type to ask for, as "EDS"; "": all of them.
+        """
+        return self.revision >= revision and not any(
+            status.state == "pending"
+            for proxy in self.proxies
+            if proxy.connected
+            for name, status in proxy.types.items()
+            if only in ("", name)
+        )
+
 
 ObjectState = Literal["in force", "pending", "rejected", "held", "no proxy", "not supported"]
 

@@ -22,7 +22,7 @@ from rich.table import Table
 
 from clew.api.client import Client
 from clew.api.location import API_SOCKET, mesh_directory, socket_path
-from clew.api.messages import ApplyReport, ProxyList
+from clew.api.messages import ApplyReport
 from clew.demo.bookinfo.images import IMAGES
 from clew.demo.steps import STEPS, Step
 from clew.demo.tour import Result, count_tcp_answers, take_steps
@@ -87,13 +87,13 @@ def _up(mesh: str, port: int | None, capture: str | None) -> Iterator[subprocess
 
 
 def _wait_until_served(process: subprocess.Popen[bytes], directory: Path) -> tuple[str, int]:
-    """Return the ingress gateway's address, once productpage answers through it."""
+    """Return the ingress gateway's address, once the mesh is up and productpage answers."""
     deadline = time.monotonic() + UP_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise DemoFailed(f"`clew up` ended with {process.returncode}; it says why above")
         state = read_state(directory)
-        if state is not None and state.http_port and _answers(state.http_port):
+        if state is not None and state.up and _answers(state.http_port):
             return "127.0.0.1", state.http_port
         time.sleep(0.05)
     raise DemoFailed(f"productpage did not answer within {UP_SECONDS:.0f} s; see `clew ps`")
@@ -128,7 +128,7 @@ def _tour(
 
 
 def apply_everywhere(client: Client, manifest: str) -> None:
-    """Apply, and return when every connected proxy has acknowledged what that changed.
+    """Apply, and return when every connected proxy has answered what that changed.
 
     Raises: DemoFailed.
     """
@@ -138,15 +138,10 @@ def apply_everywhere(client: Client, manifest: str) -> None:
     revision = max(item.revision for item in report.items)
     deadline = time.monotonic() + SYNC_SECONDS
     while time.monotonic() < deadline:
-        if in_sync(client.proxies(), revision):
+        if client.proxies().has_settled(revision):
             return
         time.sleep(0.01)
     raise DemoFailed(f"not every proxy acknowledged revision {revision} in {SYNC_SECONDS:.0f} s")
-
-
-def in_sync(proxies: ProxyList, revision: int) -> bool:
-    states = [t.state for proxy in proxies.proxies for t in proxy.types.values()]
-    return proxies.revision >= revision and all(state == "acked" for state in states)
 
 
 def _table(result: Result) -> Table:

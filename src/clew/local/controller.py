@@ -31,6 +31,7 @@ from clew.local.registrar import (
     set_not_ready,
     turn_clients_away,
     unregister_pod,
+    wait_until_known,
 )
 from clew.local.replica import ReplicaProcess
 from clew.local.replica_spec import replica_spec
@@ -99,6 +100,10 @@ class Controller:
         keys = tuple(wanted)
         async with self._settled:
             await self._settled.wait_for(lambda: self._seen and all(map(self._is_settled, keys)))
+
+    async def wait_until_known(self) -> None:
+        """Return when all proxies know what is ready now, unless one does not answer."""
+        await wait_until_known(self._client, self._world)
 
     def unsettled(self, wanted: Iterable[ResourceKey]) -> tuple[ResourceKey, ...]:
         """Those that are not ready yet, though nothing is known to be wrong."""

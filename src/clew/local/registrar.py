@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from clew.agent.conditions import Ended
@@ -23,6 +23,7 @@ from clew.model.pod import Pod
 AUTHOR = "clew up"
 
 _TURN_AWAY_SECONDS = 1.0
+_KNOWN_SECONDS = 10.0
 _POLL_SECONDS = 0.02
 
 
@@ -94,17 +95,28 @@ async def turn_clients_away(client: AsyncClient, world: World, namespace: str, n
     What they send after that goes elsewhere, so its program can end without a failed request.
     """
     revision = await set_not_ready(client, world, namespace, name)
+    await _wait_until(
+        client, lambda proxies: proxies.has_settled(revision, only="EDS"), _TURN_AWAY_SECONDS
+    )
+
+
+async def wait_until_known(client: AsyncClient, world: World) -> None:
+    """Wait, not for ever, until the proxies have all that we know of the mesh."""
+    revision = max(
+        (int(m["metadata"].get("resourceVersion", 0)) for m in world.manifests.values()), default=0
+    )
+    await _wait_until(client, lambda proxies: proxies.has_settled(revision), _KNOWN_SECONDS)
+
+
+async def _wait_until(
+    client: AsyncClient, holds: Callable[[ProxyList], bool], seconds: float
+) -> None:
     with contextlib.suppress(TimeoutError, ApiError, Unreachable):
-        async with asyncio.timeout(_TURN_AWAY_SECONDS):
+        async with asyncio.timeout(seconds):
             while True:
-                if _is_known(await client.proxies(), revision):
+                if holds(await client.proxies()):
                     return
                 await asyncio.sleep(_POLL_SECONDS)
-
-
-def _is_known(proxies: ProxyList, revision: int) -> bool:
-    states = (proxy.types.get("EDS") for proxy in proxies.proxies if proxy.connected)
-    return proxies.revision >= revision and all(s is None or s.state != "pending" for s in states)
 
 
 async def report_replicas(

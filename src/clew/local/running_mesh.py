@@ -16,9 +16,9 @@ from clew.local.published_ports import PublishedPorts
 from clew.local.state import RunState, process_id, write_state
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class RunningMesh:
-    """What is to be had of a mesh once it is up."""
+    """What is to be had of a mesh. ``up``: all that it was started with serves, or cannot."""
 
     name: str
     directory: Path
@@ -26,20 +26,24 @@ class RunningMesh:
     subnet: IPv4Network
     ports: PublishedPorts
     client: AsyncClient
+    control_plane: ControlPlane
     controller: Controller
+    network: MeshNetwork | None
+    up: bool = False
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.ports.http}"
 
 
-def save(mesh: RunningMesh, network: MeshNetwork | None, control_plane: ControlPlane) -> None:
+def save(mesh: RunningMesh) -> None:
     """Note what runs, for commands, and for the next run if this one is killed."""
     supervisor = process_id(os.getpid())
     assert supervisor is not None
     state = RunState(
         mesh=mesh.name,
         supervisor=supervisor,
+        up=mesh.up,
         capture=mesh.choice.capture,
         user_namespace=mesh.choice.user_namespace,
         why=mesh.choice.why,
@@ -47,8 +51,8 @@ def save(mesh: RunningMesh, network: MeshNetwork | None, control_plane: ControlP
         http_port=mesh.ports.http,
         https_port=mesh.ports.https,
         tcp_port=mesh.ports.tcp,
-        namespace_holder=process_id(network.holder) if network else None,
-        server=control_plane.process_id,
+        namespace_holder=process_id(mesh.network.holder) if mesh.network else None,
+        server=mesh.control_plane.process_id,
         replicas=mesh.controller.replicas,
         problems=mesh.controller.problems,
     )

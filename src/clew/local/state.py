@@ -50,10 +50,14 @@ class ReplicaState(OpenModel, frozen=True, kw_only=True):
 
 
 class RunState(OpenModel, frozen=True, kw_only=True):
-    """What ``clew up`` chose. ``namespace_holder``: the process that owns the mesh's network."""
+    """What ``clew up`` chose. ``namespace_holder``: the process that owns the mesh's network.
+
+    ``up``: all that it was started with serves, or cannot run, and every proxy knows of it.
+    """
 
     mesh: str
     supervisor: ProcessId
+    up: bool = False
     capture: Capture
     user_namespace: bool = False
     why: str = ""  # why not a better capture

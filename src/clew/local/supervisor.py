@@ -121,6 +121,9 @@ async def _live(
     await _apply_everything(mesh, options, report)
     hint = "" if mesh.choice.capture is Capture.NETNS else "; programs must listen on $PORT"
     await _wait_until_ready(mesh.controller, [INGRESS_KEY, *wanted], hint, report)
+    await mesh.controller.wait_until_known()
+    mesh.up = True
+    save(mesh)
     return await session(mesh)
 
 
@@ -190,7 +193,7 @@ async def _open_mesh(
                 ports=taken,
                 virtual=virtual,
                 report=report,
-                on_change=lambda: save(mesh, network, control_plane),
+                on_change=lambda: save(mesh),
             )
             mesh = RunningMesh(
                 name=place.mesh,
@@ -199,9 +202,11 @@ async def _open_mesh(
                 subnet=subnet,
                 ports=ports,
                 client=client,
+                control_plane=control_plane,
                 controller=controller,
+                network=network,
             )
-            control_plane.on_change = lambda: save(mesh, network, control_plane)
+            control_plane.on_change = lambda: save(mesh)
             async with _running(control_plane, controller, client) as failure:
                 yield mesh, failure
     (directory / STATE).unlink(missing_ok=True)
