@@ -42,6 +42,16 @@ spec:
     route: [{destination: {host: reviews}}]
 """
 
+NO_METRICS_OF_SERVERS = """
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: servers, namespace: default}
+spec:
+  metrics:
+  - providers: [{name: prometheus}]
+    overrides: [{match: {metric: ALL_METRICS, mode: SERVER}, disabled: true}]
+"""
+
 
 @pytest.fixture(scope="module", params=[pytest.param("netns", marks=needs_root), "env"])
 def mesh(request: pytest.FixtureRequest) -> Iterator[Mesh]:
@@ -114,6 +124,20 @@ def test_counts_are_equal_and_percentiles_are_near(mesh: Mesh) -> None:
     assert edge.traffic.latency.p50 == pytest.approx(percentile(took, 0.5), rel=0.05)
     assert edge.traffic.latency.p90 == pytest.approx(percentile(took, 0.9), rel=0.05)
     assert edge.traffic.latency.p95 == pytest.approx(percentile(took, 0.95), rel=0.05)
+
+
+def test_what_arrives_where_metrics_are_off_is_told_by_its_clients(mesh: Mesh) -> None:
+    assert mesh.clew("apply", "--wait", "-f", "-", text=NO_METRICS_OF_SERVERS).returncode == 0
+    # Connections from before are counted by both until their next request, which is their last.
+    for _ in range(20):
+        timed(mesh)
+    before = requests(settled(mesh))
+    for _ in range(20):
+        timed(mesh)
+    new = requests(settled(mesh)) - before
+    assert mesh.clew("delete", "telemetry", "servers").returncode == 0
+    assert new[GATEWAY, PRODUCTPAGE] == 20
+    assert sum(n for (source, _), n in new.items() if source == PRODUCTPAGE) == 20
 
 
 def connect(mesh: Mesh, connections: int) -> tuple[str, Counter[str]]:

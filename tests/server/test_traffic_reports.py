@@ -53,11 +53,14 @@ class World:
     address: str
     clock: list[float] = field(default_factory=lambda: [BEGAN + 60])
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    silent: set[str] = field(default_factory=set)  # the proxies whose metrics are off
     reports: TrafficReports = field(init=False)
 
     def __post_init__(self) -> None:
         window = TrafficWindow(began=BEGAN)
-        self.reports = TrafficReports(window, lambda: self.clock[0])
+        self.reports = TrafficReports(
+            window, lambda: self.clock[0], lambda proxy: proxy.name not in self.silent
+        )
 
     def connect(self, *proxies: Proxy) -> None:
         for each in proxies:
@@ -305,6 +308,27 @@ def test_a_sidecar_that_has_connected_is_going_to_count(tmp_path: Path) -> None:
                 mesh.caller("productpage-v1-0"), Counted(tag=CALLED, requests={200: 9})
             )
             assert list(mesh.requests().values()) == [5]
+
+    asyncio.run(scenario())
+
+
+def test_what_arrives_where_metrics_are_off_is_counted_by_its_clients(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as mesh:
+            mesh.connect(
+                proxy("reviews-v1-0", "reviews-v1"),
+                proxy("productpage-v1-0", "productpage-v1"),
+            )
+            called = Counted(tag=CALLED, requests={200: 5}, durations=durations_of({30: 5}))
+            await mesh.report(mesh.caller("productpage-v1-0"), called)
+            assert mesh.requests() == {}
+            mesh.silent.add("reviews-v1-0")
+            await mesh.report(mesh.caller("productpage-v1-0"), called)
+            assert {edge.reporter: n for edge, n in mesh.requests().items()} == {"source": 5}
+            assert mesh.durations() == {30: 5}
+            mesh.silent.clear()
+            await mesh.report(mesh.caller("productpage-v1-0"), called)
+            assert mesh.requests_in_all() == 5
 
     asyncio.run(scenario())
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from clew.config.parse import parse_mesh_config
@@ -9,6 +11,8 @@ from clew.model.mesh_config import MeshConfig
 from clew.model.proxy import Proxy, ProxyType
 from clew.model.telemetry import IstioMetric, Telemetry
 from clew.snapshot.objects import index_objects
+from clew.snapshot.scope_builder import counts_requests
+from clew.snapshot.snapshot import build_snapshot
 from clew.snapshot.telemetries import (
     STANDARD_METRICS,
     SideTelemetry,
@@ -243,6 +247,24 @@ def test_a_proxy_that_offers_its_spans_sends_them_to_the_control_plane_unless_to
     named = tracing.provider.name if tracing.provider else None
     assert (named if provider != "_" else provider, tracing.sampling) == (provider, sampling)
     assert tracing.disabled is (provider is None)
+
+
+@pytest.mark.parametrize(
+    ("override", "counts"),
+    [
+        ("match: {metric: REQUEST_COUNT, mode: SERVER}, disabled: true", False),
+        ("match: {metric: ALL_METRICS, mode: CLIENT_AND_SERVER}, disabled: true", False),
+        ("match: {metric: ALL_METRICS, mode: CLIENT}, disabled: true", True),
+        ("match: {metric: REQUEST_DURATION, mode: SERVER}, disabled: true", True),
+    ],
+)
+def test_a_server_counts_requests_unless_a_telemetry_forbids_it(
+    override: str, counts: bool
+) -> None:
+    spec = f"metrics: [{{providers: [{{name: prometheus}}], overrides: [{{{override}}}]}}]"
+    snapshot = build_snapshot(resources_of(telemetry("a", spec)))
+    assert counts_requests(snapshot, WEB) is counts
+    assert counts_requests(snapshot, replace(WEB, namespace="elsewhere"))
 
 
 def test_a_proxy_that_offers_nothing_sends_spans_to_the_control_plane_when_told_to() -> None:

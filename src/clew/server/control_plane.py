@@ -51,6 +51,7 @@ from clew.server.troubles_now import TroublesNow
 from clew.server.views import MeshViews
 from clew.snapshot.objects import objects_of
 from clew.snapshot.request_authentication import undiscovered_issuers
+from clew.snapshot.scope_builder import counts_requests
 from clew.stores.directory import DirectoryStore
 from clew.stores.sqlite import SqliteStore
 from clew.stores.store import Store, Stored
@@ -113,7 +114,11 @@ async def _serve(
     ask = partial(discover, blocked=settings.blocked)
     issuers = Issuers(partial(_undiscovered, publisher), publisher.learn, ask)
     registration = Registration(store, now=_now, grace=settings.grace)
-    reports = TrafficReports(TrafficWindow(began=clock()), clock)
+    reports = TrafficReports(
+        TrafficWindow(began=clock()),
+        clock,
+        lambda proxy: counts_requests(publisher.snapshot, proxy),
+    )
     directory.tell(reports.come, reports.gone, reports.facts)
     troubles = TroublesNow(reports, directory, identities.authority)
     explain = ExplanationsApi(directory)

@@ -80,18 +80,25 @@ class Reporter:
 class TrafficReports:
     """The gRPC method of agents. Who reports is told by the client certificate alone.
 
-    ``now``: in seconds, the clock of the window.
+    ``now``: in seconds, the clock of the window. ``counts``: whether a sidecar counts the requests
+    that arrive at its workload.
     """
 
-    def __init__(self, window: TrafficWindow, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        window: TrafficWindow,
+        now: Callable[[], float],
+        counts: Callable[[Proxy], bool] = lambda proxy: True,
+    ) -> None:
         self.window = window
         self.now = now
+        self._counts_requests = counts
         self.taken = 0
         self._proxies: dict[str, Proxy] = {}
         self._streams = Counter[str]()
         self._reporters: dict[str, Reporter] = {}
-        # The workloads whose sidecars count what arrives, and when one was last heard.
-        self._counting: dict[tuple[str, str], float] = {}
+        # When a sidecar of a workload was last heard, and which that was.
+        self._sidecars: dict[tuple[str, str], tuple[float, Proxy]] = {}
         self._pulse = Pulse()
         # What has come and is to be taken, from whom, and when it came.
         self._heard: list[tuple[_Reports, bytes, float]] = []
@@ -101,10 +108,8 @@ class TrafficReports:
         name = mtls.peer_name(proxy)
         self._streams[name] += 1
         self._proxies[name] = proxy
-        if proxy.type is ProxyType.SIDECAR:
-            own = _workload(proxy)
-            # It has not said yet that it counts, but is going to.
-            self._counting[own.namespace, own.workload] = self.now()
+        # It has not said yet that it counts, but is going to.
+        self._note_sidecar(proxy, _workload(proxy), self.now())
 
     def gone(self, proxy: Proxy) -> None:
         name = mtls.peer_name(proxy)
@@ -204,13 +209,12 @@ class TrafficReports:
         """Drop the proxies that have gone."""
         since = now - _SILENT_SECONDS
         self._reporters = {n: each for n, each in self._reporters.items() if each.heard > since}
-        self._counting = {w: heard for w, heard in self._counting.items() if heard > since}
+        self._sidecars = {w: known for w, known in self._sidecars.items() if known[0] > since}
 
     def take(self, reporter: Reporter, report: TrafficReport, at: float) -> None:
         """Put a report that came then into the window. Raises: MsgspecError for nonsense."""
         self.taken += 1
-        if reporter.proxy.type is ProxyType.SIDECAR:
-            self._counting[reporter.own.peer.namespace, reporter.own.peer.workload] = at
+        self._note_sidecar(reporter.proxy, reporter.own.peer, at)
         if report.facts is not None:
             reporter.facts = report.facts
         reporter.denied = _lately(reporter.denied, at, report.denied)
@@ -228,6 +232,10 @@ class TrafficReports:
         if report.counted or denies or report.ejected != ejected:
             self._pulse.beat()
 
+    def _note_sidecar(self, proxy: Proxy, own: Peer, at: float) -> None:
+        if proxy.type is ProxyType.SIDECAR:
+            self._sidecars[own.namespace, own.workload] = at, proxy
+
     def _count(self, series: Series, counted: Counted, start: float, end: float) -> None:
         """Take of a series what makes neither calls nor their durations count twice."""
         if series.also is not None and self._counts(series.also, end):
@@ -241,7 +249,10 @@ class TrafficReports:
 
     def _counts(self, workload: tuple[str, str], now: float) -> bool:
         """Whether a sidecar of the workload counts what arrives there."""
-        return now - self._counting.get(workload, -_SILENT_SECONDS) < _SILENT_SECONDS
+        known = self._sidecars.get(workload)
+        if known is None or now - known[0] >= _SILENT_SECONDS:
+            return False
+        return self._counts_requests(known[1])
 
 
 def _lately(before: _Lately, at: float, number: int) -> _Lately:

@@ -9,7 +9,7 @@ from functools import partial
 from clew.model.mesh_config import MeshConfig
 from clew.model.proxy import Interception, Proxy, ProxyType
 from clew.model.request_authentication import RequestAuthentication
-from clew.model.telemetry import Telemetry
+from clew.model.telemetry import IstioMetric, Telemetry
 from clew.snapshot.authorization import authorization_at
 from clew.snapshot.client_certificates import presenting
 from clew.snapshot.envoy_filters import SelectedPatch, selected_patches
@@ -98,6 +98,13 @@ def build_scope(
         telemetry=_telemetry(snapshot, proxy, mesh),
         patches=patches,
     )
+
+
+def counts_requests(snapshot: MeshSnapshot, proxy: Proxy) -> bool:
+    """Tell whether a proxy counts the requests that arrive at its workload."""
+    proxy = _present(snapshot, proxy)
+    found = _telemetry(snapshot, proxy, _mesh(snapshot, proxy))
+    return any(each.metric is IstioMetric.REQUEST_COUNT for each in found.server.metrics)
 
 
 def _telemetry(snapshot: MeshSnapshot, proxy: Proxy, mesh: MeshConfig) -> TelemetryInForce:
