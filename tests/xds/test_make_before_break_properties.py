@@ -280,3 +280,32 @@ def test_a_route_that_is_new_after_a_reconnect_waits_for_clusters_that_are_asked
     assert machine.withheld
     machine.deliver_everything()
     assert "c" in machine.proxy.serving
+
+
+def test_endpoints_do_not_come_while_their_cluster_is_away() -> None:
+    """Envoy would keep their version alone, and after a reconnect say that it has them."""
+
+    def world(clusters: str) -> World:
+        return {
+            CLUSTER: dict.fromkeys(clusters, "1"),
+            ENDPOINTS: dict.fromkeys(CLUSTERS, "1"),
+            LISTENER: {},
+            ROUTE: dict.fromkeys(USERS, frozenset(clusters)),
+        }
+
+    machine = ProxyAndControlPlane()
+    machine.start(world("a"))
+    machine.server_turn(reads=2, writes=2)
+    machine.proxy_turn()
+    machine.proxy_turn()
+    machine.publish(world(""))
+    machine.server_turn(reads=0, writes=1)
+    machine.publish(world("a"))
+    machine.proxy_turn()
+    assert not machine.proxy.holds[CLUSTER]
+    machine.server_turn(reads=3, writes=1)  # it hears now that the endpoints were wanted
+    machine.proxy_turn()
+    assert not machine.proxy.holds[ENDPOINTS]
+    machine.reconnect()
+    machine.deliver_everything()
+    assert machine.proxy.serving == {"a"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 
 from clew._pb.envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
@@ -130,13 +130,16 @@ class DeltaStream:
     def _updates(self, type_url: TypeUrl, subscription: Subscription) -> Changes:
         if not subscription.dirty:
             return subscription.due_retry()
-        changes, waiting = subscription.due_updates(
-            self._is_ready if type_url in REFERRING else _always
-        )
+        changes, waiting = subscription.due_updates(self._readiness(type_url))
         # Not before its successor: both may listen at the same address.
         if type_url not in REFERRED and not waiting:
             changes |= subscription.due_removals(_whenever)
         return changes or subscription.due_retry()
+
+    def _readiness(self, type_url: TypeUrl) -> Callable[[EnvoyResource], bool]:
+        if type_url in REFERRING:
+            return self._is_ready
+        return self._has_cluster if type_url == ENDPOINTS else _always
 
     def _poll_removals(self) -> Response | None:
         for type_url in reversed(REFERRED):
@@ -171,6 +174,15 @@ class DeltaStream:
                         return None
                     in_use |= held.uses
         return in_use
+
+    def _has_cluster(self, endpoints: EnvoyResource) -> bool:
+        """Whether the proxy still wants them, as far as it is known: not while their cluster has
+        been removed and comes back, though it has not unsubscribed yet.
+
+        Of what comes then Envoy keeps the version alone, and says after a reconnect that it has it.
+        """
+        clusters = self._subscriptions.get(CLUSTER)
+        return clusters is None or not clusters.comes_back(endpoints.name)
 
     def _is_ready(self, resource: EnvoyResource) -> bool:
         """Whether the proxy has all the clusters, with endpoints, that it will ever get.

@@ -78,6 +78,14 @@ class Subscription:
         resource = self.published.get(name)
         return resource is not None and self.rejected.get(name) != resource.version
 
+    def comes_back(self, name: str) -> bool:
+        """Whether a published resource is absent until it is sent again."""
+        return (
+            name in self.lagging
+            and self._target(name) is not None
+            and self._expected(name) == ABSENT
+        )
+
     def subscribe(self, names: Iterable[str]) -> None:
         """Want these too. A name that is wanted already gets a fresh answer."""
         for name in names:
