@@ -50,6 +50,16 @@ spec:
 """
 
 
+@pytest.fixture
+def failing(mesh: Mesh) -> Iterator[None]:
+    """As long as a test lasts, details fails and ratings denies."""
+    applied = mesh.clew("apply", "--wait", "-f", "-", text=FAILING)
+    assert applied.returncode == 0, applied.stderr
+    yield
+    deleted = mesh.clew("delete", "-f", "-", text=FAILING)
+    assert deleted.returncode == 0, deleted.stderr
+
+
 def found(mesh: Mesh, *options: str) -> list[dict[str, Any]]:
     listed = mesh.clew("trace", "list", "-o", "json", *options)
     assert listed.returncode == 0, listed.stderr
@@ -104,6 +114,7 @@ def tap(mesh: Mesh, *options: str) -> Iterator[subprocess.Popen[str]]:
             running.terminate()
 
 
+@pytest.mark.usefixtures("failing")
 @pytest.mark.parametrize(
     ("options", "flag", "blamed"),
     [
@@ -115,8 +126,6 @@ def tap(mesh: Mesh, *options: str) -> Iterator[subprocess.Popen[str]]:
 def test_failed_requests_are_seen_as_they_happen_with_what_is_to_blame(
     mesh: Mesh, options: tuple[str, ...], flag: str, blamed: str
 ) -> None:
-    applied = mesh.clew("apply", "--wait", "-f", "-", text=FAILING)
-    assert applied.returncode == 0, applied.stderr
     explained: list[dict[str, Any]] = []
     with tap(mesh, *options) as watched:
 
@@ -142,9 +151,9 @@ def admin(mesh: Mesh, workload: str, path: str, method: str = "GET") -> str:
 
 
 @pytest.mark.proves("MeshConfig.accessLogFile")
+@pytest.mark.usefixtures("failing")
 def test_access_logs_say_why_requests_failed(mesh: Mesh) -> None:
-    assert mesh.clew("apply", "-f", "-", text=SETTINGS).returncode == 0
-    assert mesh.clew("apply", "--wait", "-f", "-", text=FAILING).returncode == 0
+    assert mesh.clew("apply", "--wait", "-f", "-", text=SETTINGS).returncode == 0
 
     def logged() -> str:
         mesh.get("/productpage")

@@ -218,6 +218,12 @@ def test_the_commands_of_the_page_about_it_can_be_typed(mesh: Mesh) -> None:
     page = shown_commands(ROOT / "docs" / "observability.md")
     lines = [each for each in page if shlex.split(each.line)[1] in COMMANDS]
     assert len(lines) > len(COMMANDS)
+
+    def has_traffic() -> bool:
+        mesh.get("/productpage")
+        return bool(mesh.clew("graph").stdout)
+
+    eventually(has_traffic, what="traffic in the graph")
     for shown in lines:
         run = mesh.clew(*shlex.split(shown.line)[1:])
         assert run.returncode == 0, (shown.line, run.stdout, run.stderr)

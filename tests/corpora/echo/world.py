@@ -38,7 +38,8 @@ Result = dict[str, Any]
 @dataclass(slots=True)
 class World:
     """One running mesh. ``addresses``: of each workload, by the name of its app, with and without
-    its namespace. ``virtual``: of its service, by the address of the workload.
+    its namespace. ``virtual``: of its service, by the address of the workload. ``unsettled``: not
+    every proxy may know yet that objects are gone.
     """
 
     home: Path
@@ -51,9 +52,12 @@ class World:
     virtual: dict[str, str] = field(default_factory=dict)
     sockets: dict[str, socket.socket] = field(default_factory=dict)
     refusals: list[str] = field(default_factory=list)
+    unsettled: bool = False
 
     def calls(self, app: str, calls: Iterable[Call]) -> list[Result]:
         """Let a workload make these calls, all at once."""
+        if self.unsettled:
+            self.settle()
         channel = self._channel(app)
         channel.sendall(json.dumps(list(calls)).encode() + b"\n")
         with channel.makefile("rb") as answers:
@@ -84,10 +88,11 @@ class World:
         refused = [item.error or item.diagnostics[0].text for item in items if not item.revision]
         keys = [item.key.resource_key() for item in items if item.revision]
         try:
-            if keys:
+            if keys or self.unsettled:
                 self.settle()
             yield refused
         finally:
+            self.unsettled = bool(keys)
             for key in reversed(keys):
                 self.client.delete(key)
 
@@ -100,6 +105,7 @@ class World:
         while late := list(self._not_yet_at(revision)):
             assert time.monotonic() < deadline, f"no acknowledgement of {', '.join(late)}"
             time.sleep(0.01)
+        self.unsettled = False
 
     def _have_addresses(self) -> bool:
         specs = [service["spec"] for service in self.client.list(kinds=("Service",)).items]
