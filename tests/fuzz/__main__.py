@@ -1,6 +1,7 @@
 """Feed the targets with libFuzzer: ``python -m tests.fuzz [--seconds N] [TARGET …]``.
 
-The seconds are shared by the targets, an hour unless said otherwise; each has a process of its own.
+The seconds, an hour unless said otherwise, are shared by the targets; each has a process of its
+own, and as many run at once as there are processors. What libFuzzer says of a good one is not shown.
 What libFuzzer finds interesting is kept in ``.fuzz/<target>`` and is where the next run begins; an
 input that breaks a target lies there too, as ``crash-…``, ``timeout-…`` or ``oom-…``.
 """
@@ -8,8 +9,11 @@ input that breaks a target lies there too, as ``crash-…``, ``timeout-…`` or 
 from __future__ import annotations
 
 import argparse
+import os
+import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.fuzz.targets import TARGETS
@@ -27,15 +31,27 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=3600)
     options = parser.parse_args()
     names = options.targets or list(TARGETS)
-    seconds = max(options.seconds // len(names), 1)
-    failed = [name for name in names if fuzz(name, seconds, FOLDER) != 0]
-    for name in names:
-        print(f"{name}: {'FAILED' if name in failed else 'good'}")
-    return 1 if failed else 0
+    together = os.cpu_count() or 1
+    seconds = max(options.seconds * together // len(names), 1)
+    good = True
+    with ThreadPoolExecutor(together) as running:
+        for name, run in zip(
+            names, running.map(lambda name: fuzz(name, seconds, FOLDER), names), strict=True
+        ):
+            good = good and run.returncode == 0
+            print(f"{name}: {_summary(run)}", flush=True)
+    return 0 if good else 1
 
 
-def fuzz(name: str, seconds: int, folder: Path) -> int:
-    """Run one target for so long; 0 if nothing broke it."""
+def _summary(run: subprocess.CompletedProcess[str]) -> str:
+    if run.returncode != 0:
+        return f"FAILED\n{run.stdout}"
+    done = re.search(r"^Done (\d+) runs", run.stdout, re.MULTILINE)
+    return f"good, {int(done[1]):,} inputs" if done else "good"
+
+
+def fuzz(name: str, seconds: int, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run one target for so long; its exit code is 0 if nothing broke it."""
     corpus = folder / name
     corpus.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(TARGETS[name].seeds()):
@@ -45,7 +61,15 @@ def fuzz(name: str, seconds: int, folder: Path) -> int:
         *(f"-max_total_time={seconds}", f"-timeout={_INPUT_SECONDS}"),
         *(f"-rss_limit_mb={_MEGABYTES}", f"-artifact_prefix={corpus}/", "-print_final_stats=1"),
     ]
-    return subprocess.run(command, cwd=_ROOT, check=False).returncode
+    return subprocess.run(
+        command,
+        cwd=_ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="backslashreplace",
+        check=False,
+    )
 
 
 if __name__ == "__main__":

@@ -40,7 +40,13 @@ def test_the_api_answers_whatever_is_asked_as_its_document_says() -> None:
                 *("-H", f"Authorization: Bearer {made.partition('.')[0]}", "--tls-verify=false"),
                 *(f"--exclude-path={path}" for path in _STREAMS),
                 *("--checks", ",".join(_CHECKS), "--phases=coverage,fuzzing"),
-                *("--max-examples=8", "--seed=1", "--no-color", "--suppress-health-check=all"),
+                *(
+                    "--workers=4",
+                    "--max-examples=8",
+                    "--seed=1",
+                    "--no-color",
+                    "--suppress-health-check=all",
+                ),
             ]
             done = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
