@@ -1,7 +1,7 @@
 """Feed the targets with libFuzzer: ``python -m tests.fuzz [--seconds N] [TARGET …]``.
 
 The seconds, an hour unless said otherwise, are shared by the targets; each has a process of its
-own, and as many run at once as there are processors. What libFuzzer says of a good one is not shown.
+own, and as many run at once as there are processors. Of a good one only that is shown.
 What libFuzzer finds interesting is kept in ``.fuzz/<target>`` and is where the next run begins; an
 input that breaks a target lies there too, as ``crash-…``, ``timeout-…`` or ``oom-…``.
 """
