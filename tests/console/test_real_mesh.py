@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from clew.api.client import Client
 from clew.model.base import ResourceKey
+from tests.console.conftest import ALL_TO_V1
 from tests.e2e.mesh import REVIEWS, Mesh, eventually, needs_root
 
 pytestmark = needs_root
@@ -21,6 +23,14 @@ SERVICE = "/services/default/reviews.default.svc.cluster.local"
 @pytest.fixture
 def page(mesh_page: Page) -> Page:
     return mesh_page
+
+
+@pytest.fixture
+def reviews(mesh: Mesh) -> Iterator[None]:
+    """Requests for reviews go to v1 again in the end."""
+    yield
+    applied = mesh.clew("apply", "--wait", "-f", "-", text=ALL_TO_V1)
+    assert applied.returncode == 0, applied.stderr
 
 
 def versions(mesh: Mesh, count: int) -> list[str]:
@@ -34,6 +44,7 @@ def _version(answer: tuple[int, bytes]) -> str:
     return str(json.loads(body)["podname"]).split("-")[1]
 
 
+@pytest.mark.usefixtures("reviews")
 def test_a_slider_moves_requests(page: Page, mesh: Mesh) -> None:
     assert set(versions(mesh, 20)) == {"v1"}
     page.goto(f"{SERVICE}/shift")
@@ -106,7 +117,10 @@ def test_security_tells_of_the_identities_and_certificates_of_proxies(page: Page
     expect(page.get_by_role("row", name=re.compile("^productpage-v1"))).to_contain_text("23h")
 
 
+@pytest.mark.usefixtures("reviews")
 def test_the_overview_comes_alive_and_names_a_workload_that_ended(page: Page, mesh: Mesh) -> None:
+    all_to_v3 = ALL_TO_V1.replace("subset: v1", "subset: v3")
+    assert mesh.clew("apply", "--wait", "-f", "-", text=all_to_v3).returncode == 0
     eventually(lambda: mesh.get(REVIEWS)[0] == 200, what="an answer")
     # What other tests brought about is told for a minute.
     expect(page.get_by_role("heading", level=1)).to_have_text("Nothing is wrong", timeout=90_000)
@@ -114,7 +128,9 @@ def test_the_overview_comes_alive_and_names_a_workload_that_ended(page: Page, me
     deployment = ResourceKey("apps", "Deployment", "default", "reviews-v3")
     with Client(mesh.directory / "api.sock") as client:
         client.delete(deployment)
-        verdict = page.get_by_role("region", name="Verdict")
-        expect(verdict.get_by_role("link").first).to_be_visible()
-        client.rollback(deployment)
+        try:
+            verdict = page.get_by_role("region", name="Verdict")
+            expect(verdict.get_by_role("link").first).to_be_visible()
+        finally:
+            client.rollback(deployment)
     expect(page.get_by_role("heading", level=1)).to_have_text("Nothing is wrong")
