@@ -153,6 +153,8 @@ class EnvoyAndControlPlane(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "stream"):
             return
+        if not self.wanted[CLUSTER]:
+            self.subscribe(CLUSTER, "*")  # Envoy always asks for clusters, if last
         self.deliver_everything()
         if any(self.stream.rejected().values()):
             # Refused versions are only tried again once they change.
