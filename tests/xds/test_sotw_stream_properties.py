@@ -157,8 +157,15 @@ class ClientAndControlPlane(RuleBasedStateMachine):
             holds = self.holds[type_url]
             if type_url not in COMPLETE:  # Nothing in this protocol can take these away.
                 holds = {n: v for n, v in holds.items() if n in self.published[type_url]}
+            if type_url == CLUSTER:  # Those stay that such a route uses.
+                kept = self.used_by_routes_that_are_gone()
+                holds = {n: v for n, v in holds.items() if n in wanted or n not in kept}
             assert holds == wanted
         assert self.stream.lagging() == {}
+
+    def used_by_routes_that_are_gone(self) -> set[str]:
+        gone = self.holds[ROUTE].keys() - self.published[ROUTE].keys()
+        return {cluster for name in gone for cluster in self.holds[ROUTE][name][1:]}
 
 
 ClientAndControlPlane.TestCase.settings = settings(
